@@ -1,0 +1,176 @@
+"""What a kernel is, what it is told, and where it is found.
+
+A kernel is a function that takes the static facts of one operator (`Operator`: options, tensors' types, shapes,
+quantization, constants, profile), checks them, sets the shapes of the outputs, does all work that needs no input
+data, and returns the function that computes. So planning happens once and running many times::
+
+    @kernel("RELU")
+    def relu(op: Operator) -> Run:
+        (x,), (y,) = op.inputs, op.outputs
+        y.shape = x.shape
+        return lambda x: np.maximum(x, 0)
+
+`find` gives the kernel of an operator in a profile. A kernel registered under a profile's own name wins over the
+common one, which is how a second algorithm enters; mere differences of rounding are data, in `profiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.errors import InvalidModelError, UnsupportedOperatorError
+from refquant.tflite.schema import TensorType
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+Run = Callable[..., "Array | tuple[Array, ...]"]
+Kernel = Callable[["Operator"], Run]
+Observer = Callable[["Operator", dict[str, Any]], None]
+
+
+@dataclass(eq=False, slots=True)
+class TensorInfo:
+    """The static facts of one tensor, as a kernel sees them.
+
+    `shape` is None while it depends on data that are not there yet; `value` is the array of a constant, else None.
+    `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
+    for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
+    """
+
+    index: int
+    name: str
+    type: TensorType
+    dtype: np.dtype[Any]
+    shape: Shape | None
+    scales: npt.NDArray[np.float32]
+    zero_points: npt.NDArray[np.int64]
+    quantized_dimension: int = 0
+    value: Array | None = None
+    is_variable: bool = False
+
+    @property
+    def dims(self) -> Shape:
+        """The shape, where the caller knows that it is known (inputs of a kernel always are)."""
+        if self.shape is None:
+            raise InvalidModelError(f"the shape of tensor {self.index} ({self.name!r}) is not known at planning time")
+        return self.shape
+
+    @property
+    def is_quantized(self) -> bool:
+        """True when the tensor has at least one scale."""
+        return self.scales.size > 0
+
+    @property
+    def scale(self) -> np.float32:
+        """The one scale of a tensor quantized per tensor."""
+        self._require_per_tensor()
+        return np.float32(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of a tensor quantized per tensor."""
+        self._require_per_tensor()
+        return int(self.zero_points[0])
+
+    def _require_per_tensor(self) -> None:
+        if self.scales.size != 1 or self.zero_points.size != 1:
+            raise InvalidModelError(
+                f"tensor {self.index} ({self.name!r}, {self.type.name}) must be quantized per tensor: "
+                f"it has {self.scales.size} scales and {self.zero_points.size} zero points, expected one of each"
+            )
+
+
+@dataclass(eq=False, slots=True)
+class Operator:
+    """The static facts of one operator: all that its kernel may look at before data come.
+
+    `inputs` holds None where an optional input is absent. `custom_options` is empty but for custom operators.
+    """
+
+    name: str
+    index: int
+    subgraph: int
+    version: int
+    options: Any
+    custom_options: bytes
+    inputs: Sequence[TensorInfo | None]
+    outputs: Sequence[TensorInfo]
+    intermediates: Sequence[TensorInfo] = ()
+    profile: str = "reference"
+    observer: Observer | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where the operator stands, for messages: subgraph, index, name."""
+        return f"operator {self.index} ({self.name}) of subgraph {self.subgraph}"
+
+    @property
+    def types(self) -> str:
+        """The types of inputs and outputs, for messages."""
+        inputs = ", ".join("-" if t is None else t.type.name for t in self.inputs)
+        return f"({inputs}) -> ({', '.join(t.type.name for t in self.outputs)})"
+
+    def input(self, position: int) -> TensorInfo:
+        """The input at `position`, which the operator cannot do without."""
+        tensor = self.inputs[position] if position < len(self.inputs) else None
+        if tensor is None:
+            raise self.invalid(f"input {position} is missing")
+        return tensor
+
+    def optional_input(self, position: int) -> TensorInfo | None:
+        """The input at `position`, or None where it is absent."""
+        return self.inputs[position] if position < len(self.inputs) else None
+
+    def output(self, position: int = 0) -> TensorInfo:
+        """The output at `position`."""
+        if position >= len(self.outputs):
+            raise self.invalid(f"output {position} is missing")
+        return self.outputs[position]
+
+    def invalid(self, why: str) -> InvalidModelError:
+        """The error to raise when the operator contradicts itself."""
+        return InvalidModelError(f"{self.place}: {why}")
+
+    def unsupported(self, why: str = "no kernel for these types") -> UnsupportedOperatorError:
+        """The error to raise when no kernel here covers what the operator asks for."""
+        return UnsupportedOperatorError(
+            f"{self.place}, version {self.version}, types {self.types}: {why} in profile {self.profile!r}"
+        )
+
+    def observe(self, **numbers: Any) -> None:
+        """Hands inner numbers (accumulator, multiplier, shift, …) to the observer; call only when there is one."""
+        if self.observer is not None:
+            self.observer(self, numbers)
+
+
+_KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
+
+
+def kernel(name: str, *, custom: bool = False, profile: str | None = None) -> Callable[[Kernel], Kernel]:
+    """Registers a kernel for the operator `name` (of `BuiltinOperator`, or a custom code), for one profile or all."""
+
+    def register(function: Kernel) -> Kernel:
+        key = (name, custom, profile)
+        if key in _KERNELS:
+            raise ValueError(f"{name} has a kernel already: {_KERNELS[key].__name__}")
+        _KERNELS[key] = function
+        return function
+
+    return register
+
+
+def find(name: str, *, custom: bool, profile: str) -> Kernel | None:
+    """The kernel of an operator in a profile, or None."""
+    return _KERNELS.get((name, custom, profile)) or _KERNELS.get((name, custom, None))
+
+
+def known_operators() -> list[tuple[str, bool]]:
+    """Name and whether it is custom, of every operator that has a kernel, sorted."""
+    return sorted({(name, custom) for name, custom, _ in _KERNELS})
+
+

@@ -1,0 +1,1 @@
+"""The arithmetic of TensorFlow Lite, with no model in sight."""
