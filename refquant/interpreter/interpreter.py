@@ -1,0 +1,286 @@
+"""`Interpreter`: the surface of `tf.lite.Interpreter` over the kernels of refquant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refquant.errors import InvalidInputError
+from refquant.interpreter.plan import SubgraphPlan
+from refquant.kernels.registry import Array, Observer, TensorInfo
+from refquant.tflite import schema
+from refquant.tflite.model import Model
+
+#: the profiles: whose bits the results are
+PROFILES = ("reference", "micro")
+
+
+class Interpreter:
+    """Runs a model with the bits of one real runtime.
+
+    The methods, the keys of the details and the dtypes are those of `tf.lite.Interpreter`, so a program written for
+    it runs after its import is changed. Beyond it: any tensor can be read after `invoke`, nothing is overwritten.
+
+    Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
+    bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver) or ``"micro"`` (TFLite Micro's reference
+    kernels). `float_mode` is ``"exact"``: float kernels keep that runtime's order of operations.
+    `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
+
+    Raises `InvalidModelError` for a bad model, `UnsupportedOperatorError` for an operator without a kernel (here, or
+    in `allocate_tensors` where its types tell), `InvalidInputError` for bad arguments.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path | None = None,
+        model_content: bytes | None = None,
+        *,
+        model: Model | None = None,
+        kernels: str = "reference",
+        float_mode: str = "exact",
+        num_threads: int | None = None,
+    ) -> None:
+        if sum(source is not None for source in (model_path, model_content, model)) != 1:
+            raise InvalidInputError("give exactly one of model_path, model_content and model")
+        if kernels not in PROFILES:
+            raise InvalidInputError(f"there are no kernels {kernels!r}: choose one of {', '.join(PROFILES)}")
+        if float_mode != "exact":
+            raise InvalidInputError(f"there is no float_mode {float_mode!r}: 'exact' is the one there is")
+        if num_threads is not None and num_threads < -1:
+            raise InvalidInputError(f"num_threads must be -1 or more, got {num_threads}")
+        if model is None:
+            model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
+        self.model = model
+        self.kernels = kernels
+        self._plans = {0: SubgraphPlan(model, 0, kernels)}
+        self._allocated: set[int] = set()
+
+    def allocate_tensors(self) -> None:
+        """Plans every operator for the present input shapes; call it again after `resize_tensor_input`.
+
+        Variables get their first values. Raises `InvalidModelError` or `UnsupportedOperatorError` with the place.
+        """
+        self._allocate(0)
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """A dictionary for each input: name, index, shape, shape_signature, dtype, quantization, …"""
+        return [self._details(0, index) for index in self._plans[0].inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """A dictionary for each output, as `get_input_details`."""
+        return [self._details(0, index) for index in self._plans[0].outputs]
+
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
+        """A dictionary for each tensor of a subgraph, as `get_input_details`."""
+        return [self._details(subgraph_index, index) for index in range(len(self._plan(subgraph_index).tensors))]
+
+    def resize_tensor_input(self, input_index: int, tensor_size: Any, strict: bool = False) -> None:
+        """Gives an input another shape; with `strict`, only dimensions that the model leaves open (-1) may change."""
+        tensor = self._input(0, input_index)
+        try:
+            shape = tuple(int(n) for n in np.atleast_1d(np.asarray(tensor_size, np.int64)))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(f"a shape is a sequence of whole numbers, got {tensor_size!r}") from error
+        if any(n < 0 for n in shape) or np.prod(shape, dtype=object) >= 2**31:
+            raise InvalidInputError(f"the new shape of {_say(tensor)} must be 0 to 2**31 elements, got {shape}")
+        if strict:
+            signature = self._signature_shape(0, tensor)
+            if len(shape) != len(signature) or any(s not in (-1, n) for s, n in zip(signature, shape)):
+                raise InvalidInputError(f"{_say(tensor)} takes shapes {signature} (-1: any), got {shape}")
+        tensor.shape = shape
+        self._plans[0].values[tensor.index] = None
+        self._allocated.discard(0)
+
+    def set_tensor(self, tensor_index: int, value: Any) -> None:
+        """Copies an array into an input (or a variable); dtype and shape must be the tensor's own."""
+        self._require_allocation(0)
+        self._set(0, tensor_index, value)
+
+    def invoke(self) -> None:
+        """Runs the model. Raises `InvalidInputError` where an input was not set (the real one reads memory then)."""
+        self._require_allocation(0)
+        self._invoke(0)
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
+        """A copy of any tensor: input, constant, variable, intermediate or output of the last `invoke`."""
+        return self._value(subgraph_index, tensor_index).copy()
+
+    def tensor(self, tensor_index: int) -> Callable[[], Array]:
+        """A function that returns the tensor's present array without a copy; an input's may be written to."""
+        self._require_allocation(0)
+        plan = self._plans[0]
+        tensor = self._tensor(0, tensor_index)
+        if tensor.index in plan.inputs and plan.values[tensor.index] is None:
+            plan.values[tensor.index] = np.zeros(tensor.dims, tensor.dtype)
+
+        def view() -> Array:
+            value = self._value(0, tensor.index).view()
+            value.flags.writeable = value.flags.writeable and tensor.index in plan.inputs
+            return value
+
+        return view
+
+    def reset_all_variables(self) -> None:
+        """Sets all variables back to their first values."""
+        for index in self._allocated:
+            self._plans[index].reset_variables()
+
+    def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
+        """The signatures: key, and the names of its inputs and outputs, sorted."""
+        return {
+            key: {
+                "inputs": sorted(entry.name or "" for entry in signature.inputs or ()),
+                "outputs": sorted(entry.name or "" for entry in signature.outputs or ()),
+            }
+            for key, signature in self._signatures().items()
+        }
+
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """A function that takes a signature's inputs by keyword and returns its outputs in a dictionary."""
+        signatures = self._signatures()
+        if signature_key is None:
+            if len(signatures) != 1:
+                raise InvalidInputError(f"the model has {len(signatures)} signatures: name one of {list(signatures)}")
+            (signature_key,) = signatures
+        if signature_key not in signatures:
+            raise InvalidInputError(f"there is no signature {signature_key!r}: the model has {list(signatures)}")
+        return SignatureRunner(self, signature_key, signatures[signature_key])
+
+    def observe(self, observer: Observer | None) -> None:
+        """Has the kernels hand their inner numbers to `observer(operator, numbers)` in each `invoke` to come."""
+        for plan in self._plans.values():
+            plan.observer = observer
+
+    # What follows serves several subgraphs: subgraph 0 for the methods above, any for a signature.
+
+    def _plan(self, subgraph: int) -> SubgraphPlan:
+        if not isinstance(subgraph, (int, np.integer)) or not 0 <= subgraph < len(self.model.subgraphs):
+            raise InvalidInputError(f"subgraph {subgraph!r}: the model has subgraphs 0 to {len(self.model.subgraphs) - 1}")
+        if subgraph not in self._plans:
+            self._plans[subgraph] = SubgraphPlan(self.model, int(subgraph), self.kernels)
+        return self._plans[subgraph]
+
+    def _allocate(self, subgraph: int) -> None:
+        self._plan(subgraph).plan()
+        self._allocated.add(subgraph)
+
+    def _require_allocation(self, subgraph: int) -> None:
+        if subgraph not in self._allocated:
+            raise InvalidInputError("the tensors are not allocated: call allocate_tensors() first")
+
+    def _signatures(self) -> dict[str, schema.SignatureDef]:
+        return {s.signature_key or "": s for s in self.model.root.signature_defs or ()}
+
+    def _tensor(self, subgraph: int, index: int) -> TensorInfo:
+        tensors = self._plan(subgraph).tensors
+        if not isinstance(index, (int, np.integer)) or not 0 <= index < len(tensors):
+            raise InvalidInputError(f"there is no tensor {index!r}: subgraph {subgraph} has 0 to {len(tensors) - 1}")
+        return tensors[index]
+
+    def _input(self, subgraph: int, index: int) -> TensorInfo:
+        tensor = self._tensor(subgraph, index)
+        if tensor.index not in self._plan(subgraph).inputs:
+            raise InvalidInputError(f"{_say(tensor)} is not an input: inputs are {self._plan(subgraph).inputs}")
+        return tensor
+
+    def _set(self, subgraph: int, index: int, value: Any) -> None:
+        plan = self._plan(subgraph)
+        tensor = self._tensor(subgraph, index)
+        if tensor.index not in plan.inputs and not tensor.is_variable:
+            raise InvalidInputError(f"{_say(tensor)} is neither an input nor a variable: inputs are {plan.inputs}")
+        array = np.asarray(value)
+        if array.dtype != tensor.dtype:
+            raise InvalidInputError(f"{_say(tensor)} takes {tensor.dtype}, got {array.dtype}")
+        if array.shape != tensor.shape:
+            raise InvalidInputError(
+                f"{_say(tensor)} takes shape {tensor.shape}, got {array.shape}; "
+                "resize_tensor_input changes the shape of an input"
+            )
+        plan.values[tensor.index] = array.copy()
+
+    def _invoke(self, subgraph: int) -> None:
+        plan = self._plan(subgraph)
+        for index in plan.inputs:
+            if plan.values[index] is None:
+                raise InvalidInputError(f"{_say(plan.tensors[index])} was not set: call set_tensor({index}, array)")
+        plan.invoke()
+
+    def _value(self, subgraph: int, index: int) -> Array:
+        tensor = self._tensor(subgraph, index)
+        value = self._plan(subgraph).values[tensor.index]
+        if value is None:
+            raise InvalidInputError(f"{_say(tensor)} has no value yet: set the inputs and call invoke() first")
+        return value
+
+    def _signature_shape(self, subgraph: int, tensor: TensorInfo) -> tuple[int, ...]:
+        table = (self._plan(subgraph).table.tensors or [])[tensor.index]
+        declared = table.shape if table.shape_signature is None else table.shape_signature
+        return () if declared is None else tuple(int(n) for n in declared)
+
+    def _details(self, subgraph: int, index: int) -> dict[str, Any]:
+        tensor = self._plan(subgraph).tensors[index]
+        per_tensor = tensor.scales.size == 1
+        return {
+            "name": tensor.name,
+            "index": tensor.index,
+            "shape": np.array(tensor.shape if tensor.shape is not None else (), np.int32),
+            "shape_signature": np.array(self._signature_shape(subgraph, tensor), np.int32),
+            "dtype": np.bytes_ if tensor.dtype == object else tensor.dtype.type,
+            "quantization": (float(tensor.scales[0]), int(tensor.zero_points[0])) if per_tensor else (0.0, 0),
+            "quantization_parameters": {
+                "scales": tensor.scales.copy(),
+                "zero_points": tensor.zero_points.astype(np.int32),
+                "quantized_dimension": tensor.quantized_dimension,
+                "block_size": 0,
+            },
+            "sparsity_parameters": {},
+        }
+
+
+class SignatureRunner:
+    """A signature as a function: inputs by keyword, outputs in a dictionary (made by `get_signature_runner`)."""
+
+    def __init__(self, interpreter: Interpreter, key: str, signature: schema.SignatureDef) -> None:
+        self._interpreter = interpreter
+        self._key = key
+        self._subgraph = int(signature.subgraph_index)
+        self._inputs = _by_name(signature.inputs)
+        self._outputs = _by_name(signature.outputs)
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """Runs the signature; an input of another shape than the last one is planned anew."""
+        if inputs.keys() != self._inputs.keys():
+            raise InvalidInputError(
+                f"signature {self._key!r} takes the inputs {sorted(self._inputs)}, got {sorted(inputs)}"
+            )
+        interpreter = self._interpreter
+        for name, value in inputs.items():
+            tensor = interpreter._input(self._subgraph, self._inputs[name])
+            if np.shape(value) != tensor.shape:
+                tensor.shape = np.shape(value)
+                interpreter._allocated.discard(self._subgraph)
+        if self._subgraph not in interpreter._allocated:
+            interpreter._allocate(self._subgraph)
+        for name, value in inputs.items():
+            interpreter._set(self._subgraph, self._inputs[name], value)
+        interpreter._invoke(self._subgraph)
+        return {name: interpreter.get_tensor(i, self._subgraph) for name, i in sorted(self._outputs.items())}
+
+    def get_input_details(self) -> dict[str, dict[str, Any]]:
+        """The details of each input, by name."""
+        return {name: self._interpreter._details(self._subgraph, i) for name, i in sorted(self._inputs.items())}
+
+    def get_output_details(self) -> dict[str, dict[str, Any]]:
+        """The details of each output, by name."""
+        return {name: self._interpreter._details(self._subgraph, i) for name, i in sorted(self._outputs.items())}
+
+
+def _say(tensor: TensorInfo) -> str:
+    return f"tensor {tensor.index} ({tensor.name!r})"
+
+
+def _by_name(entries: list[schema.TensorMap] | None) -> Mapping[str, int]:
+    return {entry.name or "": int(entry.tensor_index) for entry in entries or ()}

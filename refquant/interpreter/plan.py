@@ -1,0 +1,197 @@
+"""One subgraph made ready to run: every operator's kernel planned, every tensor's value kept.
+
+`plan` walks the operators in order. An operator whose inputs all have a known shape is planned at once; one that
+depends on a shape which only data will tell (a dynamic tensor) is planned in `invoke`, each time its turn comes.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+import refquant.kernels
+from refquant.errors import InvalidModelError, UnsupportedOperatorError
+from refquant.kernels import registry
+from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
+from refquant.tflite import schema
+from refquant.tflite.model import Model
+from refquant.tflite.tensor_types import numpy_dtype
+
+for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a module of kernels registers them
+    import_module(f"refquant.kernels.{_module.name}")
+
+
+@dataclass(eq=False, slots=True)
+class Step:
+    """An operator, its kernel, and the function that runs it once it is planned."""
+
+    operator: Operator
+    kernel: registry.Kernel
+    run: Run | None = None
+
+
+class SubgraphPlan:
+    """Tensors, steps and values of one subgraph in one profile.
+
+    `tensors[i]` holds the facts of tensor i and `values[i]` its array: constants from the start, variables from
+    `plan` on, inputs when they are set, the rest after `invoke`, which overwrites no value that it has not computed.
+    """
+
+    def __init__(self, model: Model, subgraph: int, profile: str) -> None:
+        self.model = model
+        self.index = subgraph
+        self.table = model.subgraphs[subgraph]
+        self.inputs = _indices(self.table.inputs)
+        self.outputs = _indices(self.table.outputs)
+        self.tensors = [_tensor_info(model, i, tensor) for i, tensor in enumerate(self.table.tensors or ())]
+        self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
+        self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
+        self.observer: Observer | None = None
+        self._check_order()
+
+    def plan(self) -> None:
+        """Plans every operator that can be planned without data, and sets all variables to their first value."""
+        computed = {index for step in self.steps for index in _written(step)}
+        for index in computed:
+            self.values[index] = None
+        self.reset_variables()
+        for step in self.steps:
+            step.run = None
+            if all(tensor is None or tensor.shape is not None for tensor in step.operator.inputs):
+                self._plan_step(step)
+            else:
+                for output in step.operator.outputs:
+                    output.shape = None
+
+    def invoke(self) -> None:
+        """Computes every operator in order from `values`."""
+        for step in self.steps:
+            operator = step.operator
+            arguments = [None if tensor is None else self._value(tensor, operator) for tensor in operator.inputs]
+            run = step.run
+            if run is None:
+                for tensor, value in zip(operator.inputs, arguments):
+                    if tensor is not None and value is not None:
+                        tensor.shape = value.shape
+                run = self._plan_step(step)
+                step.run = None
+            operator.observer = self.observer
+            results = run(*arguments)
+            if not isinstance(results, tuple):
+                results = (results,)
+            for tensor, result in zip(operator.outputs, results, strict=True):
+                self._check_result(operator, tensor, result)
+                self.values[tensor.index] = result
+                if step.run is None:
+                    tensor.shape = result.shape
+
+    def reset_variables(self) -> None:
+        """Sets every variable to zero, int8 ones to the byte of their zero point, as the real interpreter does."""
+        for tensor in self.tensors:
+            if tensor.is_variable and tensor.value is None:
+                first = tensor.zero_point if tensor.dtype == np.int8 and tensor.is_quantized else 0
+                self.values[tensor.index] = np.full(tensor.dims, np.array(first).astype(tensor.dtype), tensor.dtype)
+        for step in self.steps:
+            reset = getattr(step.run, "reset", None)
+            if reset is not None:
+                reset()
+
+    def _step(self, index: int, table: schema.Operator, profile: str) -> Step:
+        model = self.model
+        name = model.operator_name(table)
+        operator = Operator(
+            name=name,
+            index=index,
+            subgraph=self.index,
+            version=model.operator_version(table),
+            options=table.builtin_options if table.builtin_options is not None else table.builtin_options_2,
+            custom_options=b"" if table.custom_options is None else bytes(table.custom_options),
+            inputs=[None if i < 0 else self.tensors[i] for i in _indices(table.inputs)],
+            outputs=[self.tensors[i] for i in _indices(table.outputs)],
+            intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
+            profile=profile,
+        )
+        kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
+        if kernel is None:
+            kind = "custom operator" if model.is_custom(table) else "operator"
+            raise UnsupportedOperatorError(
+                f"{operator.place}, version {operator.version}, types {operator.types}: refquant has no kernel of "
+                f"this {kind} in profile {profile!r}"
+            )
+        return Step(operator, kernel)
+
+    def _plan_step(self, step: Step) -> Run:
+        """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
+        try:
+            step.run = step.kernel(step.operator)
+        except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
+            if isinstance(error, InvalidModelError):
+                raise
+            raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
+        return step.run
+
+    def _check_order(self) -> None:
+        """Each operator may only read what is there by then: inputs, constants, variables, earlier outputs."""
+        known = {t.index for t in self.tensors if t.value is not None or t.is_variable} | set(self.inputs)
+        for step in self.steps:
+            for tensor in step.operator.inputs:
+                if tensor is not None and tensor.index not in known:
+                    raise step.operator.invalid(
+                        f"reads tensor {tensor.index} ({tensor.name!r}) before any operator has written it"
+                    )
+            for tensor in step.operator.outputs:
+                if tensor.value is not None:
+                    raise step.operator.invalid(f"writes to tensor {tensor.index} ({tensor.name!r}), a constant")
+                known.add(tensor.index)
+        for index in self.outputs:
+            if index not in known:
+                raise InvalidModelError(
+                    f"output tensor {index} ({self.tensors[index].name!r}) of subgraph {self.index} is never written"
+                )
+
+    def _value(self, tensor: TensorInfo, operator: Operator) -> Array:
+        value = self.values[tensor.index]
+        if value is None:
+            raise operator.invalid(f"tensor {tensor.index} ({tensor.name!r}) has no value yet")
+        return value
+
+    def _check_result(self, operator: Operator, tensor: TensorInfo, result: Array) -> None:
+        if result.dtype != tensor.dtype or (tensor.shape is not None and result.shape != tensor.shape):
+            raise operator.invalid(
+                f"tensor {tensor.index} ({tensor.name!r}) should be {tensor.dtype} {tensor.shape}, "
+                f"the kernel gave {result.dtype} {result.shape}"
+            )
+
+
+def _indices(vector: Iterable[int] | None) -> list[int]:
+    return [] if vector is None else [int(i) for i in vector]
+
+
+def _written(step: Step) -> list[int]:
+    return [tensor.index for tensor in step.operator.outputs]
+
+
+def _tensor_info(model: Model, index: int, tensor: schema.Tensor) -> TensorInfo:
+    quantization = tensor.quantization
+    scales: Any = quantization.scale if quantization is not None and quantization.scale is not None else ()
+    zero_points: Any = quantization.zero_point if quantization is not None else None
+    if zero_points is None:
+        zero_points = np.zeros(len(scales), np.int64)
+    shape: Shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+    return TensorInfo(
+        index=index,
+        name=tensor.name or "",
+        type=tensor.type,
+        dtype=numpy_dtype(tensor.type),
+        shape=shape,
+        scales=np.asarray(scales, np.float32),
+        zero_points=np.asarray(zero_points, np.int64),
+        quantized_dimension=0 if quantization is None else quantization.quantized_dimension,
+        value=None if tensor.is_variable else model.constant(tensor),
+        is_variable=bool(tensor.is_variable),
+    )

@@ -1,0 +1,9 @@
+"""The real runtimes, as peers to compare with: each behind one adapter, each in a process of its own.
+
+refquant never needs them. Where they are installed, `open_runtime` starts a long-lived server process that runs models
+for us; a runtime that aborts takes only its server along, and the next question starts a new one.
+"""
+
+from refquant.runtimes.client import RUNTIMES, Runtime, Sample, is_installed, open_runtime
+
+__all__ = ["RUNTIMES", "Runtime", "Sample", "is_installed", "open_runtime"]

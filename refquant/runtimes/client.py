@@ -1,0 +1,198 @@
+"""Our side of a real runtime: start its server process, ask, wait no longer than allowed, survive its death."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import IO, Any, Literal
+
+import numpy.typing as npt
+
+from refquant.errors import InvalidInputError, RuntimeFailedError, RuntimeUnavailableError
+from refquant.runtimes.cut import with_all_outputs
+from refquant.tflite.model import Model
+
+Array = npt.NDArray[Any]
+Sample = Sequence[Array]
+
+#: name of a runtime: (the module it needs, the PyPI package that has it, the kernel sets that it offers)
+RUNTIMES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "tensorflow": ("tensorflow", "tensorflow", ("reference", "optimized", "xnnpack")),
+    "litert": ("ai_edge_litert", "ai-edge-litert", ("reference", "optimized", "xnnpack")),
+    "micro": ("tflite_micro", "tflite-micro", ("micro",)),
+}
+
+_START_SECONDS = 120.0
+
+
+def is_installed(name: str) -> bool:
+    """Whether the runtime `name` can be imported here (without importing it)."""
+    return importlib.util.find_spec(RUNTIMES[name][0]) is not None
+
+
+class Runtime:
+    """A real runtime in a server process of its own; use it as a context manager.
+
+    The server is started by the first question and again after each death, so one abort costs one answer.
+    """
+
+    def __init__(self, name: str, kernels: str, timeout: float) -> None:
+        self.name = name
+        self.kernels = kernels
+        self.timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+
+    def run(self, model: Model | bytes, inputs: Sample) -> list[Array]:
+        """The outputs of subgraph 0 for one sample, in the order of the model's outputs.
+
+        `inputs` are in the order of the model's inputs; an input of another shape than the model says resizes the
+        model first. Raises `RuntimeFailedError` with the runtime's own words where it refuses, dies or hangs.
+        """
+        return self.run_sequence(model, [inputs])[0]
+
+    def run_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[list[Array]]:
+        """As `run`, for several samples in one interpreter, one after the other, so that its state lives on."""
+        content = model if isinstance(model, bytes) else model.tobytes()
+        answer: list[list[Array]] = self._ask(("run", content, [list(sample) for sample in samples]))
+        return answer
+
+    def run_all(self, model: Model | bytes, inputs: Sample) -> dict[int, Array]:
+        """Every tensor that an operator of subgraph 0 writes, by tensor index, for one sample."""
+        return self.run_all_sequence(model, [inputs])[0]
+
+    def run_all_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[dict[int, Array]]:
+        """As `run_all`, for several samples one after the other in one interpreter.
+
+        Asks by declaring every tensor an output of the model, so no debugging mode of the runtime is involved.
+        """
+        source = Model.read(model) if isinstance(model, bytes) else model
+        exposed, indices = with_all_outputs(source)
+        return [dict(zip(indices, outputs)) for outputs in self.run_sequence(exposed, samples)]
+
+    def version(self) -> str:
+        """The version of the installed package."""
+        return str(self._ask(("version",)))
+
+    def close(self) -> None:
+        """Ends the server process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, question: tuple[Any, ...]) -> Any:
+        try:
+            if self._process is None:
+                self._start()
+            self._send(question)
+            kind, answer = self._receive(self.timeout)
+        except (BrokenPipeError, EOFError):
+            message = self._last_words()
+            self.close()
+            raise RuntimeFailedError(f"{self.name} ({self.kernels} kernels) died: {message}") from None
+        except TimeoutError:
+            self.close()
+            raise RuntimeFailedError(
+                f"{self.name} ({self.kernels} kernels) gave no answer in {self.timeout:g} seconds"
+            ) from None
+        if kind == "error":
+            raise RuntimeFailedError(f"{self.name} ({self.kernels} kernels) refused: {answer}")
+        return answer
+
+    def _start(self) -> None:
+        self._log = tempfile.TemporaryFile()
+        environment = {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "refquant.runtimes.server", self.name, self.kernels],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+        )
+        kind, answer = self._receive(_START_SECONDS)
+        if kind == "error":
+            self.close()
+            raise RuntimeUnavailableError(f"{self.name} cannot be started: {answer}")
+
+    def _send(self, question: tuple[Any, ...]) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        payload = pickle.dumps(question, protocol=5)
+        self._process.stdin.write(struct.pack("<Q", len(payload)) + payload)
+        self._process.stdin.flush()
+
+    def _receive(self, seconds: float) -> tuple[str, Any]:
+        deadline = time.monotonic() + seconds
+        (size,) = struct.unpack("<Q", self._read(8, deadline))
+        kind, answer = pickle.loads(self._read(size, deadline))
+        return kind, answer
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        assert self._process is not None and self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        data = bytearray()
+        while len(data) < size:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                raise TimeoutError
+            chunk = os.read(descriptor, min(size - len(data), 1 << 20))
+            if not chunk:
+                raise EOFError
+            data += chunk
+        return bytes(data)
+
+    def _last_words(self) -> str:
+        assert self._process is not None and self._log is not None
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        return f"{how}; {lines[-1] if lines else 'no message'}"
+
+
+def open_runtime(
+    name: Literal["tensorflow", "litert", "micro"] | str, kernels: str | None = None, timeout: float = 60.0
+) -> Runtime:
+    """A real runtime by name, with one of its kernel sets (the first of `RUNTIMES` unless told).
+
+    `timeout` is in seconds, for each answer. Raises `InvalidInputError` for a name or kernel set that does not exist
+    and `RuntimeUnavailableError` where the package is not installed.
+    """
+    if name not in RUNTIMES:
+        raise InvalidInputError(f"there is no runtime {name!r}: choose one of {', '.join(RUNTIMES)}")
+    _, package, kernel_sets = RUNTIMES[name]
+    kernels = kernel_sets[0] if kernels is None else kernels
+    if kernels not in kernel_sets:
+        raise InvalidInputError(f"{name} has no kernels {kernels!r}: choose one of {', '.join(kernel_sets)}")
+    if not is_installed(name):
+        raise RuntimeUnavailableError(f"{name} is not installed: python -m pip install {package}")
+    return Runtime(name, kernels, timeout)

@@ -1,0 +1,27 @@
+"""The adapter of LiteRT's interpreter (package ai-edge-litert)."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from refquant.runtimes import tf_style
+
+
+class Adapter:
+    """`ai_edge_litert.interpreter.Interpreter` with one thread and one kernel set."""
+
+    def __init__(self, kernels: str) -> None:
+        from ai_edge_litert import interpreter
+
+        self._module = interpreter
+        self._resolver = getattr(interpreter.OpResolverType, tf_style.RESOLVERS[kernels])
+
+    def version(self) -> str:
+        return version("ai-edge-litert")
+
+    def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        interpreter = self._module.Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
+        )
+        return tf_style.run(interpreter, samples)

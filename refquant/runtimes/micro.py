@@ -1,0 +1,35 @@
+"""The adapter of TFLite Micro's Python interpreter (package tflite-micro)."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+
+class Adapter:
+    """`tflite_micro.runtime.Interpreter`, which runs Micro's reference kernels."""
+
+    def __init__(self) -> None:
+        from tflite_micro.python.tflite_micro import runtime
+
+        self._runtime = runtime
+
+    def version(self) -> str:
+        return version("tflite-micro")
+
+    def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        interpreter = self._runtime.Interpreter.from_bytes(content)
+        results = []
+        for sample in samples:
+            for position, array in enumerate(sample):
+                interpreter.set_input(array, position)
+            interpreter.invoke()
+            results.append([interpreter.get_output(i).copy() for i in range(_number_of_outputs(content))])
+        return results
+
+
+def _number_of_outputs(content: bytes) -> int:
+    from refquant.tflite.model import Model
+
+    outputs = Model.read(content).subgraphs[0].outputs
+    return 0 if outputs is None else len(outputs)

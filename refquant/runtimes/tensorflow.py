@@ -1,0 +1,26 @@
+"""The adapter of `tf.lite.Interpreter` (package tensorflow)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refquant.runtimes import tf_style
+
+
+class Adapter:
+    """`tf.lite.Interpreter` with one thread and one kernel set."""
+
+    def __init__(self, kernels: str) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+        self._resolver = getattr(tf.lite.experimental.OpResolverType, tf_style.RESOLVERS[kernels])
+
+    def version(self) -> str:
+        return str(self._tf.__version__)
+
+    def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        interpreter = self._tf.lite.Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
+        )
+        return tf_style.run(interpreter, samples)
