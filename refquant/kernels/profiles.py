@@ -1,0 +1,66 @@
+"""Where runtimes differ, as data: the rounding rule of each operator, type and profile.
+
+A row says which rule of `refquant.numerics.fixed_point` brings the integer sums of an operator to the scale of its
+output, where that is written in the runtime's sources (below tflite/kernels for TensorFlow Lite, below
+tensorflow/lite/micro for TensorFlow Lite Micro), and which test asked the runtime with numbers on which the rules
+disagree. Kernels look their rule up::
+
+    requantize = profiles.rounding(op)
+    y = requantize(accumulator, multiplier, shift)
+
+The type of a row is that of the activations: of the operator's first input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refquant.kernels.registry import Operator
+from refquant.numerics.fixed_point import Requantize, double_rounding, single_rounding, wide
+from refquant.tflite.schema import TensorType
+
+_INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """One row: in `profile`, `operator` on activations of `type` requantizes by `rule`.
+
+    `source` is the file of the runtime that holds the kernel, `experiment` the test that confirms the row.
+    """
+
+    profile: str
+    operator: str
+    type: TensorType
+    rule: Requantize
+    source: str
+    experiment: str
+
+
+_CONV = "internal/reference/integer_ops/conv.h"
+_DEPTHWISE = "internal/reference/integer_ops/depthwise_conv.h"
+_FULLY = "internal/reference/integer_ops/fully_connected.h"
+_TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
+
+# fmt: off
+ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
+    # profile      operator             type    rule             source                                 experiment
+    ("reference", "CONV_2D",           _INT8,  double_rounding, _CONV,                                  _TEST),
+    ("reference", "CONV_2D",           _UINT8, double_rounding, "internal/reference/conv.h",            _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _INT8,  double_rounding, _DEPTHWISE,                             _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT8,  single_rounding, _FULLY,                                 _TEST),
+))
+# fmt: on
+
+_ROUNDING = {(row.profile, row.operator, row.type): row.rule for row in ROUNDING}
+
+
+def rounding(op: Operator) -> Requantize:
+    """The rule by which `op` requantizes, from its profile, its name and the type of its first input.
+
+    Raises UnsupportedOperatorError when the table has no row for it.
+    """
+    rule = _ROUNDING.get((op.profile, op.name, op.input(0).type))
+    if rule is None:
+        raise op.unsupported("no rounding rule is known")
+    return rule

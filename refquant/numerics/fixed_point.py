@@ -1,0 +1,139 @@
+"""Multiplying an integer by a real number, with integers only.
+
+A quantized operator sums products of integers and must bring the sum to the scale of its output: multiply it by a
+real number M, such as input_scale * filter_scale / output_scale. TensorFlow Lite writes M as a mantissa of 31 bits
+and a power of two (Jacob et al., 2018, https://arxiv.org/abs/1712.05877, section 2.2)::
+
+    M = multiplier / 2**31 * 2**shift,      2**30 <= multiplier < 2**31
+
+`quantize_multiplier` finds the two numbers. What is left is integer: x * multiplier, and a division by
+2**(31 - shift) that must round. There are several ways to round, they differ about twice in a thousand results, and
+each operator of each runtime has its own (`refquant.kernels.profiles` has the table):
+
+===================  ===============================================================================================
+double rounding      keep the high half of 2 * x * multiplier, rounded; divide that by 2**-shift, rounded again
+single rounding      one division by 2**(31 - shift), halves rounded up
+wide                 as single, for 64-bit x, after the multiplier itself was rounded to 15 bits
+===================  ===============================================================================================
+
+Arguments broadcast: a multiplier for each channel is an array along the last axis. Sources: QuantizeMultiplier in
+kernels/internal/quantization_util.cc, MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and
+fixedpoint/fixedpoint.h of gemmlowp. Signed overflow, undefined in C, is given the meaning that the x86-64 builds
+show: sums and products wrap, shifts use the low bits of their count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Requantize = Callable[[Array, Array, Array], Int32s]
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
+    """Mantissa and power of two of finite real numbers, each an int32 array of the shape of `real`.
+
+    The mantissa is rounded to the nearest, halves away from zero. A mantissa that rounds up to 2**31 becomes 2**30
+    with the next power of two; a number below about 2**-32 becomes zero.
+
+    >>> [int(n) for n in quantize_multiplier(0.75)]           # 0.75 = 0.75 * 2**0
+    [1610612736, 0]
+    >>> [int(n) for n in quantize_multiplier(3.0)]            # 3 = 0.75 * 2**2
+    [1610612736, 2]
+    >>> [int(n) for n in quantize_multiplier(1 - 2**-40)]     # rounds up to 2**31 / 2**31
+    [1073741824, 1]
+    >>> [int(n) for n in quantize_multiplier(2.0**-33)]       # flushed: 0.5 * 2**-32
+    [0, 0]
+    """
+    fraction, shift = np.frexp(np.asarray(real, np.float64))
+    scaled = fraction * 2.0**31
+    mantissa = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+    overflow = mantissa == 2**31
+    mantissa = np.where(overflow, 2**30, mantissa)
+    shift = shift + overflow
+    tiny = shift < -31
+    return np.where(tiny, 0, mantissa).astype(np.int32), np.where(tiny, 0, shift).astype(np.int32)
+
+
+def high_multiply(a: Array, b: Array) -> Int32s:
+    """Round(a * b / 2**31) of int32 numbers, halves up; gemmlowp's SaturatingRoundingDoublingHighMul.
+
+    The one product that does not fit, -2**31 times itself, saturates. gemmlowp adds 2**30 to a product that is not
+    negative and 1 - 2**30 to a negative one, then divides towards zero; either way that is a floor after adding 2**30.
+
+    >>> int(high_multiply(np.int32(5), np.int32(2**30)))       # 2.5
+    3
+    >>> int(high_multiply(np.int32(-5), np.int32(2**30)))      # -2.5
+    -2
+    >>> int(high_multiply(np.int32(-2**31), np.int32(-2**31)))
+    2147483647
+    """
+    product = np.multiply(a, b, dtype=np.int64)
+    return np.minimum((product + 2**30) >> 31, INT32_MAX).astype(np.int32)
+
+
+def divide_by_power_of_two(x: Array, exponent: Array) -> Int32s:
+    """Round(x / 2**exponent) of int32 numbers, halves away from zero; gemmlowp's RoundingDivideByPOT.
+
+    >>> divide_by_power_of_two(np.int32([5, -5, 6, -6, 7]), np.int32(2))      # 1.25 -1.25 1.5 -1.5 1.75
+    array([ 1, -1,  2, -2,  2], dtype=int32)
+    """
+    wide = np.asarray(x, np.int64)
+    half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
+    below = (wide < 0) & (half > 0)  # halves below zero go down, so start one lower
+    return ((wide + half - below) >> exponent).astype(np.int32)
+
+
+def double_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """x * multiplier / 2**31 * 2**shift of int32 x: a left shift that wraps, `high_multiply`, a rounded right shift.
+
+    >>> half = quantize_multiplier(0.5)
+    >>> double_rounding(np.int32([1, -1, 3, -3]), *half)                       # 0.5 -0.5 1.5 -1.5: halves up
+    array([ 1,  0,  2, -1], dtype=int32)
+    >>> eighth = quantize_multiplier(0.125)
+    >>> double_rounding(np.int32([3, 4, -4, 11]), *eighth)                     # 0.375: 1.5 -> 2, 2 / 4 -> 1
+    array([ 1,  1, -1,  2], dtype=int32)
+    """
+    left = np.maximum(shift, 0) & 31
+    shifted = (np.asarray(x, np.int64) << left).astype(np.int32)
+    return divide_by_power_of_two(high_multiply(shifted, multiplier), np.maximum(np.negative(shift), 0))
+
+
+def single_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """x * multiplier / 2**31 * 2**shift of int32 x: one shift to the right with a half added; the result wraps.
+
+    >>> eighth = quantize_multiplier(0.125)
+    >>> single_rounding(np.int32([3, 4, -4, 11]), *eighth)                     # 0.375 0.5 -0.5 1.375
+    array([0, 1, 0, 1], dtype=int32)
+    """
+    total = 31 - np.asarray(shift, np.int64)
+    product = np.multiply(x, multiplier, dtype=np.int64)
+    return _shift_right_rounded(product, total)
+
+
+def wide(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """x * multiplier / 2**31 * 2**shift of int64 x, with a multiplier of 15 bits, rounded once; the result wraps.
+
+    >>> wide(np.int64([3, 4, -4, 11]), *quantize_multiplier(0.125))
+    array([0, 1, 0, 1], dtype=int32)
+    >>> int(wide(np.int64(2**20), np.int32(2**30 + 2**14), np.int32(0)))       # the low 16 bits are lost
+    524288
+    """
+    mantissa = np.asarray(multiplier, np.int64)
+    reduced = np.where(mantissa < 0x7FFF0000, (mantissa + 2**15) >> 16, 0x7FFF)
+    total = 15 - np.asarray(shift, np.int64)
+    return _shift_right_rounded(np.asarray(x, np.int64) * reduced, total)
+
+
+def _shift_right_rounded(product: Int64s, total: Int64s) -> Int32s:
+    """floor(product / 2**total + 1/2) as int32; counts of 64-bit shifts are taken modulo 64."""
+    half = np.int64(1) << ((total - 1) & 63)
+    return ((product + half) >> (total & 63)).astype(np.int32)
