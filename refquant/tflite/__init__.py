@@ -1,0 +1,1 @@
+"""The file: the schema's tables as dataclasses, bytes to dataclasses and back, and `Model` on top."""
