@@ -5,10 +5,12 @@ output, where that is written in the runtime's sources (below tflite/kernels for
 tensorflow/lite/micro for TensorFlow Lite Micro), and which test asked the runtime with numbers on which the rules
 disagree. Kernels look their rule up::
 
-    requantize = profiles.rounding(op)
-    y = requantize(accumulator, multiplier, shift)
+    rule = profiles.rounding(op)
+    multiplier, shift = multiplier_for(rule, real)          # when planning
+    y = rule(accumulator, multiplier, shift)                # when running
 
-The type of a row is that of the activations: of the operator's first input.
+The type of a row is that of the activations (of the operator's first input), `bits` the width of the accumulator:
+operators on int16 have two kernels, for biases of 32 and of 64 bits.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refquant.kernels.registry import Operator
-from refquant.numerics.fixed_point import Requantize, double_rounding, single_rounding, wide
+from refquant.numerics.fixed_point import Requantize, double_rounding, float64_rounding, wide
 from refquant.tflite.schema import TensorType
 
 _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -24,7 +26,7 @@ _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """One row: in `profile`, `operator` on activations of `type` requantizes by `rule`.
+    """One row: in `profile`, `operator` on activations of `type` requantizes accumulators of `bits` by `rule`.
 
     `source` is the file of the runtime that holds the kernel, `experiment` the test that confirms the row.
     """
@@ -32,6 +34,7 @@ class Rounding:
     profile: str
     operator: str
     type: TensorType
+    bits: int
     rule: Requantize
     source: str
     experiment: str
@@ -44,23 +47,30 @@ _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
 
 # fmt: off
 ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
-    # profile      operator             type    rule             source                                 experiment
-    ("reference", "CONV_2D",           _INT8,  double_rounding, _CONV,                                  _TEST),
-    ("reference", "CONV_2D",           _UINT8, double_rounding, "internal/reference/conv.h",            _TEST),
-    ("reference", "DEPTHWISE_CONV_2D", _INT8,  double_rounding, _DEPTHWISE,                             _TEST),
-    ("reference", "FULLY_CONNECTED",   _INT8,  single_rounding, _FULLY,                                 _TEST),
+    # profile      operator             type  bits  rule              source                                    experiment
+    ("reference", "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                                    _TEST),
+    ("reference", "CONV_2D",           _UINT8, 32, double_rounding,  "internal/reference/conv.h",              _TEST),
+    ("reference", "CONV_2D",           _INT16, 32, double_rounding,  _CONV,                                    _TEST),
+    ("reference", "CONV_2D",           _INT16, 64, wide,             _CONV,                                    _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                               _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  "internal/reference/depthwiseconv_uint8.h", _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                               _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT8,  32, float64_rounding, _FULLY,                                   _TEST),
+    ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, "internal/reference/fully_connected.h",   _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                                   _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT16, 64, float64_rounding, _FULLY,                                   _TEST),
 ))
 # fmt: on
 
-_ROUNDING = {(row.profile, row.operator, row.type): row.rule for row in ROUNDING}
+_ROUNDING = {(row.profile, row.operator, row.type, row.bits): row.rule for row in ROUNDING}
 
 
-def rounding(op: Operator) -> Requantize:
-    """The rule by which `op` requantizes, from its profile, its name and the type of its first input.
+def rounding(op: Operator, bits: int = 32) -> Requantize:
+    """The rule by which `op` requantizes accumulators of `bits`: by its profile, name and type of its first input.
 
     Raises UnsupportedOperatorError when the table has no row for it.
     """
-    rule = _ROUNDING.get((op.profile, op.name, op.input(0).type))
+    rule = _ROUNDING.get((op.profile, op.name, op.input(0).type, bits))
     if rule is None:
         raise op.unsupported("no rounding rule is known")
     return rule

@@ -14,9 +14,10 @@ each operator of each runtime has its own (`refquant.kernels.profiles` has the t
 double rounding      keep the high half of 2 * x * multiplier, rounded; divide that by 2**-shift, rounded again
 single rounding      one division by 2**(31 - shift), halves rounded up
 wide                 as single, for 64-bit x, after the multiplier itself was rounded to 15 bits
+float64              no integers after all: the product with M in float64, halves away from zero
 ===================  ===============================================================================================
 
-Arguments broadcast: a multiplier for each channel is an array along the last axis. Sources: QuantizeMultiplier in
+`multiplier_for` gives the form of M that a rule wants. Arguments broadcast: a multiplier for each channel is an array along the last axis. Sources: QuantizeMultiplier in
 kernels/internal/quantization_util.cc, MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and
 fixedpoint/fixedpoint.h of gemmlowp. Signed overflow, undefined in C, is given the meaning that the x86-64 builds
 show: sums and products wrap, shifts use the low bits of their count.
@@ -131,6 +132,28 @@ def wide(x: Array, multiplier: Array, shift: Array) -> Int32s:
     reduced = np.where(mantissa < 0x7FFF0000, (mantissa + 2**15) >> 16, 0x7FFF)
     total = 15 - np.asarray(shift, np.int64)
     return _shift_right_rounded(np.asarray(x, np.int64) * reduced, total)
+
+
+def float64_rounding(x: Array, fraction: Array, shift: Array) -> Int32s:
+    """Round(x * fraction * 2**shift) in float64, halves away from zero, for a real `fraction`.
+
+    A result beyond int32 becomes -2**31 from either side, as the conversion of x86-64 processors has it.
+
+    >>> float64_rounding(np.int32([3, 4, -4, 11]), *np.frexp(0.125))            # 0.375 0.5 -0.5 1.375
+    array([ 0,  1, -1,  1], dtype=int32)
+    """
+    product = np.asarray(x, np.float64) * np.ldexp(fraction, shift)
+    whole = np.trunc(product)
+    rounded = whole + np.trunc(2 * (product - whole))
+    return np.where(np.abs(rounded) < 2.0**31, rounded, INT32_MIN).astype(np.int32)
+
+
+def multiplier_for(rule: Requantize, real: npt.ArrayLike) -> tuple[Array, Array]:
+    """The two numbers by which `rule` multiplies by `real`: an integer mantissa, or for float64 a real one."""
+    if rule is float64_rounding:
+        fraction, shift = np.frexp(np.asarray(real, np.float64))
+        return fraction, shift
+    return quantize_multiplier(real)
 
 
 def _shift_right_rounded(product: Int64s, total: Int64s) -> Int32s:
