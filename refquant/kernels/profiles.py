@@ -40,25 +40,26 @@ class Rounding:
     experiment: str
 
 
-_CONV = "internal/reference/integer_ops/conv.h"
-_DEPTHWISE = "internal/reference/integer_ops/depthwise_conv.h"
-_FULLY = "internal/reference/integer_ops/fully_connected.h"
+_REFERENCE = "internal/reference/"
+_CONV = _REFERENCE + "integer_ops/conv.h"
+_DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
+_FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
 
 # fmt: off
 ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
-    # profile      operator             type  bits  rule              source                                    experiment
-    ("reference", "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                                    _TEST),
-    ("reference", "CONV_2D",           _UINT8, 32, double_rounding,  "internal/reference/conv.h",              _TEST),
-    ("reference", "CONV_2D",           _INT16, 32, double_rounding,  _CONV,                                    _TEST),
-    ("reference", "CONV_2D",           _INT16, 64, wide,             _CONV,                                    _TEST),
-    ("reference", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                               _TEST),
-    ("reference", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  "internal/reference/depthwiseconv_uint8.h", _TEST),
-    ("reference", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                               _TEST),
-    ("reference", "FULLY_CONNECTED",   _INT8,  32, float64_rounding, _FULLY,                                   _TEST),
-    ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, "internal/reference/fully_connected.h",   _TEST),
-    ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                                   _TEST),
-    ("reference", "FULLY_CONNECTED",   _INT16, 64, float64_rounding, _FULLY,                                   _TEST),
+    # profile      operator             type  bits  rule              source                             experiment
+    ("reference", "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                             _TEST),
+    ("reference", "CONV_2D",           _UINT8, 32, double_rounding,  _REFERENCE + "conv.h",             _TEST),
+    ("reference", "CONV_2D",           _INT16, 32, double_rounding,  _CONV,                             _TEST),
+    ("reference", "CONV_2D",           _INT16, 64, wide,             _CONV,                             _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                        _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  _REFERENCE + "depthwiseconv_uint8.h", _TEST),
+    ("reference", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                        _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT8,  32, float64_rounding, _FULLY,                            _TEST),
+    ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, _REFERENCE + "fully_connected.h",  _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                            _TEST),
+    ("reference", "FULLY_CONNECTED",   _INT16, 64, float64_rounding, _FULLY,                            _TEST),
 ))
 # fmt: on
 

@@ -17,10 +17,11 @@ wide                 as single, for 64-bit x, after the multiplier itself was ro
 float64              no integers after all: the product with M in float64, halves away from zero
 ===================  ===============================================================================================
 
-`multiplier_for` gives the form of M that a rule wants. Arguments broadcast: a multiplier for each channel is an array along the last axis. Sources: QuantizeMultiplier in
-kernels/internal/quantization_util.cc, MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and
-fixedpoint/fixedpoint.h of gemmlowp. Signed overflow, undefined in C, is given the meaning that the x86-64 builds
-show: sums and products wrap, shifts use the low bits of their count.
+`multiplier_for` gives the form of M that a rule wants. Arguments broadcast: a multiplier for each channel is an
+array along the last axis. Sources: QuantizeMultiplier in kernels/internal/quantization_util.cc,
+MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and fixedpoint/fixedpoint.h of gemmlowp. Signed
+overflow, undefined in C, is given the meaning that the x86-64 builds show: sums and products wrap, shifts use the
+low bits of their count.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""The activation that an operator applies to its own output: a range to clamp to.
+
+Source: CalculateActivationRange in kernels/kernel_util.h and CalculateActivationRangeQuantized in kernel_util.cc. Both
+clamp nothing for activations other than the four that are ranges (TANH, SIGN_BIT).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.kernels.registry import Array, Operator, TensorInfo
+from refquant.tflite.schema import ActivationFunctionType
+
+_LARGEST = float(np.finfo(np.float32).max)
+_RANGES = {
+    ActivationFunctionType.RELU: (0.0, _LARGEST),
+    ActivationFunctionType.RELU6: (0.0, 6.0),
+    ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
+}
+
+
+def clamp_float(x: npt.NDArray[np.float32], activation: int) -> npt.NDArray[np.float32]:
+    """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
+    low, high = _RANGES.get(ActivationFunctionType(activation), (-_LARGEST, _LARGEST))
+    x = np.where(x < np.float32(low), np.float32(low), x)
+    return np.where(x > np.float32(high), np.float32(high), x)
+
+
+def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[int, int]:
+    """The lowest and highest integer that the activation leaves in `output`.
+
+    Raises InvalidModelError when a bound of the activation is beyond int32 at the scale of `output`.
+    """
+    limits = np.iinfo(output.dtype)
+    lowest, highest = int(limits.min), int(limits.max)
+    if activation not in _RANGES:
+        return lowest, highest
+    low, high = _RANGES[ActivationFunctionType(activation)]
+    lowest = max(lowest, _quantize(op, low, output))
+    if high != _LARGEST:
+        highest = min(highest, _quantize(op, high, output))
+    return lowest, highest
+
+
+def _quantize(op: Operator, real: float, output: TensorInfo) -> int:
+    """The integer of `real`: divided by the scale in float32, rounded with halves away from zero."""
+    quotient = np.float32(real) / output.scale
+    if not abs(quotient) <= 2.0**31:
+        raise op.invalid(f"{real} is beyond int32 at the output's scale of {output.scale}")
+    return output.zero_point + int(np.trunc(quotient + np.copysign(np.float64(0.5), quotient)))
+
+
+def clamp(x: Array, low: int, high: int, dtype: np.dtype[np.generic]) -> Array:
+    """Integers limited to low..high, in `dtype`; low wins over high nowhere: max first, then min."""
+    return np.minimum(np.maximum(x, low), high).astype(dtype)

@@ -1,0 +1,68 @@
+"""Where a sliding window lies: the geometry that convolutions and pools share.
+
+Along one axis, output o looks with tap t at input o * stride - before + t * dilation; what falls outside the image is
+skipped. Source: ComputeOutSize and ComputePaddingWithOffset in kernels/padding.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refquant.kernels.registry import Operator
+from refquant.tflite.schema import Padding
+
+INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A window of `filter` taps moving along `size` inputs to `out` places, the first at input `-before`."""
+
+    size: int
+    filter: int
+    stride: int
+    dilation: int
+    before: int
+    out: int
+
+    def overlap(self, tap: int) -> tuple[slice, slice]:
+        """The outputs whose `tap` lies inside the image, and the inputs that it meets there.
+
+        >>> Axis(size=5, filter=3, stride=2, dilation=1, before=1, out=3).overlap(0)    # looks at -1, 1, 3
+        (slice(1, 3, None), slice(1, 4, 2))
+        """
+        start = tap * self.dilation - self.before
+        first = max(0, -(start // self.stride))
+        last = min(self.out - 1, (self.size - 1 - start) // self.stride)
+        if last < first:
+            return slice(0, 0), slice(0, 0)
+        return slice(first, last + 1), slice(start + first * self.stride, start + last * self.stride + 1, self.stride)
+
+    @property
+    def after(self) -> int:
+        """How far the last window reaches beyond the image (not negative)."""
+        reach = (self.out - 1) * self.stride + (self.filter - 1) * self.dilation + 1
+        return max(0, reach - self.before - self.size)
+
+
+def axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation: int, padding: int) -> Axis:
+    """The window of `op` along the axis called `name` in messages.
+
+    Raises InvalidModelError for numbers that make no window.
+    """
+    for what, number in (("filter", filter), ("stride", stride), ("dilation", dilation)):
+        if number <= 0:
+            raise op.invalid(f"{what} along {name} is {number}, expected at least 1")
+    reach = (filter - 1) * dilation + 1
+    if padding == Padding.SAME:
+        out = -(-size // stride)
+    elif padding == Padding.VALID:
+        out = 0 if size < reach else (size - reach) // stride + 1
+        if size + stride - reach <= -stride:
+            raise op.invalid(f"a window of {reach} does not fit into {size} inputs along {name}")
+    else:
+        raise op.invalid(f"padding {padding} is neither SAME nor VALID")
+    total = max(0, (out - 1) * stride + reach - size)
+    if total > INT32_MAX:
+        raise op.invalid(f"padding along {name} exceeds 32 bits")
+    return Axis(size, filter, stride, dilation, total // 2, out)
