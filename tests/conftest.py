@@ -1,0 +1,47 @@
+"""Fixtures that several rooms' tests share: the folder of real models, and the real runtimes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from refquant.runtimes import Runtime, is_installed, open_runtime
+
+settings.register_profile("refquant", deadline=None, print_blob=True)
+settings.load_profile("refquant")
+
+
+def model_files(pattern: str = "**/*.tflite") -> list[Path]:
+    """The real models in the folder that REFQUANT_MODELS names; none where it is not set."""
+    folder = os.environ.get("REFQUANT_MODELS")
+    return sorted(Path(folder).glob(pattern)) if folder else []
+
+
+def pytest_report_header() -> str:
+    folder = os.environ.get("REFQUANT_MODELS")
+    if not folder:
+        return "REFQUANT_MODELS is not set: the tests of real models are skipped"
+    return f"REFQUANT_MODELS: {len(model_files())} models"
+
+
+def _runtime(name: str, kernels: str) -> Iterator[Runtime]:
+    if not is_installed(name):
+        pytest.skip(f"{name} is not installed: python -m pip install 'refquant[runtimes]'")
+    with open_runtime(name, kernels) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def reference() -> Iterator[Runtime]:
+    """TensorFlow's interpreter with its reference kernels (BUILTIN_REF), in a process of its own."""
+    yield from _runtime("tensorflow", "reference")
+
+
+@pytest.fixture(scope="session")
+def micro() -> Iterator[Runtime]:
+    """TFLite Micro's interpreter, in a process of its own."""
+    yield from _runtime("micro", "micro")

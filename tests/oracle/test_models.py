@@ -1,0 +1,103 @@
+"""Every intermediate tensor of every real model, bit for bit.
+
+The models are in the folder that REFQUANT_MODELS names. Inputs: random ones, and the extremes of the type; each
+sequence of inputs goes through one interpreter, so state carries over. The oracle is TensorFlow's reference resolver;
+for the models that it cannot run, TFLite Micro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from refquant.errors import RuntimeFailedError
+from refquant.interpreter import Interpreter
+from refquant.runtimes import Runtime
+from refquant.tflite.model import Model
+from tests.conftest import model_files
+
+pytestmark = pytest.mark.oracle
+
+FOLDERS = ("tflite-micro", "mlperf-tiny", "coral")
+MODELS = [path for folder in FOLDERS for path in model_files(f"**/{folder}/*.tflite")]
+#: TensorFlow 2.21.0 dies of these or refuses them; TFLite Micro runs them
+ONLY_MICRO = {"keyword_scrambled_8bit", "person_detect", "audio_preprocessor_int8"}
+
+Array = npt.NDArray[Any]
+
+
+def inputs_of(details: Sequence[dict[str, Any]], seed: int) -> list[list[Array]]:
+    """Samples for a model: two random ones, lowest, highest, zero (floats: normal, huge, tiny, zero)."""
+    generator = np.random.default_rng(seed)
+    samples = []
+    for kind in ("random", "random", "low", "high", "zero"):
+        sample = []
+        for detail in details:
+            dtype, shape = np.dtype(detail["dtype"]), tuple(detail["shape"])
+            if dtype.kind == "f":
+                scale = {"random": 1.0, "low": 1e-30, "high": 1e4, "zero": 0.0}[kind]
+                sample.append((generator.standard_normal(shape) * scale).astype(dtype))
+            else:
+                info = np.iinfo(dtype)
+                low, high = {"random": (info.min, info.max), "low": (info.min,) * 2, "high": (info.max,) * 2, "zero": (0, 0)}[kind]
+                sample.append(generator.integers(low, high, shape, dtype, endpoint=True))
+        samples.append(sample)
+    return samples
+
+
+def bits(array: Array) -> Array:
+    """Floats as the integers that hold their bits, with one NaN for all of them; other arrays as they are."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_tensor_of_a_real_model(path: Path, reference: Runtime, micro: Runtime) -> None:
+    model = Model.read(path)
+    only_micro = path.stem in ONLY_MICRO
+    interpreter = Interpreter(model=model, kernels="micro" if only_micro else "reference")
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()
+    samples = inputs_of(details, seed=7)
+    expected = (micro if only_micro else reference).run_all_sequence(model, samples)
+    tensors = interpreter.get_tensor_details()
+    compared = 0
+    for number, (sample, oracle) in enumerate(zip(samples, expected)):
+        for detail, array in zip(details, sample):
+            interpreter.set_tensor(detail["index"], array)
+        interpreter.invoke()
+        for index, theirs in oracle.items():
+            ours = interpreter.get_tensor(index)
+            place = f"sample {number}, tensor {index} ({tensors[index]['name']})"
+            assert ours.dtype == theirs.dtype and ours.shape == theirs.shape, place
+            different = np.argwhere(bits(ours) != bits(theirs))
+            assert not len(different), (
+                f"{place}: {len(different)} of {ours.size} elements differ, first at {different[0].tolist()}: "
+                f"{ours[tuple(different[0])]!r}, oracle {theirs[tuple(different[0])]!r}"
+            )
+            compared += ours.size
+    print(f"{path.stem}: {len(expected[0])} tensors, {compared} elements equal")
+
+
+def test_there_are_models() -> None:
+    if not MODELS:
+        pytest.skip("REFQUANT_MODELS names no folder with tflite-micro, mlperf-tiny or coral: no real model compared")
+    assert len(MODELS) >= 20
+
+
+@pytest.mark.parametrize("name", ["keyword_scrambled_8bit", "person_detect"])
+def test_tensorflow_cannot_run_it(name: str, reference: Runtime) -> None:
+    """The reason for another oracle, so that a release which runs it will show."""
+    paths = model_files(f"**/{name}.tflite")
+    if not paths:
+        pytest.skip(f"REFQUANT_MODELS has no {name}.tflite")
+    model = Model.read(paths[0])
+    sample = inputs_of(Interpreter(model=model, kernels="micro").get_input_details(), seed=1)[0]
+    with pytest.raises(RuntimeFailedError):
+        reference.run(model, sample)
