@@ -13,7 +13,7 @@ from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.tflite.schema import ActivationFunctionType
 
 _LARGEST = float(np.finfo(np.float32).max)
-_RANGES = {
+_RANGES: dict[int, tuple[float, float]] = {
     ActivationFunctionType.RELU: (0.0, _LARGEST),
     ActivationFunctionType.RELU6: (0.0, 6.0),
     ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
@@ -22,7 +22,7 @@ _RANGES = {
 
 def clamp_float(x: npt.NDArray[np.float32], activation: int) -> npt.NDArray[np.float32]:
     """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
-    low, high = _RANGES.get(ActivationFunctionType(activation), (-_LARGEST, _LARGEST))
+    low, high = _RANGES.get(activation, (-_LARGEST, _LARGEST))
     x = np.where(x < np.float32(low), np.float32(low), x)
     return np.where(x > np.float32(high), np.float32(high), x)
 
@@ -36,7 +36,7 @@ def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[
     lowest, highest = int(limits.min), int(limits.max)
     if activation not in _RANGES:
         return lowest, highest
-    low, high = _RANGES[ActivationFunctionType(activation)]
+    low, high = _RANGES[activation]
     lowest = max(lowest, _quantize(op, low, output))
     if high != _LARGEST:
         highest = min(highest, _quantize(op, high, output))

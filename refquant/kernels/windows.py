@@ -25,18 +25,21 @@ class Axis:
     before: int
     out: int
 
-    def overlap(self, tap: int) -> tuple[slice, slice]:
-        """The outputs whose `tap` lies inside the image, and the inputs that it meets there.
+    def overlap(self, tap: int, begin: int = 0, end: int | None = None) -> tuple[slice, slice]:
+        """Of the outputs begin..end those whose `tap` lies inside the image, and the inputs that it meets there.
+
+        The slice of outputs counts from `begin`.
 
         >>> Axis(size=5, filter=3, stride=2, dilation=1, before=1, out=3).overlap(0)    # looks at -1, 1, 3
         (slice(1, 3, None), slice(1, 4, 2))
         """
         start = tap * self.dilation - self.before
-        first = max(0, -(start // self.stride))
-        last = min(self.out - 1, (self.size - 1 - start) // self.stride)
+        first = max(begin, -(start // self.stride))
+        last = min((self.out if end is None else end) - 1, (self.size - 1 - start) // self.stride)
         if last < first:
             return slice(0, 0), slice(0, 0)
-        return slice(first, last + 1), slice(start + first * self.stride, start + last * self.stride + 1, self.stride)
+        inputs = slice(start + first * self.stride, start + last * self.stride + 1, self.stride)
+        return slice(first - begin, last + 1 - begin), inputs
 
     @property
     def after(self) -> int:

@@ -79,7 +79,8 @@ def high_multiply(a: Array, b: Array) -> Int32s:
     2147483647
     """
     product = np.multiply(a, b, dtype=np.int64)
-    return np.minimum((product + 2**30) >> 31, INT32_MAX).astype(np.int32)
+    rounded: Int64s = np.minimum((product + 2**30) >> 31, INT32_MAX)
+    return rounded.astype(np.int32)
 
 
 def divide_by_power_of_two(x: Array, exponent: Array) -> Int32s:
@@ -146,7 +147,8 @@ def float64_rounding(x: Array, fraction: Array, shift: Array) -> Int32s:
     product = np.asarray(x, np.float64) * np.ldexp(fraction, shift)
     whole = np.trunc(product)
     rounded = whole + np.trunc(2 * (product - whole))
-    return np.where(np.abs(rounded) < 2.0**31, rounded, INT32_MIN).astype(np.int32)
+    fitting: Array = np.where(np.abs(rounded) < 2.0**31, rounded, INT32_MIN)
+    return fitting.astype(np.int32)
 
 
 def multiplier_for(rule: Requantize, real: npt.ArrayLike) -> tuple[Array, Array]:
@@ -160,4 +162,5 @@ def multiplier_for(rule: Requantize, real: npt.ArrayLike) -> tuple[Array, Array]
 def _shift_right_rounded(product: Int64s, total: Int64s) -> Int32s:
     """floor(product / 2**total + 1/2) as int32; counts of 64-bit shifts are taken modulo 64."""
     half = np.int64(1) << ((total - 1) & 63)
-    return ((product + half) >> (total & 63)).astype(np.int32)
+    shifted: Int64s = (product + half) >> (total & 63)
+    return shifted.astype(np.int32)

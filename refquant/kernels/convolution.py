@@ -1,0 +1,246 @@
+"""CONV_2D and DEPTHWISE_CONV_2D.
+
+    y[n, oy, ox, c] = activation(bias[c] + sum over ky, kx, i of x[n, iy, ix, group(c) + i] * w[c, ky, kx, i])
+    iy = oy * stride - before + ky * dilation,  ix alike;  taps outside the image are skipped
+
+A convolution whose filters see only x channels / g channels has g groups, each with its own share of the filters. A
+depthwise convolution is the extreme case: a group for each channel, with `depth_multiplier` filters that see one
+channel. So both are planned by the same code, on weights arranged as [ky, kx, input, group, output].
+
+Quantized, x and w stand for q - zero_point, the sum is an integer, and `requantization` brings it to the scale of y.
+The multiplier is input_scale * filter_scale / output_scale in float64, but for uint8 the product of the two scales
+is rounded to float32 first. Sources, below kernels: conv.cc, depthwise_conv.cc, internal/reference/conv.h,
+internal/reference/depthwiseconv_float.h, …_uint8.h, internal/reference/integer_ops/conv.h, …/depthwise_conv.h, and
+PopulateConvolutionQuantizationParams in kernel_util.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from refquant.kernels.fused_activation import clamp_float
+from refquant.kernels.products import BLOCK, add_products_in_order, exact_type, largest_magnitude, wrap_int32
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales, output_stage
+from refquant.kernels.windows import Axis, axis
+from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
+
+
+@dataclass(eq=False, slots=True)
+class Convolution:
+    """The facts that both kinds of convolution share once they are checked."""
+
+    op: Operator
+    input: TensorInfo
+    filter: TensorInfo
+    bias: TensorInfo | None
+    rows: Axis
+    columns: Axis
+    channels: int
+    groups: int
+    outputs: int
+    activation: int
+    arrange: Callable[[Array], Array]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the output."""
+        return (self.input.dims[0], self.rows.out, self.columns.out, self.outputs)
+
+    def arranged(self, filter: Array | None) -> Array:
+        """The weights, constant or given at run time, as [ky, kx, input, group, output]."""
+        filter = self.filter.value if self.filter.value is not None else filter
+        assert filter is not None
+        return self.arrange(filter)
+
+
+@kernel("CONV_2D")
+def conv_2d(op: Operator) -> Run:
+    """Convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels / groups]."""
+    options = op.options
+    if not isinstance(options, Conv2DOptions):
+        raise op.invalid("has no Conv2DOptions")
+    x, w = _image_and_filter(op)
+    outputs, height, width, depth = w.dims
+    channels = x.dims[3]
+    if channels % depth != 0 or outputs % (channels // depth) != 0:
+        raise op.invalid(f"filters {w.dims} do not divide {channels} input channels into groups")
+    groups = channels // depth
+
+    def arrange(filter: Array) -> Array:
+        return filter.reshape(groups, outputs // groups, height, width, depth).transpose(2, 3, 4, 0, 1)
+
+    return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange)
+
+
+@kernel("DEPTHWISE_CONV_2D")
+def depthwise_conv_2d(op: Operator) -> Run:
+    """Convolution of each channel of x [n, h, w, channels] with its own filters [1, ky, kx, channels * multiplier]."""
+    options = op.options
+    if not isinstance(options, DepthwiseConv2DOptions):
+        raise op.invalid("has no DepthwiseConv2DOptions")
+    x, w = _image_and_filter(op)
+    one, height, width, outputs = w.dims
+    channels = x.dims[3]
+    if one != 1 or outputs % channels != 0:
+        raise op.invalid(f"filters {w.dims} do not fit {channels} input channels")
+
+    def arrange(filter: Array) -> Array:
+        return filter.reshape(height, width, 1, channels, outputs // channels)
+
+    return _convolution(op, options, x, w, height, width, channels, channels, outputs, arrange)
+
+
+def _image_and_filter(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    """The first two inputs, of rank 4 and without empty dimensions (but for the batch)."""
+    x, w = op.input(0), op.input(1)
+    if len(x.dims) != 4 or len(w.dims) != 4:
+        raise op.invalid(f"input {x.dims} and filters {w.dims} must have four dimensions each")
+    if min(x.dims[1:]) <= 0 or min(w.dims) <= 0:
+        raise op.invalid(f"input {x.dims} or filters {w.dims} have an empty dimension")
+    return x, w
+
+
+def _convolution(
+    op: Operator,
+    options: Conv2DOptions | DepthwiseConv2DOptions,
+    x: TensorInfo,
+    w: TensorInfo,
+    height: int,
+    width: int,
+    channels: int,
+    groups: int,
+    outputs: int,
+    arrange: Callable[[Array], Array],
+) -> Run:
+    """Checks what both kinds have in common and chooses the arithmetic by the types."""
+    bias = op.optional_input(2)
+    if bias is not None and int(np.prod(bias.dims)) != outputs:
+        raise op.invalid(f"bias {bias.dims} has not one value for each of {outputs} output channels")
+    rows = axis(op, "y", x.dims[1], height, options.stride_h, options.dilation_h_factor, options.padding)
+    columns = axis(op, "x", x.dims[2], width, options.stride_w, options.dilation_w_factor, options.padding)
+    activation = int(options.fused_activation_function)
+    plan = Convolution(op, x, w, bias, rows, columns, channels, groups, outputs, activation, arrange)
+    y = op.output()
+    if y.type != x.type:
+        raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
+    y.shape = plan.shape
+    bias_type = None if bias is None else bias.type
+    match x.type, w.type, bias_type:
+        case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None:
+            return _float(plan)
+        case TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None:
+            scale = np.float64(x.scale * w.scale) / np.float64(y.scale)
+            return _quantized(plan, np.full(outputs, scale), 32)
+        case TensorType.INT8, TensorType.INT8, TensorType.INT32 | None:
+            return _quantized(plan, _multipliers(plan), 32)
+        case TensorType.INT16, TensorType.INT8, TensorType.INT32:
+            return _quantized(plan, _multipliers(plan), 32)
+        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
+            return _quantized(plan, _multipliers(plan), 64)
+    raise op.unsupported()
+
+
+def _multipliers(plan: Convolution) -> Array:
+    """input_scale * filter_scale / output_scale in float64, for each output channel."""
+    scales = plan.filter.scales.astype(np.float64)
+    if scales.size not in (1, plan.outputs):
+        raise plan.op.invalid(f"{scales.size} filter scales for {plan.outputs} output channels")
+    if np.any(plan.filter.zero_points):
+        raise plan.op.invalid("filters have zero points other than 0")
+    return np.float64(plan.input.scale) * np.broadcast_to(scales, plan.outputs) / np.float64(plan.op.output().scale)
+
+
+def _float(plan: Convolution) -> Run:
+    """float32: from 0, products added in the order ky, kx, input channel, the bias last."""
+    rows, columns, groups = plan.rows, plan.columns, plan.groups
+    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        w = np.ascontiguousarray(plan.arranged(filter))
+        x = x.reshape(*x.shape[:3], groups, -1)
+        y = np.zeros((*plan.shape[:3], groups, plan.outputs // groups), np.float32)
+        for image, total in zip(x, y):
+            for begin in range(0, rows.out, step):
+                block = total[begin : begin + step]
+                for ky in range(rows.filter):
+                    oy, iy = rows.overlap(ky, begin, begin + len(block))
+                    for kx in range(columns.filter):
+                        ox, ix = columns.overlap(kx)
+                        add_products_in_order(block[oy, ox], image[iy, ix], w[ky, kx])
+        y = y.reshape(plan.shape)
+        return clamp_float(y if bias is None else y + bias.reshape(-1), plan.activation)
+
+    return run
+
+
+def _quantized(plan: Convolution, real: Array, bits: int) -> Run:
+    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
+    op, x, w = plan.op, plan.input, plan.filter
+    for tensor in (x, w, op.output()):
+        check_scales(op, tensor)
+    finish = output_stage(op, real, op.output(), plan.activation, bits)
+    input_zero, filter_zero = x.zero_point, int(w.zero_points[0])
+    largest = largest_magnitude(x.dtype, input_zero)
+
+    def weights(filter: Array | None) -> tuple[Array, int]:
+        """The weights less their zero point, and the largest sum they can give."""
+        arranged = plan.arranged(filter).astype(np.int64) - filter_zero
+        return arranged, largest * int(np.abs(arranged).sum(axis=(0, 1, 2)).max(initial=0))
+
+    constant = weights(None) if w.value is not None else None
+    if constant is not None:
+        constant = constant[0].astype(exact_type(constant[1])), constant[1]
+    sums = _sum_by_taps if plan.groups > 1 and plan.channels == plan.groups else _sum_by_matrix
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        arranged, bound = constant or weights(filter)
+        arranged = arranged.astype(exact_type(bound), copy=False)
+        shifted = np.subtract(x, input_zero, dtype=arranged.dtype)
+        total = sums(plan, shifted, arranged).reshape(plan.shape).astype(np.int64)
+        if bias is not None:
+            total += bias.reshape(-1)
+        return finish(total if bits == 64 else wrap_int32(total))
+
+    return run
+
+
+def _sum_by_matrix(plan: Convolution, x: Array, w: Array) -> Array:
+    """The sums as products of matrices, one for each group: patches of the image times filters."""
+    rows, columns, groups = plan.rows, plan.columns, plan.groups
+    if rows.filter == columns.filter == rows.stride == columns.stride == 1 and x.shape[1:3] == plan.shape[1:3]:
+        patches = x[:, :, :, None, None, :]
+    else:
+        x = np.pad(x, ((0, 0), (rows.before, rows.after), (columns.before, columns.after), (0, 0)))
+        n, _, _, channels = x.shape
+        sn, sy, sx, sc = x.strides
+        patches = np.lib.stride_tricks.as_strided(
+            x,
+            (n, rows.out, columns.out, rows.filter, columns.filter, channels),
+            (sn, sy * rows.stride, sx * columns.stride, sy * rows.dilation, sx * columns.dilation, sc),
+            writeable=False,
+        )
+    places = plan.shape[0] * rows.out * columns.out
+    depth = plan.channels // groups
+    taps = rows.filter * columns.filter
+    if groups == 1:
+        return patches.reshape(places, taps * depth) @ w.reshape(taps * depth, plan.outputs)
+    split = patches.reshape(places, taps, groups, depth).transpose(2, 0, 1, 3).reshape(groups, places, taps * depth)
+    filters = w.reshape(taps * depth, groups, -1).transpose(1, 0, 2)
+    return np.ascontiguousarray((split @ filters).transpose(1, 0, 2))
+
+
+def _sum_by_taps(plan: Convolution, x: Array, w: Array) -> Array:
+    """The sums where each filter sees one channel: a product of the shifted image for each tap."""
+    rows, columns = plan.rows, plan.columns
+    total = np.zeros((*plan.shape[:3], plan.groups, plan.outputs // plan.groups), w.dtype)
+    x = x[..., None]
+    for ky in range(rows.filter):
+        oy, iy = rows.overlap(ky)
+        for kx in range(columns.filter):
+            ox, ix = columns.overlap(kx)
+            total[:, oy, ox] += x[:, iy, ix] * w[ky, kx, 0]
+    return total

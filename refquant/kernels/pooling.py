@@ -1,0 +1,119 @@
+"""AVERAGE_POOL_2D, MAX_POOL_2D and L2_POOL_2D.
+
+Each output looks at a window of one channel; what falls outside the image does not count, neither in the sum nor in
+the number of elements. Nothing is requantized: input and output share their scale. Sources, below kernels:
+pooling.cc, internal/reference/pooling.h, internal/reference/integer_ops/pooling.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from refquant.kernels.fused_activation import clamp, clamp_float, quantized_range
+from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.windows import Axis, axis
+from refquant.tflite.schema import Pool2DOptions, TensorType
+
+_INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
+_View = tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]
+
+
+@kernel("AVERAGE_POOL_2D")
+def average_pool_2d(op: Operator) -> Run:
+    """Mean of each window: integers rounded with halves away from zero, floats added row by row, then divided."""
+    rows, columns, finish = _plan(op)
+    shape = op.output().dims
+    count = np.outer(_elements(rows), _elements(columns))[..., None]
+    if op.input(0).type == TensorType.FLOAT32:
+
+        def run_float(x: Array) -> Array:
+            total = np.zeros(shape, np.float32)
+            for outputs, inputs in _taps(rows, columns):
+                total[outputs] += x[inputs]
+            return finish(total / count.astype(np.float32))
+
+        return run_float
+
+    def run(x: Array) -> Array:
+        total = np.zeros(shape, np.int32)
+        for outputs, inputs in _taps(rows, columns):
+            total[outputs] += x[inputs]
+        return finish(np.sign(total) * ((np.abs(total) + count // 2) // count))
+
+    return run
+
+
+@kernel("MAX_POOL_2D")
+def max_pool_2d(op: Operator) -> Run:
+    """Largest element of each window, never below the lowest finite number of the type; a NaN is passed over."""
+    rows, columns, finish = _plan(op)
+    shape, dtype = op.output().dims, op.input(0).dtype
+    lowest = np.finfo(dtype).min if dtype == np.float32 else np.iinfo(dtype).min
+
+    def run(x: Array) -> Array:
+        best = np.full(shape, lowest, dtype)
+        for outputs, inputs in _taps(rows, columns):
+            np.copyto(best[outputs], x[inputs], where=best[outputs] < x[inputs])
+        return finish(best)
+
+    return run
+
+
+@kernel("L2_POOL_2D")
+def l2_pool_2d(op: Operator) -> Run:
+    """Root of the mean square of each window, in float32: squares added row by row, divided by their number."""
+    if op.input(0).type != TensorType.FLOAT32:
+        raise op.unsupported()
+    rows, columns, finish = _plan(op)
+    shape = op.output().dims
+    count = np.outer(_elements(rows), _elements(columns))[..., None].astype(np.float32)
+
+    def run(x: Array) -> Array:
+        total = np.zeros(shape, np.float32)
+        for outputs, inputs in _taps(rows, columns):
+            total[outputs] += x[inputs] * x[inputs]
+        return finish(np.sqrt(total / count))
+
+    return run
+
+
+def _plan(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
+    """The windows of both axes, and what is left to do when each window has its number: the fused activation."""
+    options = op.options
+    if not isinstance(options, Pool2DOptions):
+        raise op.invalid("has no Pool2DOptions")
+    x, y = op.input(0), op.output()
+    if len(x.dims) != 4:
+        raise op.invalid(f"input {x.dims} must have four dimensions")
+    if x.type != y.type:
+        raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
+    rows = axis(op, "y", x.dims[1], options.filter_height, options.stride_h, 1, options.padding)
+    columns = axis(op, "x", x.dims[2], options.filter_width, options.stride_w, 1, options.padding)
+    y.shape = (x.dims[0], rows.out, columns.out, x.dims[3])
+    activation = int(options.fused_activation_function)
+    if x.type == TensorType.FLOAT32:
+        return rows, columns, lambda result: clamp_float(result, activation)
+    if x.type not in _INTEGERS:
+        raise op.unsupported()
+    low, high = quantized_range(op, activation, y)
+    return rows, columns, lambda result: clamp(result, low, high, y.dtype)
+
+
+def _elements(axis: Axis) -> Array:
+    """How many taps of each window lie inside the image, along one axis."""
+    count = np.zeros(axis.out, np.int32)
+    for tap in range(axis.filter):
+        count[axis.overlap(tap)[0]] += 1
+    return count
+
+
+def _taps(rows: Axis, columns: Axis) -> Iterator[_View]:
+    """For each tap, row by row: which outputs have it inside the image, and the inputs that they meet."""
+    everything = slice(None)
+    for ky in range(rows.filter):
+        oy, iy = rows.overlap(ky)
+        for kx in range(columns.filter):
+            ox, ix = columns.overlap(kx)
+            yield (everything, oy, ox), (everything, iy, ix)
