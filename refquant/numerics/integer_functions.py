@@ -1,0 +1,139 @@
+"""exp, logistic and tanh of fixed-point numbers, with integers only.
+
+A fixed-point number Qm.n is an integer read as integer / 2**n; a type of 32 bits has n = 31 - m, one of 16 bits
+n = 15 - m. Products keep the high half, rounded (`_multiply`), so the product of Qa and Qb is a Q(a+b).
+
+Source: fixedpoint/fixedpoint.h of gemmlowp, which TensorFlow Lite's quantized softmax and LSTM use. The method:
+
+* exp(x) for x <= 0: x = -k/4 + r with r in [-1/4, 0). exp(r) is a Taylor polynomial of degree 4 around -1/8, and
+  each set bit of k multiplies by a tabulated exp(-2**i).
+* 1 / (1 + x): three steps of Newton's method for the reciprocal of d = (1 + x) / 2, from 48/17 - 32/17 d.
+
+Arrays are int64 inside, which holds all that 32 bits can; the result of every step is what the step gives in `bits`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Int64s = npt.NDArray[np.int64]
+
+#: exponent i: exp(-2**i) as Q0.31
+_EXP_OF_POWERS = {-2: 1672461947, -1: 1302514674, 0: 790015084, 1: 290630308, 2: 39332535, 3: 720401, 4: 242}
+_EXP_OF_MINUS_AN_EIGHTH = 1895147668  # Q0.31
+_ONE_THIRD = 715827883  # Q0.31
+_48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
+
+
+def exp_on_negative_values(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
+    """exp(x) as Q0 of fixed-point x <= 0 with `integer_bits`.
+
+    >>> round(int(exp_on_negative_values(np.array(-(2**26)), 5)) / 2**31, 9)      # exp(-1) = 0.367879441
+    0.367879441
+    """
+    x = np.asarray(x, np.int64)
+    fraction_bits = bits - 1 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    rest = (x & (quarter - 1)) - quarter  # in [-1/4, 0)
+    result = _exp_between_minus_a_quarter_and_0(_shift_left_saturating(rest, integer_bits, bits), bits)
+    steps = rest - x
+    for exponent, factor in _EXP_OF_POWERS.items():
+        if exponent < integer_bits:
+            has_bit = (steps >> (fraction_bits + exponent)) & 1
+            result = np.where(has_bit, _multiply(result, _constant(factor, bits), bits), result)
+    if integer_bits > 5:
+        result = np.where(x < -(1 << (bits + 4 - integer_bits)), 0, result)  # below -32
+    return np.where(x == 0, _one(bits), result)
+
+
+def one_over_one_plus_x(x: Array, bits: int = 32) -> Int64s:
+    """1 / (1 + x) as Q0 of x in (0, 1) as Q0.
+
+    >>> round(int(one_over_one_plus_x(np.array(2**30))) / 2**31, 6)               # 1 / 1.5
+    0.666667
+    """
+    return _shift_left_saturating(_reciprocal_of_half_of_one_plus(x, bits), 1, bits)  # Q2 / 2 is Q1, then Q0
+
+
+def logistic(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
+    """1 / (1 + exp(-x)) as Q0 of fixed-point x with `integer_bits`.
+
+    >>> [round(int(n) / 2**15, 3) for n in logistic(np.array([0, 4096, -4096]), 3, bits=16)]      # of 0, 1, -1
+    [0.5, 0.731, 0.269]
+    """
+    x = np.asarray(x, np.int64)
+    positive = one_over_one_plus_x(exp_on_negative_values(_wrap(-np.abs(x), bits), integer_bits, bits), bits)
+    return np.where(x == 0, 1 << (bits - 2), np.where(x > 0, positive, _one(bits) - positive))
+
+
+def tanh(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
+    """tanh(x) as Q0 of fixed-point x with `integer_bits`: (1 - e) / (1 + e) with e = exp(-2 |x|).
+
+    >>> [round(int(n) / 2**15, 3) for n in tanh(np.array([0, 4096, -4096]), 3, bits=16)]          # of 0, 1, -1
+    [0.0, 0.762, -0.762]
+    """
+    x = np.asarray(x, np.int64)
+    e = exp_on_negative_values(-np.abs(x), integer_bits + 1, bits)  # doubling moves the binary point
+    reciprocal = _reciprocal_of_half_of_one_plus(e, bits)
+    magnitude = _shift_left_saturating(reciprocal - (1 << (bits - 3)), 2, bits)  # (Q2 - 1) as Q0
+    return np.where(x == 0, 0, np.where(x < 0, -magnitude, magnitude))
+
+
+def _exp_between_minus_a_quarter_and_0(x: Int64s, bits: int) -> Int64s:
+    """exp(x) of Q0 x: exp(-1/8) * (1 + y + y**2/2 + y**3/6 + y**4/24) with y = x + 1/8."""
+    base = _constant(_EXP_OF_MINUS_AN_EIGHTH, bits)
+    y = x + (1 << (bits - 4))
+    y2 = _multiply(y, y, bits)
+    y3 = _multiply(y2, y, bits)
+    y4 = _multiply(y2, y2, bits)
+    thirds = _multiply(_divide(y4, 2) + y3, _constant(_ONE_THIRD, bits), bits)
+    product = _multiply(base, y + _divide(thirds + y2, 1), bits)
+    total = base + product
+    return np.clip(total, -32768, 32767) if bits == 16 else total
+
+
+def _reciprocal_of_half_of_one_plus(x: Array, bits: int) -> Int64s:
+    """2 / (1 + x) as Q2, of x in (0, 1) as Q0."""
+    total = np.asarray(x, np.int64) + _one(bits)
+    half = np.where(total >= 0, (total + 1) >> 1, -((1 - total) >> 1))
+    y = _constant(_48_OVER_17, bits) + _multiply(half, _constant(_MINUS_32_OVER_17, bits), bits)
+    for _ in range(3):
+        error = (1 << (bits - 3)) - _multiply(half, y, bits)
+        y = y + _shift_left_saturating(_multiply(y, error, bits), 2, bits)  # the product is Q4
+    return y
+
+
+def _one(bits: int) -> int:
+    """The largest Q0, which stands for 1."""
+    return (1 << (bits - 1)) - 1
+
+
+def _constant(q31: int, bits: int) -> int:
+    """A constant of 32 bits, rounded to `bits`."""
+    return q31 if bits == 32 else int(_divide(np.array(q31), 16))
+
+
+def _multiply(a: Int64s, b: Any, bits: int) -> Int64s:
+    """a * b / 2**(bits - 1), halves up; -1 * -1 saturates."""
+    product: Int64s = np.minimum((a * b + (1 << (bits - 2))) >> (bits - 1), _one(bits))
+    return product
+
+
+def _divide(x: Array, exponent: int) -> Int64s:
+    """x / 2**exponent, halves away from zero."""
+    quotient: Int64s = (x + (1 << (exponent - 1)) - (x < 0)) >> exponent
+    return quotient
+
+
+def _shift_left_saturating(x: Int64s, exponent: int, bits: int) -> Int64s:
+    """x * 2**exponent, limited to the range of `bits`."""
+    return np.clip(x << exponent, -_one(bits) - 1, _one(bits))
+
+
+def _wrap(x: Int64s, bits: int) -> Int64s:
+    """Integers as they come out of arithmetic of `bits`."""
+    return x.astype(f"int{bits}").astype(np.int64)
