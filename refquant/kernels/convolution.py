@@ -22,10 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from refquant.kernels.fused_activation import clamp_float
+from refquant.kernels.hybrid import flaws
 from refquant.kernels.products import BLOCK, add_products_in_order, exact_type, largest_magnitude, wrap_int32
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.kernels.windows import Axis, axis
+from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
 
 
@@ -55,6 +57,11 @@ class Convolution:
         filter = self.filter.value if self.filter.value is not None else filter
         assert filter is not None
         return self.arrange(filter)
+
+    def sums(self, x: Array, w: Array) -> Array:
+        """Of the products of x and of arranged weights, both of a type in which the sums are exact."""
+        by_taps = self.groups > 1 and self.channels == self.groups
+        return (_sum_by_taps if by_taps else _sum_by_matrix)(self, x, w)
 
 
 @kernel("CONV_2D")
@@ -141,6 +148,8 @@ def _convolution(
             return _quantized(plan, _multipliers(plan), 32)
         case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
             return _quantized(plan, _multipliers(plan), 64)
+        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None:
+            return _hybrid(plan)
     raise op.unsupported()
 
 
@@ -177,6 +186,55 @@ def _float(plan: Convolution) -> Run:
     return run
 
 
+def _hybrid(plan: Convolution) -> Run:
+    """float32 in and out, int8 weights: each image is quantized on the fly, and the integer sums scaled back.
+
+    CONV_2D without groups, its filter scales all the same, quantizes images symmetrically and multiplies the sum by
+    the product of the two scales; if its outputs are no multiple of four, sums have the flaws of `hybrid`. Otherwise
+    images have a zero point. Which scale meets the sum first differs, too.
+    """
+    op, w = plan.op, plan.filter
+    check_scales(op, w)
+    scales = w.scales
+    per_channel = plan.groups > 1 or bool(np.any(scales != scales[0])) or op.name == "DEPTHWISE_CONV_2D"
+    if per_channel and scales.size != plan.outputs:
+        raise op.invalid(f"{scales.size} filter scales for {plan.outputs} output channels")
+
+    def weights(filter: Array | None) -> tuple[Array, Array | None]:
+        """The weights and their flaws, in a type in which all sums are exact."""
+        arranged = plan.arranged(filter)
+        products = arranged.reshape(-1, plan.outputs)
+        exact = exact_type(256 * 128 * len(products))
+        flawed = None if per_channel or plan.outputs % 4 == 0 else flaws(products)
+        return arranged.astype(exact), None if flawed is None else flawed.reshape(arranged.shape).astype(exact)
+
+    constant = None if w.value is None else weights(None)
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        arranged, flawed = constant or weights(filter)
+        rows = x.reshape(len(x), -1)
+        if per_channel:
+            q, scale, zero_point = asymmetric_quantize(rows)
+            centred = (q - zero_point[:, None]).astype(arranged.dtype).reshape(x.shape)
+        else:
+            q, scale = symmetric_quantize(rows)
+            centred = q.astype(arranged.dtype).reshape(x.shape)
+        total = plan.sums(centred, arranged)
+        if flawed is not None:
+            total += plan.sums(np.minimum(centred, 0), flawed)
+        y = total.reshape(plan.shape).astype(np.float32)
+        image_scale = scale.reshape(-1, 1, 1, 1)
+        if not per_channel:
+            y = y * (image_scale * scales[0])
+        elif op.name == "DEPTHWISE_CONV_2D":
+            y = y * (scales * image_scale)
+        else:
+            y = y * scales * image_scale
+        return clamp_float(y if bias is None else y + bias.reshape(-1), plan.activation)
+
+    return run
+
+
 def _quantized(plan: Convolution, real: Array, bits: int) -> Run:
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
     op, x, w = plan.op, plan.input, plan.filter
@@ -194,13 +252,12 @@ def _quantized(plan: Convolution, real: Array, bits: int) -> Run:
     constant = weights(None) if w.value is not None else None
     if constant is not None:
         constant = constant[0].astype(exact_type(constant[1])), constant[1]
-    sums = _sum_by_taps if plan.groups > 1 and plan.channels == plan.groups else _sum_by_matrix
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged, bound = constant or weights(filter)
         arranged = arranged.astype(exact_type(bound), copy=False)
         shifted = np.subtract(x, input_zero, dtype=arranged.dtype)
-        total = sums(plan, shifted, arranged).reshape(plan.shape).astype(np.int64)
+        total = plan.sums(shifted, arranged).reshape(plan.shape).astype(np.int64)
         if bias is not None:
             total += bias.reshape(-1)
         return finish(total if bits == 64 else wrap_int32(total))

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from refquant.kernels.fused_activation import clamp_float
+from refquant.kernels.fused_activation import activation_of_vector, clamp_float
+from refquant.kernels.hybrid import matrix_sums
 from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude, wrap_int32
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
+from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import FullyConnectedOptions, FullyConnectedOptionsWeightsFormat, TensorType
 
 
@@ -44,6 +46,8 @@ def fully_connected(op: Operator) -> Run:
             return _quantized(op, activation, 32)
         case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None, TensorType.INT16:
             return _quantized(op, activation, 64)
+        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None, TensorType.FLOAT32:
+            return _hybrid(op, activation, options.asymmetric_quantize_inputs)
     raise op.unsupported()
 
 
@@ -109,5 +113,32 @@ def _quantized(op: Operator, activation: int, bits: int) -> Run:
         if bias is not None:
             total += bias.reshape(-1)
         return finish(total if bits == 64 else wrap_int32(total)).reshape(shape)
+
+    return run
+
+
+def _hybrid(op: Operator, activation: int, asymmetric: bool) -> Run:
+    """float32 in and out, int8 weights: each row is quantized on the fly, its sums scaled back and added to the bias."""
+    w, shape = op.input(1), op.output().dims
+    check_scales(op, w)
+    scales = w.scales
+    if scales.size not in (1, w.dims[0]):
+        raise op.invalid(f"{scales.size} filter scales for {w.dims[0]} outputs")
+    activate = activation_of_vector(op, activation)
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        rows = x.reshape(int(np.prod(shape[:-1])), filter.shape[1])
+        total = np.zeros((len(rows), shape[-1]), np.float32)
+        if bias is not None:
+            total[:] = bias.reshape(-1)
+        if np.any(rows):
+            if asymmetric:
+                q, scale, zero_point = asymmetric_quantize(rows)
+                sums = matrix_sums(q, filter.T) - zero_point[:, None] * filter.sum(axis=1, dtype=np.int64)
+            else:
+                q, scale = symmetric_quantize(rows)
+                sums = matrix_sums(q, filter.T)
+            total += wrap_int32(sums).astype(np.float32) * (scales * scale[:, None])
+        return activate(total.reshape(shape))
 
     return run

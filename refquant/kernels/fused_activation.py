@@ -6,11 +6,15 @@ clamp nothing for activations other than the four that are ranges (TANH, SIGN_BI
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.tflite.schema import ActivationFunctionType
+
+Floats = npt.NDArray[np.float32]
 
 _LARGEST = float(np.finfo(np.float32).max)
 _RANGES: dict[int, tuple[float, float]] = {
@@ -20,11 +24,34 @@ _RANGES: dict[int, tuple[float, float]] = {
 }
 
 
-def clamp_float(x: npt.NDArray[np.float32], activation: int) -> npt.NDArray[np.float32]:
+def clamp_float(x: Floats, activation: int) -> Floats:
     """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
     low, high = _RANGES.get(activation, (-_LARGEST, _LARGEST))
     x = np.where(x < np.float32(low), np.float32(low), x)
     return np.where(x > np.float32(high), np.float32(high), x)
+
+
+def activation_of_vector(op: Operator, activation: int) -> Callable[[Floats], Floats]:
+    """The activation of kernels that apply it to a whole vector of float32: hybrid FULLY_CONNECTED, SVDF, LSTM.
+
+    Here NONE clamps nothing, and the lower bound takes the place of NaN and of -0.0. Source: ApplyActivationToVector in
+    kernels/internal/tensor_utils.h. Raises UnsupportedOperatorError for TANH.
+    """
+    if activation == ActivationFunctionType.NONE:
+        return lambda x: x
+    if activation == ActivationFunctionType.SIGN_BIT:
+        return lambda x: np.signbit(x).astype(np.float32)
+    if activation not in _RANGES:
+        raise op.unsupported(f"activation {activation}")
+    low, high = (np.float32(bound) for bound in _RANGES[activation])
+    if activation == ActivationFunctionType.RELU:
+        return lambda x: np.where(x > low, x, low)
+
+    def clamp_both(x: Floats) -> Floats:
+        x = np.where(x > high, high, x)
+        return np.where(x > low, x, low)
+
+    return clamp_both
 
 
 def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def symmetric_quantize(rows: Floats) -> tuple[Int8s, Floats]:
     """Integers from -127 to 127 for each row of [rows, n], and the scale of each row.
 
     >>> q, scale = symmetric_quantize(np.float32([[0.5, -1.0, 0.25]]))
-    >>> q.tolist(), float(scale[0]) == np.float32(1 / 127)
+    >>> q.tolist(), bool(scale[0] == np.float32(1) / np.float32(127))
     ([[64, -127, 32]], True)
     """
     extent = np.abs(rows).max(axis=1, initial=0)

@@ -1,0 +1,36 @@
+"""Sums of products of int8 numbers as the dynamic-range ("hybrid") kernels of x86-64 builds compute them.
+
+Their inner loop takes sixteen products at a time by multiplying |x| with w * sign(x) in eight bits, where -(-128) is
+-128 again. So a weight of -128 that meets a negative x counts as if the product were negative: it is off by 256 * x.
+The converter makes weights from -127 to 127, which are safe; products beyond the last full sixteen are safe as well.
+Source: SseMatrixBatchVectorMultiplyAccumulateImpl in kernels/internal/optimized/sse_tensor_utils.cc, which the
+reference kernels call, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.kernels.products import exact_type
+from refquant.kernels.registry import Array
+
+_GROUP = 16
+
+
+def flaws(w: Array) -> Array | None:
+    """For weights [products, outputs]: what to multiply by min(x, 0) to get the error of the sums; None if no error."""
+    flawed = w == -128
+    flawed[len(w) // _GROUP * _GROUP :] = False
+    return 256 * flawed.astype(np.int32) if flawed.any() else None
+
+
+def matrix_sums(q: npt.NDArray[np.int8], w: npt.NDArray[np.int8]) -> Array:
+    """The sums of q [rows, products] with weights [products, outputs], integers as int64, flaws included."""
+    exact = exact_type(256 * 128 * max(1, len(w)))
+    sums = q.astype(exact) @ w.astype(exact)
+    flawed = flaws(w)
+    if flawed is not None:
+        sums += np.minimum(q, 0).astype(exact) @ flawed.astype(exact)
+    whole: Array = sums.astype(np.int64)
+    return whole
