@@ -54,6 +54,14 @@ def activation_of_vector(op: Operator, activation: int) -> Callable[[Floats], Fl
     return clamp_both
 
 
+def clamp_integer(x: Array, activation: int) -> Array:
+    """Integers that stand for themselves, limited by the activation."""
+    if activation not in _RANGES:
+        return x
+    low, high = _RANGES[activation]
+    return np.clip(x, int(low), np.iinfo(x.dtype).max if high == _LARGEST else int(high))
+
+
 def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[int, int]:
     """The lowest and highest integer that the activation leaves in `output`.
 

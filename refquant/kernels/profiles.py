@@ -21,7 +21,7 @@ from refquant.kernels.registry import Operator
 from refquant.numerics.fixed_point import Requantize, double_rounding, float64_rounding, wide
 from refquant.tflite.schema import TensorType
 
-_INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
+_INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ _CONV = _REFERENCE + "integer_ops/conv.h"
 _DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
 _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
+_SUMS = "tests/oracle/test_elementwise_kernels.py::test_rounding_rule"
 
 # fmt: off
 ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
@@ -60,6 +61,20 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, _REFERENCE + "fully_connected.h",  _TEST),
     ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                            _TEST),
     ("reference", "FULLY_CONNECTED",   _INT16, 64, float64_rounding, _FULLY,                            _TEST),
+    ("reference", "ADD",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/add.h",  _SUMS),
+    ("reference", "ADD",               _UINT8, 32, double_rounding,  _REFERENCE + "add.h",              _SUMS),
+    ("reference", "ADD",               _INT16, 32, double_rounding,  _REFERENCE + "add.h",              _SUMS),
+    ("reference", "SUB",               _INT8,  32, double_rounding,  _REFERENCE + "sub.h",              _SUMS),
+    ("reference", "SUB",               _UINT8, 32, double_rounding,  _REFERENCE + "sub.h",              _SUMS),
+    ("reference", "SUB",               _INT16, 32, double_rounding,  _REFERENCE + "sub.h",              _SUMS),
+    ("reference", "MUL",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _SUMS),
+    ("reference", "MUL",               _UINT8, 32, double_rounding,  _REFERENCE + "mul.h",              _SUMS),
+    ("reference", "MUL",               _INT16, 32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _SUMS),
+    ("reference", "QUANTIZE",          _INT8,  32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("reference", "QUANTIZE",          _UINT8, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("reference", "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("reference", "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("reference", "SOFTMAX",           _INT16, 32, double_rounding,  _REFERENCE + "softmax.h",          _SUMS),
 ))
 # fmt: on
 

@@ -1,0 +1,272 @@
+"""Functions of one tensor, element by element, and softmax: RELU and its kin, LOGISTIC, TANH, SOFTMAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refquant.kernels import profiles
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics import libm
+from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier
+from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
+from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
+from refquant.tflite.schema import TensorType
+
+_8_BITS = (TensorType.INT8, TensorType.UINT8)
+
+
+def _one_input(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    """The input and the output, of one type and now of one shape."""
+    x, out = op.input(0), op.output()
+    if x.type != out.type:
+        raise op.unsupported("input and output are of different types")
+    out.shape = x.dims
+    if x.dtype.kind != "f":
+        check_scales(op, x)
+        check_scales(op, out)
+    return x, out
+
+
+@kernel("RELU")
+def relu(op: Operator) -> Run:
+    """max(x, 0)."""
+    return _relu(op, 0.0, np.inf)
+
+
+@kernel("RELU6")
+def relu6(op: Operator) -> Run:
+    """min(max(x, 0), 6)."""
+    return _relu(op, 0.0, 6.0)
+
+
+@kernel("RELU_N1_TO_1")
+def relu_n1_to_1(op: Operator) -> Run:
+    """min(max(x, -1), 1)."""
+    return _relu(op, -1.0, 1.0)
+
+
+def _relu(op: Operator, low: float, high: float) -> Run:
+    """Clamps to low..high. Quantized: requantizes with double rounding, clamps to the integers of low and high.
+
+    Source: ReluEval and its kin in kernels/activations.cc, ReluX in internal/reference/reference_ops.h. The floats
+    are compared as C++ writes it, so a NaN goes through.
+    """
+    x, out = _one_input(op)
+    if x.type == TensorType.FLOAT32:
+        low32, high32 = np.float32(low), np.float32(high)
+        return lambda x: np.where(x > high32, high32, np.where(x < low32, low32, x))
+    if x.type not in (*_8_BITS, TensorType.INT16):
+        raise op.unsupported()
+    multiplier, shift = quantize_multiplier(np.float64(x.scale / out.scale))
+    limits = np.iinfo(out.dtype)
+    zero_point = out.zero_point
+    lowest = max(int(limits.min), zero_point + int(round_half_away(np.float32(low) / out.scale)))
+    highest = int(limits.max)
+    if np.isfinite(high):
+        highest = min(highest, zero_point + int(round_half_away(np.float32(high) / out.scale)))
+
+    def function(q: Array) -> Array:
+        rescaled = double_rounding(q.astype(np.int32) - np.int32(x.zero_point), multiplier, shift)
+        return np.minimum(np.maximum(rescaled + np.int32(zero_point), lowest), highest).astype(out.dtype)
+
+    return tabulate(function, x.dtype)
+
+
+@kernel("LOGISTIC")
+def logistic(op: Operator) -> Run:
+    """1 / (1 + exp(-x)).
+
+    float32 with the C library's exp; int8 and uint8 through a table of the float32 function; int16 through a table
+    of 256 values and straight lines between them. Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc,
+    internal/reference/integer_ops/logistic.h.
+    """
+    x, out = _one_input(op)
+    if x.type == TensorType.FLOAT32:
+        return libm.logistic
+    if x.type in _8_BITS:
+        if out.scale != np.float32(1 / 256):
+            raise op.invalid(f"the output's scale must be 1/256, it is {out.scale}")
+        return int8_table(libm.logistic, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+    if x.type == TensorType.INT16:
+        return _table_of_sigmoid(op, x, out, 3, _sigmoid16)
+    raise op.unsupported()
+
+
+@kernel("TANH")
+def tanh(op: Operator) -> Run:
+    """The hyperbolic tangent, in everything else as LOGISTIC: tanh(x) = 2 * logistic(2 x) - 1 for int16.
+
+    Sources: TanhPrepare and TanhEval in kernels/activations.cc, internal/reference/integer_ops/tanh.h.
+    """
+    x, out = _one_input(op)
+    if x.type == TensorType.FLOAT32:
+        return libm.tanh
+    if x.type in _8_BITS:
+        return int8_table(libm.tanh, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+    if x.type == TensorType.INT16:
+        return _table_of_sigmoid(op, x, out, 3, _tanh16)
+    raise op.unsupported()
+
+
+def _table_of_sigmoid(
+    op: Operator, x: TensorInfo, out: TensorInfo, integer_bits: int, function: Callable[[Array, int, int], Array]
+) -> Run:
+    """The int16 kernels: zero points 0, output in 1/32768; the input is brought to 1/(3 * 4096) by a multiplier
+    of 15 bits and a shift, both found by doubling.
+    """
+    if x.zero_point != 0 or out.zero_point != 0 or out.scale != np.float32(1 / 32768):
+        raise op.invalid("int16 wants zero points of 0 and an output scale of 1/32768")
+    log2 = np.rint(np.log2(np.float64(x.scale)))
+    is_power = abs(np.log2(np.float64(x.scale)) - log2) < 1e-3
+    shift = int(15 - integer_bits + log2)
+    if is_power and (shift == 0 or (function is _tanh16 and shift in (0, 1))):
+        multiplier, shift = 3 << shift, 0
+    else:
+        real, shift = float(x.scale) * 4096.0 * 3.0, 0
+        while real <= 32767.0 / 2 and shift <= 30:
+            real, shift = real * 2, shift + 1
+        multiplier = int(real)
+    return tabulate(lambda q: function(q, multiplier, shift), np.int16)
+
+
+#: logistic(i * 10.7 / 256 …): 65536 / (1 + exp(-i / 24)), the last entry 65535
+_SIGMOID_TABLE = np.minimum(round_half_away(65536 / (1 + np.exp(-np.arange(256) / 24))), 65535).astype(np.int64)
+
+
+def _sigmoid16(q: Array, multiplier: int, shift: int) -> Array:
+    half = 1 << (shift - 1) if shift > 0 else 0
+    x = (q.astype(np.int64) * multiplier + half) >> shift
+    magnitude = np.abs(x)
+    index = np.minimum(magnitude >> 9, 254)
+    a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]
+    value = np.where(magnitude >> 9 >= 255, 0x7FFF << 10, (a << 9) + (magnitude & 0x1FF) * (b - a))
+    return (np.where(x >= 0, value + (1 << 9), (1 << 25) - value + (1 << 9) - 1) >> 10).astype(np.int16)
+
+
+def _tanh16(q: Array, multiplier: int, shift: int) -> Array:
+    half = 1 << (shift - 1) if shift > 0 else 0
+    x = (q.astype(np.int64) * multiplier + half) >> shift
+    magnitude = np.abs(x)
+    index = np.minimum(magnitude >> 8, 254)
+    a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]
+    value = np.where(magnitude >> 8 >= 255, 0xFFFF << 8, (a << 8) + (magnitude & 0xFF) * (b - a))
+    positive = value - (1 << (14 + 9)) + (1 << (9 - 2))
+    negative = -value + (1 << (14 + 9)) + (1 << (9 - 2)) - 1
+    return (np.where(x >= 0, positive, negative) >> (9 - 1)).astype(np.int16)
+
+
+@kernel("SOFTMAX")
+def softmax(op: Operator) -> Run:
+    """exp(beta * x) / sum of exp(beta * x) along the last dimension.
+
+    Sources: SoftmaxPrepare in kernels/activations.cc, internal/reference/softmax.h.
+    """
+    x, out = op.input(0), op.output()
+    if not x.dims:
+        raise op.invalid("the input must have a dimension to sum over")
+    out.shape = x.dims
+    if x.type == out.type == TensorType.FLOAT32:
+        return _float_softmax(np.float32(op.options.beta))
+    check_scales(op, x)
+    check_scales(op, out)
+    if x.type in _8_BITS and out.type in (x.type, TensorType.INT16):
+        return _softmax_of_8_bits(op, x, out)
+    if x.type == out.type == TensorType.INT16:
+        return _softmax_of_16_bits(op, x, out)
+    raise op.unsupported()
+
+
+def _float_softmax(beta: np.float32) -> Run:
+    """exp((x - max) * beta), each divided by their sum, which is taken from left to right in float32."""
+
+    def run(x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            lowest = np.finfo(np.float32).min
+            largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
+            exps = libm.exp((x - largest) * beta)
+            total = np.zeros(x.shape[:-1], np.float32)
+            for c in range(x.shape[-1]):
+                total = total + exps[..., c]
+            result: Array = exps / total[..., None]
+            return result
+
+    return run
+
+
+def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+    """In integers only. x - max, scaled to Q5.26, goes through exp; the sum is Q12.19, its reciprocal Newton's.
+
+    A difference so low that Q5.26 cannot hold it (below `diff_min`) counts as zero.
+    """
+    if x.type == out.type == TensorType.INT8 and out.zero_point != -128:
+        raise op.invalid(f"the output's zero point must be -128, it is {out.zero_point}")
+    real = min(np.float64(op.options.beta) * np.float64(x.scale) * 2.0**26, 2.0**31 - 1)
+    multiplier, shift = quantize_multiplier(real)
+    if int(shift) < 0:
+        raise op.invalid(f"beta {op.options.beta} times the input's scale {x.scale} is too small; the real kernel aborts")
+    diff_min = -int(np.floor(31.0 * 2**26 / 2.0 ** int(shift)))
+    differences = np.arange(-255, 1)
+    scaled = high_multiply((differences.astype(np.int64) << int(shift)).astype(np.int32), multiplier)
+    exps = np.where(differences >= diff_min, exp_on_negative_values(scaled, 5), 0)  # Q0.31
+    exps_in_sum = (exps + (1 << 11)) >> 12  # Q12.19
+    counted = differences >= diff_min
+    bits = 8 * out.dtype.itemsize
+    limits = np.iinfo(out.dtype)
+
+    def run(x: Array) -> Array:
+        wide = x.astype(np.int64)
+        index = wide - wide.max(axis=-1, keepdims=True, initial=np.iinfo(x.dtype).min) + 255
+        total = exps_in_sum[index].sum(axis=-1, keepdims=True)
+        if not total.size or not index.size:
+            return np.empty(x.shape, out.dtype)
+        headroom = 32 - np.frexp(total.astype(np.float64))[1]  # leading zeros of 32 bits
+        reciprocal = one_over_one_plus_x((total << headroom) - 2**31)
+        exponent = 12 - headroom + 31 - bits
+        product = high_multiply(reciprocal, exps[index]).astype(np.int64)
+        half = (np.int64(1) << exponent) >> 1
+        divided = (product + half - ((product < 0) & (half > 0))) >> exponent
+        result = np.clip(divided + limits.min, limits.min, limits.max)
+        return np.where(counted[index], result, limits.min).astype(out.dtype)
+
+    return run
+
+
+def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+    """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
+    if x.zero_point != 0 or out.zero_point != 0:
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    interval = 65535.0
+    exps_of = Int16Table(
+        np.exp,
+        10.0 / interval * (-32768 - 32767),
+        10.0 / interval * (32767 - 32767),
+        2.0 / interval * -32768,
+        2.0 / interval * 32767,
+    )
+    reciprocal_of = Int16Table(
+        lambda v: 1.0 / (1.0 + v),
+        1.0 / interval * (-32768 + 32768),
+        1.0 / interval * (32767 + 32768),
+        2.0 / interval * -32768,
+        2.0 / interval * 32767,
+    )
+    rule = profiles.rounding(op)
+    real = np.float64(np.float32(x.scale * np.float32(op.options.beta))) / (10.0 / 65535.0)
+    multiplier, shift = quantize_multiplier(real)
+
+    def run(x: Array) -> Array:
+        wide = x.astype(np.int32)
+        differences = wide - wide.max(axis=-1, keepdims=True, initial=-32768)
+        scaled = rule(differences, multiplier, shift).astype(np.int64) + 32767
+        exps = exps_of(np.clip(scaled, -32768, 32767))
+        total = exps.sum(axis=-1, keepdims=True)
+        headroom = 32 - np.frexp(np.maximum(total, 1).astype(np.float64))[1]
+        shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
+        reciprocal = reciprocal_of(np.clip(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
+        right = 31 - headroom
+        return np.clip((exps * reciprocal + (np.int64(1) << (right - 1))) >> right, 0, 32767).astype(np.int16)
+
+    return run

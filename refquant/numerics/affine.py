@@ -1,0 +1,45 @@
+"""real = scale * (q - zero_point): from real numbers to integers and back, as the QUANTIZE and DEQUANTIZE kernels do.
+
+Sources: AffineQuantize in kernels/internal/reference/quantize.h, Dequantize in internal/reference/dequantize.h.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.numerics.lookup import round_half_away
+
+Array = npt.NDArray[Any]
+
+
+def quantize(x: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
+    """round(x / scale) + zero_point, limited to the range of `dtype`; float32 division, halves away from zero.
+
+    `scale` and `zero_point` broadcast against `x`. A quotient beyond int32, or NaN, becomes -2**31 from either side
+    before the zero point is added, as the conversion of x86-64 processors has it; the sum wraps.
+
+    >>> quantize(np.float32([0.25, -0.25, 9.0, 3e9]), np.float32(0.5), 3, np.int8)     # 0.5, -0.5, 18, too large
+    array([   4,    2,   21, -128], dtype=int8)
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rounded = round_half_away(np.asarray(x, np.float32) / np.asarray(scale, np.float32))
+    fits = (rounded >= -(2.0**31)) & (rounded < 2.0**31)
+    whole = np.where(fits, rounded, -(2.0**31)).astype(np.int64) + np.asarray(zero_point, np.int64)
+    limits = np.iinfo(dtype)
+    return np.clip(whole.astype(np.int32), limits.min, limits.max).astype(dtype)
+
+
+def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """scale * (q - zero_point): the difference in integers, the product rounded to float32 once.
+
+    `scale` (float32) and `zero_point` broadcast against `q`.
+
+    >>> dequantize(np.int8([3, 5, -128]), np.float32(0.5), 3)
+    array([  0. ,   1. , -65.5], dtype=float32)
+    """
+    difference = q.astype(np.int64) - np.asarray(zero_point, np.int64)
+    product = np.asarray(scale, np.float32).astype(np.float64) * difference
+    return product.astype(np.float32)

@@ -1,0 +1,96 @@
+"""A function of an 8-bit or 16-bit integer is a table of 256 or 65,536 entries.
+
+`tabulate` makes such a table by asking the function for every value of the type, so that what is written as a
+formula over arrays is computed once, when planning. The tables that the runtimes themselves make, with roundings of
+their own, are `int8_table` (one entry for each value) and `Int16Table` (513 entries, and interpolation in between).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Function = Callable[[Array], Array]
+
+
+def every_value(dtype: npt.DTypeLike) -> Array:
+    """Every value of an 8-bit or 16-bit integer type, in the order of its bits read as unsigned.
+
+    >>> every_value(np.int8)[[0, 1, 127, 128, 255]]
+    array([   0,    1,  127, -128,   -1], dtype=int8)
+    """
+    dtype = np.dtype(dtype)
+    return np.arange(2 ** (8 * dtype.itemsize)).astype(f"u{dtype.itemsize}").view(dtype)
+
+
+def tabulate(function: Function, dtype: npt.DTypeLike) -> Function:
+    """The function as a table: what it returns does what `function` does, for arrays of `dtype`.
+
+    >>> tabulate(lambda x: x * 2.0, np.int8)(np.int8([-3, 5]))
+    array([-6., 10.])
+    """
+    table = function(every_value(dtype))
+    unsigned = f"u{np.dtype(dtype).itemsize}"
+    return lambda x: table[x.view(unsigned)]
+
+
+def int8_table(
+    function: Function, dtype: npt.DTypeLike, scale: np.float32, zero_point: int, out_scale: np.float32, out_zero: int
+) -> Function:
+    """A float32 function of int8 or uint8 numbers: dequantized, computed, quantized, all in float32.
+
+    y = clamp(round(f(scale * (x - zero_point)) * (1 / out_scale)) + out_zero), halves away from zero.
+    Source: LUTPopulate in kernels/internal/common.h.
+    """
+    limits = np.iinfo(dtype)
+
+    def entry(x: Array) -> Array:
+        real = scale * (x.astype(np.int32) - zero_point).astype(np.float32)
+        rescaled = round_half_away(function(real) * (np.float32(1) / out_scale)) + np.float32(out_zero)
+        return np.clip(rescaled, limits.min, limits.max).astype(dtype)
+
+    return tabulate(entry, dtype)
+
+
+class Int16Table:
+    """A function on an interval, as 513 int16 entries with straight lines between them.
+
+    Entry i stands for low + i * (high - low) / 512. Each entry is moved by half of the error that interpolation
+    makes in the middle of its interval. Source: LUTPopulate and LUTLookup in kernels/internal/common.h, in float64.
+
+    The index is a number of 16 bits: its upper nine choose the entry, its lower seven the place up to the next.
+    """
+
+    def __init__(self, function: Function, low: float, high: float, out_low: float, out_high: float) -> None:
+        step = (high - low) / 512
+        scale = 65536 / (out_high - out_low)
+        i = np.arange(512)
+        value = function(low + i * step)
+        middle = function(low + i * step + step / 2)
+        following = function(low + (i + 1) * step)
+        sample = round_half_away(value * scale)
+        interpolated = round_half_away((following * scale + sample) / 2)
+        correction = round_half_away((interpolated - round_half_away(middle * scale)) / 2)
+        last = round_half_away(np.atleast_1d(function(np.array([high]))) * scale)
+        self.entries = np.clip(np.append(sample - correction, last), -32768, 32767).astype(np.int64)
+
+    def __call__(self, x: Array) -> Array:
+        """The values at `x`, integers from -32768 to 32767, as int64."""
+        index = 256 + (x >> 7)
+        base = self.entries[index]
+        slope = self.entries[index + 1] - base
+        return base + ((slope * (x & 127) + 64) >> 7)
+
+
+def round_half_away(x: Array) -> Array:
+    """The nearest whole number, halves away from zero, in the precision of `x`, as C's round.
+
+    >>> round_half_away(np.array([0.5, -0.5, 2.5, 0.49999999999999994]))
+    array([ 1., -1.,  3.,  0.])
+    """
+    whole = np.trunc(x)
+    return whole + np.trunc(2 * (x - whole))
