@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.numerics import libm
-
 Float32s = npt.NDArray[np.float32]
 
 _f = np.float32
@@ -35,20 +33,57 @@ def matrix_vector(matrix: Float32s, vector: Float32s) -> Float32s:
     """Matrix times vector: product i of a row goes to partial sum i modulo 8; the sums are folded by halves
     (i and i + 4, i and i + 2, i and i + 1); products beyond the last eight are added one by one.
 
+    The last of an odd number of rows takes four of those together, and a single row has four registers of eight.
     `matrix` has shape (rows, columns), `vector` (columns,); the result (rows,).
+    Source: Eigen/src/Core/products/GeneralMatrixVector.h and Core/InnerProduct.h.
     """
     rows, columns = matrix.shape
-    whole = columns - columns % _WIDTH
     products = (matrix * vector).astype(_f)
+    if rows == 1:
+        return _inner_product(products[0])
+    whole = columns - columns % _WIDTH
     sums = np.zeros((rows, _WIDTH), _f)
     for start in range(0, whole, _WIDTH):
         sums = sums + products[:, start : start + _WIDTH]
-    sums = sums[:, :4] + sums[:, 4:]
-    sums = sums[:, :2] + sums[:, 2:]
-    total = sums[:, 0] + sums[:, 1]
-    for column in range(whole, columns):
+    total = _folded(sums)
+    if rows % 2 and columns - whole >= 4:
+        last = total[-1:] + _folded(products[-1:, whole : whole + 4])
+        last = _with_rest(last, products[-1:, whole + 4 :])
+        return np.append(_with_rest(total[:-1], products[:-1, whole:]), last)
+    return _with_rest(total, products[:, whole:])
+
+
+def _with_rest(total: Float32s, products: Float32s) -> Float32s:
+    """The products that fill no register, added one by one."""
+    for column in range(products.shape[1]):
         total = total + products[:, column]
     return total
+
+
+def _inner_product(products: Float32s) -> Float32s:
+    """The sum of one row's products: register k of eight goes to accumulator k modulo 4, then 2 + 3, 1 + 2, 0 + 1."""
+    whole = products.size - products.size % _WIDTH
+    registers = products[:whole].reshape(-1, _WIDTH)
+    total = np.zeros(1, _f)
+    if len(registers):
+        accumulators = [registers[k] for k in range(min(4, len(registers)))]
+        for k in range(4, len(registers)):
+            accumulators[k % 4] = accumulators[k % 4] + registers[k]
+        while len(accumulators) > 1:
+            last = accumulators.pop()
+            accumulators[-1] = accumulators[-1] + last
+        total = _folded(accumulators[0][None])
+    elif products.size:
+        total, whole = products[:1], 1
+    return _with_rest(total, products[None, whole:])
+
+
+def _folded(sums: Float32s) -> Float32s:
+    """The sum of each row of eight or four: halves onto each other, until one is left."""
+    while sums.shape[1] > 1:
+        half = sums.shape[1] // 2
+        sums = sums[:, :half] + sums[:, half:]
+    return sums[:, 0]
 
 
 def _polynomial(x: Float32s, coefficients: list[Any]) -> Float32s:
@@ -88,9 +123,3 @@ def logistic(x: Float32s) -> Float32s:
     e = np.ldexp(p, np.where(np.isfinite(power), power, 0).astype(np.int32))
     e = e * e
     return np.where(x < _LOGISTIC_LOW, _f(0), e / (_f(1) + e))
-
-
-def logistic_of_one(x: Float32s) -> Float32s:
-    """e / (1 + e) with the C library's e = exp(x), as it computes numbers that do not fill a vector register."""
-    e = libm.exp(np.minimum(x, _LOGISTIC_HIGH))
-    return e / (_f(1) + e)
