@@ -45,6 +45,7 @@ _CONV = _REFERENCE + "integer_ops/conv.h"
 _DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
 _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
+_MICRO = "tests/oracle/test_models.py::test_every_tensor_of_a_real_model"
 _SUMS = "tests/oracle/test_elementwise_kernels.py::test_rounding_rule"
 
 # fmt: off
@@ -75,6 +76,11 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("reference", "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
     ("reference", "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
     ("reference", "SOFTMAX",           _INT16, 32, double_rounding,  _REFERENCE + "softmax.h",          _SUMS),
+    ("micro",     "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                             _MICRO),
+    ("micro",     "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                        _MICRO),
+    ("micro",     "FULLY_CONNECTED",   _INT8,  32, double_rounding,  _FULLY,                            _MICRO),
+    ("micro",     "QUANTIZE",          _INT8,  32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
+    ("micro",     "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
 ))
 # fmt: on
 
