@@ -23,7 +23,14 @@ import numpy as np
 
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.hybrid import flaws
-from refquant.kernels.products import BLOCK, add_products_in_order, exact_type, largest_magnitude, wrap_int32
+from refquant.kernels.products import (
+    BLOCK,
+    add_products_in_order,
+    constant_weights,
+    exact_type,
+    largest_magnitude,
+    weight_type,
+)
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.kernels.windows import Axis, axis
@@ -38,7 +45,6 @@ class Convolution:
     op: Operator
     input: TensorInfo
     filter: TensorInfo
-    bias: TensorInfo | None
     rows: Axis
     columns: Axis
     channels: int
@@ -46,6 +52,7 @@ class Convolution:
     outputs: int
     activation: int
     arrange: Callable[[Array], Array]
+    taps: tuple[slice, slice]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,9 +61,10 @@ class Convolution:
 
     def arranged(self, filter: Array | None) -> Array:
         """The weights, constant or given at run time, as [ky, kx, input, group, output]."""
-        filter = self.filter.value if self.filter.value is not None else filter
-        assert filter is not None
-        return self.arrange(filter)
+        constant = constant_weights(self.filter)
+        given = constant if constant is not None else filter
+        assert given is not None
+        return self.arrange(given)[self.taps]
 
     def sums(self, x: Array, w: Array) -> Array:
         """Of the products of x and of arranged weights, both of a type in which the sums are exact."""
@@ -129,48 +137,66 @@ def _convolution(
         raise op.invalid(f"bias {bias.dims} has not one value for each of {outputs} output channels")
     rows = axis(op, "y", x.dims[1], height, options.stride_h, options.dilation_h_factor, options.padding)
     columns = axis(op, "x", x.dims[2], width, options.stride_w, options.dilation_w_factor, options.padding)
-    activation = int(options.fused_activation_function)
-    plan = Convolution(op, x, w, bias, rows, columns, channels, groups, outputs, activation, arrange)
+    plan = Convolution(
+        op=op,
+        input=x,
+        filter=w,
+        rows=rows.without_idle_taps(),
+        columns=columns.without_idle_taps(),
+        channels=channels,
+        groups=groups,
+        outputs=outputs,
+        activation=int(options.fused_activation_function),
+        arrange=arrange,
+        taps=(_slice(rows.taps()), _slice(columns.taps())),
+    )
     y = op.output()
     if y.type != x.type:
         raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
     y.shape = plan.shape
     bias_type = None if bias is None else bias.type
-    match x.type, w.type, bias_type:
+    match x.type, weight_type(w), bias_type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None:
             return _float(plan)
-        case TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None:
-            scale = np.float64(x.scale * w.scale) / np.float64(y.scale)
-            return _quantized(plan, np.full(outputs, scale), 32)
-        case TensorType.INT8, TensorType.INT8, TensorType.INT32 | None:
-            return _quantized(plan, _multipliers(plan), 32)
-        case TensorType.INT16, TensorType.INT8, TensorType.INT32:
-            return _quantized(plan, _multipliers(plan), 32)
-        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
-            return _quantized(plan, _multipliers(plan), 64)
         case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None:
             return _hybrid(plan)
+        case (
+            (TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None)
+            | (TensorType.INT8, TensorType.INT8, TensorType.INT32 | None)
+            | (TensorType.INT16, TensorType.INT8, TensorType.INT32)
+        ):
+            return _quantized(plan, 32)
+        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
+            return _quantized(plan, 64)
     raise op.unsupported()
+
+
+def _slice(span: range) -> slice:
+    return slice(span.start, span.stop)
 
 
 def _multipliers(plan: Convolution) -> Array:
     """input_scale * filter_scale / output_scale in float64, for each output channel."""
-    scales = plan.filter.scales.astype(np.float64)
-    if scales.size not in (1, plan.outputs):
-        raise plan.op.invalid(f"{scales.size} filter scales for {plan.outputs} output channels")
-    if np.any(plan.filter.zero_points):
-        raise plan.op.invalid("filters have zero points other than 0")
-    return np.float64(plan.input.scale) * np.broadcast_to(scales, plan.outputs) / np.float64(plan.op.output().scale)
+    op, x, w, y = plan.op, plan.input, plan.filter, plan.op.output()
+    if x.type == TensorType.UINT8:
+        return np.full(plan.outputs, np.float64(x.scale * w.scale) / np.float64(y.scale))
+    if w.scales.size not in (1, plan.outputs):
+        raise op.invalid(f"{w.scales.size} filter scales for {plan.outputs} output channels")
+    if np.any(w.zero_points):
+        raise op.invalid("filters of a signed type have zero points other than 0")
+    return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), plan.outputs) / np.float64(y.scale)
 
 
 def _float(plan: Convolution) -> Run:
     """float32: from 0, products added in the order ky, kx, input channel, the bias last."""
     rows, columns, groups = plan.rows, plan.columns, plan.groups
     step = max(1, BLOCK // max(1, columns.out * plan.outputs))
+    constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        w = np.ascontiguousarray(plan.arranged(filter))
-        x = x.reshape(*x.shape[:3], groups, -1)
+        w = constant if constant is not None else plan.arranged(filter)
+        x = x.reshape(*x.shape[:3], groups, plan.channels // groups)
         y = np.zeros((*plan.shape[:3], groups, plan.outputs // groups), np.float32)
         for image, total in zip(x, y):
             for begin in range(0, rows.out, step):
@@ -210,6 +236,7 @@ def _hybrid(plan: Convolution) -> Run:
 
     constant = None if w.value is None else weights(None)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged, flawed = constant or weights(filter)
         rows = x.reshape(len(x), -1)
@@ -235,32 +262,26 @@ def _hybrid(plan: Convolution) -> Run:
     return run
 
 
-def _quantized(plan: Convolution, real: Array, bits: int) -> Run:
+def _quantized(plan: Convolution, bits: int) -> Run:
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
     op, x, w = plan.op, plan.input, plan.filter
-    for tensor in (x, w, op.output()):
-        check_scales(op, tensor)
-    finish = output_stage(op, real, op.output(), plan.activation, bits)
+    check_scales(op, x, w, op.output())
+    finish = output_stage(op, _multipliers(plan), op.output(), plan.activation, bits)
     input_zero, filter_zero = x.zero_point, int(w.zero_points[0])
     largest = largest_magnitude(x.dtype, input_zero)
 
-    def weights(filter: Array | None) -> tuple[Array, int]:
-        """The weights less their zero point, and the largest sum they can give."""
+    def weights(filter: Array | None) -> Array:
+        """The arranged weights less their zero point, in a type in which all sums are exact."""
         arranged = plan.arranged(filter).astype(np.int64) - filter_zero
-        return arranged, largest * int(np.abs(arranged).sum(axis=(0, 1, 2)).max(initial=0))
+        bound = largest * int(np.abs(arranged).sum(axis=(0, 1, 2)).max(initial=0))
+        return arranged.astype(exact_type(bound), order="C")
 
-    constant = weights(None) if w.value is not None else None
-    if constant is not None:
-        constant = constant[0].astype(exact_type(constant[1])), constant[1]
+    constant = None if w.value is None else weights(None)
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        arranged, bound = constant or weights(filter)
-        arranged = arranged.astype(exact_type(bound), copy=False)
-        shifted = np.subtract(x, input_zero, dtype=arranged.dtype)
-        total = plan.sums(shifted, arranged).reshape(plan.shape).astype(np.int64)
-        if bias is not None:
-            total += bias.reshape(-1)
-        return finish(total if bits == 64 else wrap_int32(total))
+        arranged = constant if constant is not None else weights(filter)
+        centred = np.subtract(x, input_zero, dtype=arranged.dtype)
+        return finish(plan.sums(centred, arranged).reshape(plan.shape), bias)
 
     return run
 
@@ -268,36 +289,45 @@ def _quantized(plan: Convolution, real: Array, bits: int) -> Run:
 def _sum_by_matrix(plan: Convolution, x: Array, w: Array) -> Array:
     """The sums as products of matrices, one for each group: patches of the image times filters."""
     rows, columns, groups = plan.rows, plan.columns, plan.groups
-    if rows.filter == columns.filter == rows.stride == columns.stride == 1 and x.shape[1:3] == plan.shape[1:3]:
-        patches = x[:, :, :, None, None, :]
-    else:
-        x = np.pad(x, ((0, 0), (rows.before, rows.after), (columns.before, columns.after), (0, 0)))
-        n, _, _, channels = x.shape
-        sn, sy, sx, sc = x.strides
-        patches = np.lib.stride_tricks.as_strided(
-            x,
-            (n, rows.out, columns.out, rows.filter, columns.filter, channels),
-            (sn, sy * rows.stride, sx * columns.stride, sy * rows.dilation, sx * columns.dilation, sc),
-            writeable=False,
-        )
-    places = plan.shape[0] * rows.out * columns.out
-    depth = plan.channels // groups
-    taps = rows.filter * columns.filter
+    places, taps, depth = int(np.prod(plan.shape[:3])), rows.filter * columns.filter, plan.channels // groups
+    patches = _patches(plan, x)
     if groups == 1:
         return patches.reshape(places, taps * depth) @ w.reshape(taps * depth, plan.outputs)
     split = patches.reshape(places, taps, groups, depth).transpose(2, 0, 1, 3).reshape(groups, places, taps * depth)
-    filters = w.reshape(taps * depth, groups, -1).transpose(1, 0, 2)
+    filters = w.reshape(taps * depth, groups, plan.outputs // groups).transpose(1, 0, 2)
     return np.ascontiguousarray((split @ filters).transpose(1, 0, 2))
+
+
+def _patches(plan: Convolution, x: Array) -> Array:
+    """What each filter sees at each place, [n, oy, ox, ky, kx, channels]: a view of the image with zeros around it."""
+    rows, columns = plan.rows, plan.columns
+    x = x[:, max(0, -rows.before) :, max(0, -columns.before) :]
+    around = [(max(0, axis.before), axis.after) for axis in (rows, columns)]
+    if any(any(pair) for pair in around):
+        x = np.pad(x, ((0, 0), *around, (0, 0)))
+    n, y_step, x_step, channel = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (*plan.shape[:3], rows.filter, columns.filter, plan.channels),
+        (n, y_step * rows.stride, x_step * columns.stride, y_step * rows.dilation, x_step * columns.dilation, channel),
+        writeable=False,
+    )
 
 
 def _sum_by_taps(plan: Convolution, x: Array, w: Array) -> Array:
     """The sums where each filter sees one channel: a product of the shifted image for each tap."""
     rows, columns = plan.rows, plan.columns
     total = np.zeros((*plan.shape[:3], plan.groups, plan.outputs // plan.groups), w.dtype)
-    x = x[..., None]
-    for ky in range(rows.filter):
-        oy, iy = rows.overlap(ky)
-        for kx in range(columns.filter):
-            ox, ix = columns.overlap(kx)
-            total[:, oy, ox] += x[:, iy, ix] * w[ky, kx, 0]
+    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
+    product = np.empty((step, *total.shape[2:]), w.dtype)
+    for image, sums in zip(x[..., None], total):
+        for begin in range(0, rows.out, step):
+            block = sums[begin : begin + step]
+            for ky in range(rows.filter):
+                oy, iy = rows.overlap(ky, begin, begin + len(block))
+                for kx in range(columns.filter):
+                    ox, ix = columns.overlap(kx)
+                    part = product[oy, ox]
+                    np.multiply(image[iy, ix], w[ky, kx, 0], out=part)
+                    block[oy, ox] += part
     return total

@@ -14,7 +14,13 @@ import numpy as np
 
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float
 from refquant.kernels.hybrid import matrix_sums
-from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude, wrap_int32
+from refquant.kernels.products import (
+    add_products_in_order,
+    constant_weights,
+    exact_type,
+    largest_magnitude,
+    weight_type,
+)
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
@@ -35,7 +41,7 @@ def fully_connected(op: Operator) -> Run:
         raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} outputs")
     activation = int(options.fused_activation_function)
     bias_type = None if bias is None else bias.type
-    match x.type, w.type, bias_type, y.type:
+    match x.type, weight_type(w), bias_type, y.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32:
             return _float(op, activation)
         case (
@@ -72,6 +78,7 @@ def _float(op: Operator, activation: int) -> Run:
     rows = int(np.prod(shape[:-1]))
     constant = None if w.value is None else np.ascontiguousarray(w.value.T)[:, None, :]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else filter.T[:, None, :]
         total = np.zeros((rows, 1, shape[-1]), np.float32)
@@ -85,8 +92,7 @@ def _float(op: Operator, activation: int) -> Run:
 def _quantized(op: Operator, activation: int, bits: int) -> Run:
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
     x, w, y = op.input(0), op.input(1), op.output()
-    for tensor in (x, w, y):
-        check_scales(op, tensor)
+    check_scales(op, x, w, y)
     scales = w.scales.astype(np.float64)
     if scales.size not in (1, w.dims[0]):
         raise op.invalid(f"{scales.size} filter scales for {w.dims[0]} outputs")
@@ -104,29 +110,30 @@ def _quantized(op: Operator, activation: int, bits: int) -> Run:
         bound = largest * int(np.abs(shifted).sum(axis=0).max(initial=0))
         return shifted.astype(exact_type(bound), order="C")
 
-    constant = None if w.value is None else weights(w.value)
+    given = constant_weights(w)
+    constant = None if given is None else weights(given)
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else weights(filter)
-        shifted = np.subtract(x.reshape(rows, inputs), input_zero, dtype=arranged.dtype)
-        total = (shifted @ arranged).astype(np.int64)
-        if bias is not None:
-            total += bias.reshape(-1)
-        return finish(total if bits == 64 else wrap_int32(total)).reshape(shape)
+        centred = np.subtract(x.reshape(rows, inputs), input_zero, dtype=arranged.dtype)
+        return finish(centred @ arranged, bias).reshape(shape)
 
     return run
 
 
 def _hybrid(op: Operator, activation: int, asymmetric: bool) -> Run:
-    """float32 in and out, int8 weights: each row is quantized on the fly, its sums scaled back and added to the bias."""
+    """float32 in and out, int8 weights: each row is quantized on the fly, its sums, scaled back, join the bias."""
     w, shape = op.input(1), op.output().dims
     check_scales(op, w)
     scales = w.scales
     if scales.size not in (1, w.dims[0]):
         raise op.invalid(f"{scales.size} filter scales for {w.dims[0]} outputs")
     activate = activation_of_vector(op, activation)
+    constant = constant_weights(w)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        filter = constant if constant is not None else filter
         rows = x.reshape(int(np.prod(shape[:-1])), filter.shape[1])
         total = np.zeros((len(rows), shape[-1]), np.float32)
         if bias is not None:
@@ -138,7 +145,7 @@ def _hybrid(op: Operator, activation: int, asymmetric: bool) -> Run:
             else:
                 q, scale = symmetric_quantize(rows)
                 sums = matrix_sums(q, filter.T)
-            total += wrap_int32(sums).astype(np.float32) * (scales * scale[:, None])
+            total += sums.astype(np.float32) * (scales * scale[:, None])
         return activate(total.reshape(shape))
 
     return run

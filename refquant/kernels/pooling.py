@@ -28,6 +28,7 @@ def average_pool_2d(op: Operator) -> Run:
     count = np.outer(_elements(rows), _elements(columns))[..., None]
     if op.input(0).type == TensorType.FLOAT32:
 
+        @np.errstate(over="ignore", invalid="ignore")
         def run_float(x: Array) -> Array:
             total = np.zeros(shape, np.float32)
             for outputs, inputs in _taps(rows, columns):
@@ -70,6 +71,7 @@ def l2_pool_2d(op: Operator) -> Run:
     shape = op.output().dims
     count = np.outer(_elements(rows), _elements(columns))[..., None].astype(np.float32)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.float32)
         for outputs, inputs in _taps(rows, columns):
@@ -104,7 +106,7 @@ def _plan(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
 def _elements(axis: Axis) -> Array:
     """How many taps of each window lie inside the image, along one axis."""
     count = np.zeros(axis.out, np.int32)
-    for tap in range(axis.filter):
+    for tap in axis.taps():
         count[axis.overlap(tap)[0]] += 1
     return count
 
@@ -112,8 +114,8 @@ def _elements(axis: Axis) -> Array:
 def _taps(rows: Axis, columns: Axis) -> Iterator[_View]:
     """For each tap, row by row: which outputs have it inside the image, and the inputs that they meet."""
     everything = slice(None)
-    for ky in range(rows.filter):
+    for ky in rows.taps():
         oy, iy = rows.overlap(ky)
-        for kx in range(columns.filter):
+        for kx in columns.taps():
             ox, ix = columns.overlap(kx)
             yield (everything, oy, ox), (everything, iy, ix)

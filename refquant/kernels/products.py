@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.kernels.registry import Array
+from refquant.kernels.registry import Array, TensorInfo
+from refquant.numerics.packed import unpack_int4
+from refquant.tflite.schema import TensorType
 
 BLOCK = 1 << 16  # numbers that are worked on at a time, so that they stay in the cache
 
@@ -28,12 +30,25 @@ def exact_type(bound: int) -> np.dtype[Any]:
     return np.dtype(np.float64) if bound < 2**53 else np.dtype(np.int64)
 
 
+def constant_weights(tensor: TensorInfo) -> Array | None:
+    """The value of a constant in the tensor's shape, four-bit integers as int8; None for a tensor that is computed."""
+    if tensor.value is None or tensor.type != TensorType.INT4:
+        return tensor.value
+    return unpack_int4(tensor.value, int(np.prod(tensor.dims))).reshape(tensor.dims)
+
+
+def weight_type(tensor: TensorInfo) -> TensorType:
+    """The type by which weights choose a kernel: constant four-bit integers are unpacked to INT8."""
+    return TensorType.INT8 if tensor.type == TensorType.INT4 and tensor.value is not None else tensor.type
+
+
 def largest_magnitude(dtype: np.dtype[Any], zero_point: int) -> int:
     """The largest |q - zero_point| over all integers q of `dtype`."""
     limits = np.iinfo(dtype)
     return max(abs(int(limits.min) - zero_point), abs(int(limits.max) - zero_point))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def add_products_in_order(
     total: npt.NDArray[np.float32], x: npt.NDArray[np.float32], w: npt.NDArray[np.float32]
 ) -> None:
@@ -42,8 +57,3 @@ def add_products_in_order(
     for i in range(len(w)):
         np.multiply(x[..., i, None], w[i], out=product)
         np.add(total, product, out=total)
-
-
-def wrap_int32(x: Array) -> Array:
-    """Integers of any type as int32, modulo 2**32: what a 32-bit accumulator that overflowed holds."""
-    return x.astype(np.int64).astype(np.int32)

@@ -8,40 +8,86 @@ caller's matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp, quantized_range
+from refquant.kernels.products import BLOCK
 from refquant.kernels.registry import Array, Operator, TensorInfo
-from refquant.numerics.fixed_point import multiplier_for
+from refquant.numerics.fixed_point import double_rounding, double_rounding_in_float64, multiplier_for
+
+_QUICK = 2**22  # below this, double rounding is exact in float64
 
 
-def check_scales(op: Operator, tensor: TensorInfo) -> None:
-    """Raises InvalidModelError unless `tensor` is quantized and all its scales are finite and above zero."""
-    if not tensor.is_quantized:
-        raise op.invalid(f"tensor {tensor.index} ({tensor.name!r}) of type {tensor.type.name} has no scale")
-    if not np.all(np.isfinite(tensor.scales) & (tensor.scales > 0)):
-        raise op.invalid(f"tensor {tensor.index} ({tensor.name!r}) has a scale that is not a finite number above 0")
+class OutputStage(Protocol):
+    """From sums of products [..., channels], and biases if there are any, to the integers of the output."""
+
+    def __call__(self, sums: Array, bias: Array | None = None) -> Array:
+        """The output's integers, of the shape of `sums`."""
 
 
-def output_stage(
-    op: Operator, real: npt.ArrayLike, output: TensorInfo, activation: int, bits: int = 32
-) -> Callable[[Array], Array]:
-    """The function from accumulators (bias included, channels last, integers of `bits`) to the output's integers.
+def check_scales(op: Operator, *tensors: TensorInfo) -> None:
+    """Raises InvalidModelError unless the tensors are quantized by finite scales, the last, the output, above zero."""
+    for tensor in tensors:
+        if not tensor.is_quantized:
+            raise op.invalid(f"tensor {tensor.index} ({tensor.name!r}) of type {tensor.type.name} has no scale")
+        if tensor.zero_points.size != tensor.scales.size:
+            raise op.invalid(
+                f"tensor {tensor.index} ({tensor.name!r}) has {tensor.scales.size} scales, "
+                f"but {tensor.zero_points.size} zero points"
+            )
+        usable = np.isfinite(tensor.scales) & ((tensor.scales > 0) if tensor is tensors[-1] else (tensor.scales >= 0))
+        if not np.all(usable):
+            raise op.invalid(f"tensor {tensor.index} ({tensor.name!r}) has the unusable scale {tensor.scales.min()}")
 
-    `real` is the float64 multiplier, or an array of one for each channel.
+
+def output_stage(op: Operator, real: npt.ArrayLike, output: TensorInfo, activation: int, bits: int = 32) -> OutputStage:
+    """The function that finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
+
+    `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
+    the bias they make accumulators of `bits`, which wrap.
     """
     rule = profiles.rounding(op, bits)
     multiplier, shift = multiplier_for(rule, real)
     low, high = quantized_range(op, activation, output)
     zero_point = np.int32(output.zero_point)
+    most_left = max(0, int(np.max(shift, initial=0)))
+    quick_limit = min(_QUICK, 2.0 ** (31 - most_left)) if rule is double_rounding else 0
 
-    def finish(accumulator: Array) -> Array:
+    def accumulators(sums: Array, bias: Array | None) -> Array:
+        total = sums.astype(np.int64)
+        if bias is not None:
+            total += bias
+        return total.astype(np.int32) if bits == 32 else total
+
+    def exact(sums: Array, bias: Array | None) -> Array:
+        return clamp(rule(accumulators(sums, bias), multiplier, shift) + zero_point, low, high, output.dtype)
+
+    def quick(sums: Array, bias: Array | None) -> Array:
+        total = sums.astype(np.float64) if bias is None else np.add(sums, bias, dtype=np.float64)
+        if max(total.max(initial=0), -total.min(initial=0)) >= quick_limit:
+            return exact(sums, bias)
+        double_rounding_in_float64(total, multiplier, shift)
+        total += zero_point
+        np.clip(total, low, high, out=total)
+        return total
+
+    def finish(sums: Array, bias: Array | None = None) -> Array:
+        flat_bias = None if bias is None else bias.reshape(-1)
         if op.observer is not None:
+            accumulator = accumulators(sums, flat_bias)
             op.observe(accumulator=accumulator, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-        return clamp(rule(accumulator, multiplier, shift) + zero_point, low, high, output.dtype)
+        channels = sums.shape[-1] if sums.ndim else 1
+        rows = sums.reshape(sums.size // max(1, channels), channels)
+        y = np.empty(rows.shape, output.dtype)
+        step = max(1, BLOCK // max(1, channels))
+        round_block = quick if quick_limit and sums.dtype.kind == "f" else exact
+        for begin in range(0, len(rows), step):
+            block = slice(begin, begin + step)
+            np.copyto(y[block], round_block(rows[block], flat_bias), casting="unsafe")
+        return y.reshape(sums.shape)
 
     return finish

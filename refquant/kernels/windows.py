@@ -6,7 +6,7 @@ skipped. Source: ComputeOutSize and ComputePaddingWithOffset in kernels/padding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refquant.kernels.registry import Operator
 from refquant.tflite.schema import Padding
@@ -40,6 +40,21 @@ class Axis:
             return slice(0, 0), slice(0, 0)
         inputs = slice(start + first * self.stride, start + last * self.stride + 1, self.stride)
         return slice(first - begin, last + 1 - begin), inputs
+
+    def taps(self) -> range:
+        """The taps that meet the image at any output; filters far larger than the image have others.
+
+        >>> Axis(size=2, filter=9, stride=1, dilation=1, before=4, out=2).taps()
+        range(3, 6)
+        """
+        first = max(0, -((self.stride * (self.out - 1) - self.before) // self.dilation))
+        last = min(self.filter - 1, (self.size - 1 + self.before) // self.dilation)
+        return range(first, last + 1) if self.out > 0 else range(0)
+
+    def without_idle_taps(self) -> Axis:
+        """The same window with only the filter's `taps()`; `before` may become negative."""
+        taps = self.taps()
+        return replace(self, filter=len(taps), before=self.before - taps.start * self.dilation)
 
     @property
     def after(self) -> int:

@@ -1,0 +1,407 @@
+"""Convolutions, fully connected layers and pools against TensorFlow's reference kernels, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from refquant.interpreter import Interpreter
+from refquant.kernels import profiles
+from refquant.kernels.profiles import Rounding
+from refquant.numerics import fixed_point
+from refquant.runtimes import Runtime
+from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.tflite.model import Model
+from refquant.tflite.schema import (
+    ActivationFunctionType,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    Padding,
+    Pool2DOptions,
+    TensorType,
+)
+
+pytestmark = pytest.mark.oracle
+
+Array = npt.NDArray[Any]
+
+FLOAT32, INT8, UINT8, INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
+INT32, INT64 = TensorType.INT32, TensorType.INT64
+DTYPES: dict[TensorType, type[np.generic]] = {
+    FLOAT32: np.float32, INT8: np.int8, UINT8: np.uint8, INT16: np.int16, INT32: np.int32, INT64: np.int64,
+}  # fmt: skip
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, suppress_health_check=[HealthCheck.too_slow])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One combination of types: activations, weights, bias; `quantized_bias_type` is what the options say of it."""
+
+    activations: TensorType
+    weights: TensorType
+    bias: TensorType
+    quantized_bias_type: TensorType = FLOAT32
+
+
+FLOAT = Numbers(FLOAT32, FLOAT32, FLOAT32)
+HYBRID = Numbers(FLOAT32, INT8, FLOAT32)
+QUANTIZED = (
+    Numbers(INT8, INT8, INT32),
+    Numbers(UINT8, UINT8, INT32),
+    Numbers(INT16, INT8, INT64, INT64),
+    Numbers(INT16, INT8, INT32, INT32),
+)
+
+
+def run(model: Model, inputs: Sequence[Array]) -> list[Array]:
+    interpreter = Interpreter(model=model)
+    interpreter.allocate_tensors()
+    for detail, array in zip(interpreter.get_input_details(), inputs):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+
+
+def assert_same_bits(reference: Runtime, model: Model, inputs: Sequence[Array]) -> None:
+    (expected,) = reference.run(model, inputs)
+    (actual,) = run(model, inputs)
+    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+    bits = f"u{actual.itemsize}"
+    np.testing.assert_array_equal(actual.view(bits), expected.view(bits))
+
+
+def integers(rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool = False) -> Array:
+    """Integers from all of the type, or only its two ends."""
+    limits = np.iinfo(DTYPES[type])
+    if extreme:
+        return rng.choice([limits.min, limits.max], shape).astype(DTYPES[type])
+    return rng.integers(limits.min, limits.max, shape, endpoint=True).astype(DTYPES[type])
+
+
+def activations(rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool) -> Array:
+    if type != FLOAT32:
+        return integers(rng, type, shape, extreme)
+    x = rng.standard_normal(shape).astype(np.float32)
+    return np.where(rng.random(shape) < 0.2, -0.0, x).astype(np.float32) if extreme else x
+
+
+def zero_points(type: TensorType) -> st.SearchStrategy[int]:
+    """Any integer of the type, often one of its ends; int16 must be symmetric."""
+    if type in (INT16, FLOAT32):
+        return st.just(0)
+    low, high = int(np.iinfo(DTYPES[type]).min), int(np.iinfo(DTYPES[type]).max)
+    return st.sampled_from([low, high]) | st.integers(low, high)
+
+
+@st.composite
+def quantized_tensors(
+    draw: st.DrawFn, numbers: Numbers, x_shape: Sequence[int], w_shape: Sequence[int], channels: int, axis: int
+) -> tuple[list[TensorSpec | None], TensorSpec, Array]:
+    """Inputs (x, weights, bias), the output, and data for x, with scales that let outputs use their range.
+
+    A third of the cases has powers of two for scales, so that many accumulators lie on ties.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    extreme = draw(st.booleans())
+    x = activations(rng, numbers.activations, x_shape, extreme)
+    if numbers.activations == FLOAT32 and numbers.weights == FLOAT32:
+        weights = rng.standard_normal(w_shape).astype(np.float32)
+        bias = rng.standard_normal(channels).astype(np.float32)
+        specs: list[TensorSpec | None] = [
+            TensorSpec(FLOAT32, x_shape),
+            TensorSpec(FLOAT32, data=weights),
+            TensorSpec(FLOAT32, data=bias),
+        ]
+        return specs, TensorSpec(FLOAT32), x
+    weights = integers(rng, numbers.weights, w_shape, draw(st.booleans()))
+    per_channel = numbers.weights == INT8 and draw(st.booleans())
+    count = channels if per_channel else 1
+    powers_of_two = draw(st.sampled_from([True, False, False]))
+    exponents = rng.uniform(-20, 10, count) if draw(st.booleans()) else rng.uniform(-3, 3, count)
+    w_scales = (2.0 ** (np.round(exponents) if powers_of_two else exponents)).astype(np.float32)
+    if numbers.activations == FLOAT32:
+        x *= np.float32(2.0 ** draw(st.integers(-10, 10)))
+        bias = rng.standard_normal(channels).astype(np.float32)
+        return (
+            [
+                TensorSpec(FLOAT32, x_shape),
+                TensorSpec(INT8, data=weights, scale=w_scales, quantized_dimension=axis),
+                TensorSpec(FLOAT32, data=bias),
+            ],
+            TensorSpec(FLOAT32),
+            x,
+        )
+    x_scale = np.float32(2.0 ** draw(st.integers(-12, 4)) * (1 if powers_of_two else rng.uniform(1, 2)))
+    terms = weights.size / channels
+    typical = float(np.sqrt(terms) * 40 * np.iinfo(DTYPES[numbers.activations]).max)
+    steps = typical * float(x_scale * w_scales.max()) / (np.iinfo(DTYPES[numbers.activations]).max / 3)
+    y_scale = np.float32(2.0 ** round(np.log2(steps)) if powers_of_two else steps * 2.0 ** rng.uniform(-2, 2))
+    bias = rng.integers(-int(typical), int(typical), channels, endpoint=True).astype(DTYPES[numbers.bias])
+    w_zero = draw(zero_points(UINT8)) if numbers.weights == UINT8 else 0
+    return (
+        [
+            TensorSpec(numbers.activations, x_shape, x_scale, draw(zero_points(numbers.activations))),
+            TensorSpec(numbers.weights, (), w_scales, w_zero, axis, weights),
+            TensorSpec(numbers.bias, (), x_scale * w_scales, data=bias),
+        ],
+        TensorSpec(numbers.activations, (), y_scale, draw(zero_points(numbers.activations))),
+        x,
+    )
+
+
+small_activations = st.sampled_from(list(ActivationFunctionType)[:4])
+small = st.integers(1, 3)
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, numbers: Numbers, depthwise: bool = False) -> tuple[Model, list[Array]]:
+    height, width, dilation_h, dilation_w = (draw(small) for _ in range(4))
+    padding = draw(st.sampled_from(Padding))
+    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    if padding == Padding.VALID:
+        assume(rows > (height - 1) * dilation_h and columns > (width - 1) * dilation_w)
+    options = {
+        "padding": padding, "stride_h": draw(small), "stride_w": draw(small),
+        "dilation_h_factor": dilation_h, "dilation_w_factor": dilation_w,
+        "fused_activation_function": draw(small_activations),
+    }  # fmt: skip
+    if depthwise:
+        channels, multiplier = draw(st.integers(1, 9)), draw(small)
+        outputs, axis = channels * multiplier, 3
+        w_shape = (1, height, width, outputs)
+    else:
+        groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if numbers != HYBRID else 1
+        depth = draw(st.integers(1, 20))
+        channels, outputs, axis = groups * depth, groups * draw(st.integers(1, 8)), 0
+        w_shape = (outputs, height, width, depth)
+    batches = [1, 1, 2] if numbers == HYBRID else [1, 1, 2, 0]  # hybrid kernels refuse empty batches
+    x_shape = (draw(st.sampled_from(batches)), rows, columns, channels)
+    inputs, output, x = draw(quantized_tensors(numbers, x_shape, w_shape, outputs, axis))
+    if depthwise:
+        assert inputs[1] is not None
+        if numbers == HYBRID and np.size(inputs[1].scale) != outputs:
+            inputs[1].scale = np.resize(np.asarray(inputs[1].scale), outputs)  # the kernel wants one for each channel
+        table = DepthwiseConv2DOptions(depth_multiplier=multiplier, **options)
+        return single_operator_model("DEPTHWISE_CONV_2D", inputs, [output], table), [x]
+    conv = Conv2DOptions(quantized_bias_type=numbers.quantized_bias_type, **options)
+    return single_operator_model("CONV_2D", inputs, [output], conv), [x]
+
+
+@st.composite
+def fully_connected(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Array]]:
+    depth = draw(st.integers(1, 40) | st.sampled_from([64, 300]))
+    outputs = draw(st.integers(1, 12))
+    lead = draw(st.sampled_from([(), (1,), (3,), (2, 2), (1, 2, 3), (0,)]))
+    inputs, output, x = draw(quantized_tensors(numbers, (*lead, depth), (outputs, depth), outputs, 0))
+    options = FullyConnectedOptions(
+        fused_activation_function=draw(small_activations),
+        keep_num_dims=draw(st.booleans()),
+        asymmetric_quantize_inputs=numbers == HYBRID and draw(st.booleans()),
+        quantized_bias_type=numbers.quantized_bias_type,
+    )
+    if numbers.bias != INT64:
+        without = draw(st.sampled_from(["bias", "bias", "input", "tensor"]))
+        if without == "input":
+            del inputs[2]
+            options.quantized_bias_type = FLOAT32
+        elif without == "tensor":
+            inputs[2] = None
+            options.quantized_bias_type = FLOAT32
+    return single_operator_model("FULLY_CONNECTED", inputs, [output], options), [x]
+
+
+@st.composite
+def pools(draw: st.DrawFn, operator: str, type: TensorType) -> tuple[Model, list[Array]]:
+    rows, columns = draw(st.integers(1, 11)), draw(st.integers(1, 11))
+    padding = draw(st.sampled_from(Padding))
+    limit = (rows, columns) if padding == Padding.VALID else (15, 15)
+    options = Pool2DOptions(
+        padding=padding,
+        stride_h=draw(st.integers(1, 5)),
+        stride_w=draw(st.integers(1, 5)),
+        filter_height=draw(st.integers(1, limit[0])),
+        filter_width=draw(st.integers(1, limit[1])),
+        fused_activation_function=draw(small_activations),
+    )
+    shape = (draw(st.integers(0, 2)), rows, columns, draw(st.integers(1, 6)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = activations(rng, type, shape, draw(st.booleans()))
+    scale = None if type == FLOAT32 else 2.0 ** draw(st.floats(-8, 2))
+    zero_point = draw(zero_points(type))
+    tensors = [TensorSpec(type, shape, scale, zero_point)], [TensorSpec(type, (), scale, zero_point)]
+    return single_operator_model(operator, *tensors, options), [x]
+
+
+def every_type(*excluded: Numbers) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "numbers",
+        [numbers for numbers in (FLOAT, HYBRID, *QUANTIZED) if numbers not in excluded],
+        ids=lambda n: f"{n.activations.name}-{n.weights.name}-{n.bias.name}",
+    )
+
+
+@every_type()
+@given(data=st.data())
+@examples(120)
+def test_conv_2d(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
+    assert_same_bits(reference, *data.draw(convolutions(numbers)))
+
+
+@every_type(QUANTIZED[3])
+@given(data=st.data())
+@examples(80)
+def test_depthwise_conv_2d(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
+    assert_same_bits(reference, *data.draw(convolutions(numbers, depthwise=True)))
+
+
+@every_type()
+@given(data=st.data())
+@examples(120)
+def test_fully_connected(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
+    assert_same_bits(reference, *data.draw(fully_connected(numbers)))
+
+
+@pytest.mark.parametrize("type", [FLOAT32, INT8, UINT8, INT16], ids=lambda t: t.name)
+@pytest.mark.parametrize("operator", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+@given(data=st.data())
+@examples(60)
+def test_pools(reference: Runtime, operator: str, type: TensorType, data: st.DataObject) -> None:
+    assert_same_bits(reference, *data.draw(pools(operator, type)))
+
+
+@given(case=pools("L2_POOL_2D", FLOAT32))
+@examples(60)
+def test_l2_pool_2d(reference: Runtime, case: tuple[Model, list[Array]]) -> None:
+    assert_same_bits(reference, *case)
+
+
+def accumulator_model(row: Rounding, accumulators: Array, real: Array) -> tuple[Model, list[Array]]:
+    """A model of the row's operator whose accumulators are its biases: one for each channel, its input being zero.
+
+    `real` is the multiplier, one number or one for each channel.
+    """
+    channels = len(accumulators)
+    bias_type = INT32 if row.bits == 32 else INT64
+    scale = np.asarray(real, np.float32)
+    weights = TensorType.UINT8 if row.type == UINT8 else INT8
+    quantized_bias_type = bias_type if row.type == INT16 else FLOAT32
+    options: Any
+    if row.operator == "FULLY_CONNECTED":
+        x_shape, w_shape, axis = (1, 1), (channels, 1), 0
+        options = FullyConnectedOptions(quantized_bias_type=quantized_bias_type)
+    elif row.operator == "CONV_2D":
+        x_shape, w_shape, axis = (1, 1, 1, 1), (channels, 1, 1, 1), 0
+        options = Conv2DOptions(stride_h=1, stride_w=1, quantized_bias_type=quantized_bias_type)
+    else:
+        x_shape, w_shape, axis = (1, 1, 1, channels), (1, 1, 1, channels), 3
+        options = DepthwiseConv2DOptions(stride_h=1, stride_w=1, depth_multiplier=1)
+    model = single_operator_model(
+        row.operator,
+        [
+            TensorSpec(row.type, x_shape, 1.0, 0),
+            TensorSpec(weights, (), scale, 0, axis, np.zeros(w_shape, DTYPES[weights])),
+            TensorSpec(bias_type, (), scale, data=accumulators.astype(DTYPES[bias_type])),
+        ],
+        [TensorSpec(row.type, (), 1.0, 128 if row.type == UINT8 else 0)],
+        options,
+    )
+    return model, [np.zeros(x_shape, DTYPES[row.type])]
+
+
+def float32_rounding(x: Array, real: Array) -> Array:
+    """A rule that no row has: the product in float32, halves to even (XNNPACK's)."""
+    return np.rint(x.astype(np.float32) * np.float32(real)).astype(np.int64)
+
+
+RULES = (
+    fixed_point.double_rounding,
+    fixed_point.single_rounding,
+    fixed_point.wide,
+    fixed_point.float64_rounding,
+)
+MATRIX_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+every_row = pytest.mark.parametrize(
+    "row",
+    [row for row in profiles.ROUNDING if row.profile == "reference" and row.operator in MATRIX_OPERATORS],
+    ids=lambda row: f"{row.operator}-{row.type.name}-{row.bits}",
+)
+
+
+@every_row
+def test_rounding_rule(reference: Runtime, row: Rounding) -> None:
+    """On accumulators where the rules disagree, ties among them, the kernel follows the table's rule and no other."""
+    accumulators = np.concatenate([np.arange(-1500, 1500), np.arange(-(2**20), 2**20, 701)])
+    low, high = np.iinfo(DTYPES[row.type]).min, np.iinfo(DTYPES[row.type]).max
+    zero_point = 128 if row.type == UINT8 else 0
+    disproved = set()
+    for real in (2.0**-4, 2.0**-13, float(np.float32(0.0371)), float(np.float32(0.00011777))):
+        (actual,) = reference.run(*accumulator_model(row, accumulators, np.float32(real)))
+        rules = {rule.__name__: rule(accumulators, *fixed_point.multiplier_for(rule, real)) for rule in RULES}
+        rules["float32"] = float32_rounding(accumulators, np.float32(real))
+        for name, rounded in rules.items():
+            if np.any(np.clip(rounded.astype(np.int64) + zero_point, low, high) != actual.reshape(-1)):
+                disproved.add(name)
+    assert disproved == {rule.__name__ for rule in RULES if rule is not row.rule} | {"float32"}
+
+
+@every_row
+@given(data=st.data())
+@examples(30)
+def test_extreme_multipliers(reference: Runtime, row: Rounding, data: st.DataObject) -> None:
+    """Multipliers from 2**-60 to 2**60 and accumulators at the ends of their type: saturation, wrapping, flushing."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    exponents = rng.uniform(-60, 60, 64)
+    real = 2.0 ** (np.round(exponents) if data.draw(st.booleans()) else exponents)
+    limit = 2 ** (row.bits - 1)
+    accumulators = rng.choice([-limit, limit - 1, 1, -1, 0, limit // 2, -limit // 2], 64).astype(np.int64)
+    accumulators = np.where(rng.random(64) < 0.5, rng.integers(-limit, limit, 64), accumulators)
+    if row.type == UINT8:
+        real = real[:1]
+    assert_same_bits(reference, *accumulator_model(row, accumulators, real))
+
+
+@pytest.mark.parametrize("outputs", [3, 4])
+@pytest.mark.parametrize("operator", ["CONV_2D", "FULLY_CONNECTED"])
+def test_hybrid_weights_of_minus_128(reference: Runtime, operator: str, outputs: int) -> None:
+    """A weight of -128 and a negative input: the x86-64 kernels give the product the wrong sign, in groups of 16."""
+    rng = np.random.default_rng(0)
+    x = -np.abs(rng.standard_normal((2, 1, 1, 40))).astype(np.float32)
+    weights = rng.choice([-128, 127], (outputs, 1, 1, 40)).astype(np.int8)
+    options: Any = Conv2DOptions(stride_h=1, stride_w=1)
+    if operator == "FULLY_CONNECTED":
+        x, weights, options = x.reshape(2, 40), weights.reshape(outputs, 40), FullyConnectedOptions()
+    bias = np.zeros(outputs, np.float32)
+    specs = [TensorSpec(FLOAT32, x.shape), TensorSpec(INT8, scale=0.5, data=weights), TensorSpec(FLOAT32, data=bias)]
+    model = single_operator_model(operator, specs, [TensorSpec(FLOAT32)], options)
+    assert_same_bits(reference, model, [x])
+
+
+@pytest.mark.parametrize("weight", [np.inf, np.nan, -np.inf])
+def test_padding_is_skipped_not_added(reference: Runtime, weight: float) -> None:
+    """Infinite weights outside the image do not make NaN: taps there are left out."""
+    weights = np.full((1, 3, 3, 1), 0.5, np.float32)
+    weights[0, 0, 0, 0] = weight
+    bias = TensorSpec(FLOAT32, data=np.zeros(1, np.float32))
+    specs = [TensorSpec(FLOAT32, (1, 4, 4, 1)), TensorSpec(FLOAT32, data=weights), bias]
+    for name, options in (
+        ("CONV_2D", Conv2DOptions(stride_h=1, stride_w=1)),
+        ("DEPTHWISE_CONV_2D", DepthwiseConv2DOptions(stride_h=1, stride_w=1, depth_multiplier=1)),
+    ):
+        model = single_operator_model(name, specs, [TensorSpec(FLOAT32)], options)
+        x = np.arange(-8, 8, dtype=np.float32).reshape(1, 4, 4, 1)
+        (expected,), (actual,) = reference.run(model, [x]), run(model, [x])
+        np.testing.assert_array_equal(actual, expected)
+        assert np.isfinite(actual).any()
