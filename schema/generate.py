@@ -1,4 +1,7 @@
-"""Turns schema/tflite.fbs into refquant/tflite/schema.py: one IntEnum for each enum, one dataclass for each table.
+"""Turns schema/tflite.fbs into refquant/tflite/schema.py: one IntEnum for each enum, one class for each table.
+
+The classes are written out (slots and `__init__`) because making some 150 dataclasses would take most of the time of
+`import refquant`.
 
     python schema/generate.py            writes the module
     python schema/generate.py --check    exits with 1 if the module is not what would be written
@@ -37,16 +40,17 @@ NumPy array (a list will do when building a model), a vector of tables a list; w
 the schema's default for a number. A number that an enum does not know stays a plain int.
 """
 
+# fmt: off
+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from refquant.tflite.table import Field, Kind, Table, UnknownMember
+from refquant.tflite.table import Field, Kind, Table, UnknownField, UnknownMember
 
 Vector = npt.NDArray[Any] | Sequence[int] | Sequence[float] | Sequence[bool]
 
@@ -68,10 +72,12 @@ class Generator:
 
     def __init__(self) -> None:
         self.enums: dict[str, str] = {}  # name: scalar type on the wire
+        self.first: dict[str, str] = {}  # name: the entry that is 0, the default of a field without one
         self.tables: set[str] = set()
         self.unions: dict[str, list[str]] = {}
 
     def module(self, text: str) -> str:
+        """The Python module for a schema."""
         text = re.sub(r"//.*", "", text)
         identifier = re.search(r'file_identifier\s+"(\w{4})"', text)
         if identifier is None:
@@ -83,11 +89,14 @@ class Generator:
         return "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
 
     def enum(self, name: str, base: str, body: str) -> str:
+        """The class of an enum."""
         self.enums[name] = base
-        entries = "\n".join(f"    {key} = {value}" for key, value in ENTRY.findall(body))
-        return f"class {name}(IntEnum):\n{entries}\n"
+        entries = ENTRY.findall(body)
+        self.first[name] = next((key for key, value in entries if value == "0"), "")
+        return f"class {name}(IntEnum):\n" + "\n".join(f"    {key} = {value}" for key, value in entries)
 
     def union(self, name: str, _: str, body: str) -> str:
+        """The tuple of classes of a union, in the order of their tags."""
         members = [member.strip() for member in body.split(",") if member.strip()]
         for member in members:
             if member not in self.tables:
@@ -96,28 +105,36 @@ class Generator:
         return f"{name} = (\n" + "".join(f"    {member},\n" for member in members) + ")\n"
 
     def table(self, name: str, _: str, body: str) -> str:
+        """The class of a table."""
         self.tables.add(name)
-        descriptions, attributes, slot = [], [], 0
+        names, descriptions, parameters, slot = [], [], [], 0
         for statement in filter(None, map(str.strip, body.split(";"))):
             match = FIELD.fullmatch(statement)
             if match is None:
                 raise SchemaError(f"table {name}: cannot read {statement!r}")
             field, opening, of, _closing, default, align = match.groups()
-            description, annotation = self.field(name, field, of, bool(opening), default, align, slot)
+            description, parameter = self.field(name, field, of, bool(opening), default, align, slot)
+            names.append(field)
             descriptions.append(f"        {description},\n")
-            attributes.append(f"    {field}: {annotation}\n")
+            parameters.append(f"        {field}: {parameter},\n")
             slot += 2 if of in self.unions else 1
-        if not attributes:
-            return f"@dataclass(slots=True, eq=False, repr=False)\nclass {name}(Table):\n    pass\n"
+        if not names:
+            return f"class {name}(Table):\n    __slots__ = ()\n"
+        slots = ", ".join(f'"{field}"' for field in sorted(names))
         return (
-            f"@dataclass(slots=True, eq=False, repr=False)\nclass {name}(Table):\n"
-            f"    FIELDS: ClassVar[tuple[Field, ...]] = (\n{''.join(descriptions)}    )\n{''.join(attributes)}"
+            f"class {name}(Table):\n"
+            f"    __slots__ = ({slots}{',' if len(names) == 1 else ''})\n"
+            f"    FIELDS: ClassVar[tuple[Field, ...]] = (\n{''.join(descriptions)}    )\n\n"
+            f"    def __init__(\n        self,\n{''.join(parameters)}        *,\n"
+            "        unknown_fields: tuple[UnknownField, ...] = (),\n    ) -> None:\n"
+            "        self.unknown_fields = unknown_fields\n"
+            + "".join(f"        self.{field} = {field}\n" for field in names)
         )
 
     def field(
         self, table: str, name: str, of: str, vector: bool, default: str | None, align: str | None, slot: int
     ) -> tuple[str, str]:
-        """The description of a field for the codec, and its annotation and default in the dataclass."""
+        """The description of a field for the codec, and its annotation and default as a parameter."""
         start = f'Field("{name}", {slot}, Kind.'
         if of == "string" and not vector:
             return start + "STRING)", "str | None = None"
@@ -134,7 +151,7 @@ class Generator:
         if vector:
             return start + f'VECTOR, "{code}"' + (f", align={align})" if align else ")"), "Vector | None = None"
         if of in self.enums:
-            first = f"{of}.{default}" if default else f"{of}(0)"
+            first = f"{of}.{default or self.first[of]}"
             return start + f'SCALAR, "{code}", {first}, {of})', f"{of} = {first}"
         value = {"true": "True", "false": "False"}.get(default or "", default or zero)
         return start + f'SCALAR, "{code}", {value})', f"{annotation} = {value}"

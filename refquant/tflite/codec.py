@@ -5,9 +5,14 @@ distance *back* to its vtable; the vtable holds its own size, the table's size, 
 the table, 0 for a field left at its default. References are unsigned distances *forward*, to a table or to a vector
 (a count, then the elements).
 
-Reading trusts nothing. Every place is checked before it is used; a reference only leads forward, so cycles cannot
-be; each object, wherever it is referred to from, costs one of a number of items that grows with the file. So any
-bytes give a model or an `InvalidModelError`, in time and memory proportional to their number.
+Reading trusts nothing. Every place is checked before it is used. References only lead forward, so cycles cannot be;
+several may lead to the same place, but each visit makes a new object and is paid for out of a budget that grows with
+the file, so what comes out is a tree no larger than a small multiple of the file. Any bytes give a model or an
+`InvalidModelError`.
+
+What is newer than the schema is kept as long as it is certain to be a number: a field whose bytes, read as a
+reference, would lead nowhere. One that could be a reference is kept in memory, but `encode` refuses to write it, for
+what it leads to cannot be copied without knowing its type.
 """
 
 from __future__ import annotations
@@ -27,10 +32,24 @@ from refquant.tflite.table import Field, Kind, Table, UnknownField, UnknownMembe
 T = TypeVar("T", bound=Table)
 Bytes = npt.NDArray[np.uint8]
 
-_MAX_DEPTH = 32
-_U16, _U32, _I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
+_MAX_DEPTH = 32  # entries of the path; the deepest one of the schema has 12
+_U16S, _U32, _I32 = struct.Struct("<HH"), struct.Struct("<I"), struct.Struct("<i")
 _SCALARS = {code: struct.Struct("<" + code) for code in "?bBhHiIqQfd"}
 _DTYPES = {code: np.dtype("<" + code if code != "?" else "?") for code in _SCALARS}
+
+#: the budget of a reader: what each byte of the file brings, and what objects cost (a vector, its bytes as well).
+#: A table or vector takes 8 bytes or more of a file, counting the reference to it, so only sharing can overspend.
+_INCOME, _OBJECT, _UNKNOWN = 8, 64, 16
+
+#: how other things begin that are mistaken for models
+_LOOKALIKES = (
+    (b"PK\x03\x04", "a zip archive, such as a .keras file"),
+    (b"\x89HDF", "an HDF5 file, such as Keras weights"),
+    (b"\x1f\x8b", "a gzip file: unpack it first"),
+    (b"version https://", "a Git LFS pointer: fetch the file itself"),
+    (b"<", "HTML or XML: was a web page downloaded in place of the model?"),
+    (b"\x08", "a protocol buffer, such as an ONNX model or a SavedModel"),
+)
 
 
 def decode(data: bytes | memoryview | Bytes) -> schema.Model:
@@ -39,60 +58,43 @@ def decode(data: bytes | memoryview | Bytes) -> schema.Model:
     Raises `InvalidModelError`, with the path of fields and the byte offset, where the bytes are not a model.
     """
     reader = _Reader(np.frombuffer(data, np.uint8))
-    if reader.size < 8 or bytes(reader.bytes[4:8]) != schema.FILE_IDENTIFIER:
-        raise InvalidModelError(_what_else(bytes(reader.bytes[:16]), reader.size))
+    if reader.size < 8:
+        raise InvalidModelError(f"not a .tflite model: {reader.size} bytes are too few for one")
+    head = bytes(reader.bytes[:16])
+    if head[4:8] != schema.FILE_IDENTIFIER:
+        guesses = [f" (it looks like {what})" for start, what in _LOOKALIKES if head.startswith(start)]
+        raise InvalidModelError(
+            f"not a .tflite model: bytes 4 to 7 are {head[4:8]!r}, expected {schema.FILE_IDENTIFIER!r}"
+            + "".join(guesses[:1])
+        )
     return reader.table(reader.reference(0), schema.Model)
 
 
-def _what_else(head: bytes, size: int) -> str:
-    """Says what a file that does not begin as a model seems to be."""
-    if size < 8:
-        return f"not a .tflite model: {size} bytes are too few for one"
-    guess = next(
-        (
-            f" (it looks like {kind})"
-            for start, kind in (
-                (b"PK\x03\x04", "a zip or .keras file"),
-                (b"\x89HDF", "an HDF5 file"),
-                (b"\x1f\x8b", "a gzip file; unpack it first"),
-                (b"<", "HTML or XML: was a web page downloaded in place of the model?"),
-                (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself"[:60]),
-                (b"\x08", "a protocol buffer, such as ONNX or a SavedModel"),
-            )
-            if head.startswith(start[:16])
-        ),
-        "",
-    )
-    return f"not a .tflite model: bytes 4 to 7 are {head[4:8]!r}, expected {schema.FILE_IDENTIFIER!r}{guess}"
-
-
 class _Reader:
-    """A walk over the bytes; `path` says where it is, `items` how many objects it may still make."""
+    """A walk over the bytes; `path` says where it is, `budget` how much it may still make."""
 
     def __init__(self, data: Bytes) -> None:
         self.bytes = data.view()
         self.bytes.flags.writeable = False
-        self.view = memoryview(self.bytes)
+        self.view = self.bytes.data
         self.size = len(data)
-        self.path: list[str] = []
-        self.items = 256 + self.size // 8
-        self.seen: dict[tuple[int, Any], Any] = {}
+        self.path: list[str | int] = []
+        self.budget = 1024 + _INCOME * self.size
 
     def fail(self, why: str, place: int) -> NoReturn:
-        path = "".join(self.path).lstrip(".") or "the root"
-        raise InvalidModelError(f"not a valid model: {path} at byte {place}: {why}")
+        raise InvalidModelError(f"not a valid model: {_path(self.path)} at byte {place}: {why}")
 
     def need(self, place: int, size: int, what: str) -> None:
         if place < 0 or place + size > self.size:
             self.fail(f"{what} reaches beyond the end of the file ({self.size} bytes)", place)
 
-    def spend(self, place: int) -> None:
-        self.items -= 1
-        if self.items < 0:
+    def spend(self, cost: int, place: int) -> None:
+        self.budget -= cost
+        if self.budget < 0:
             self.fail("the file refers to more objects than its size has room for", place)
 
     def reference(self, place: int) -> int:
-        """The place that the reference at `place` leads to."""
+        """The place that the reference at `place` leads to; there are at least four bytes."""
         self.need(place, 4, "a reference")
         distance: int = _U32.unpack_from(self.view, place)[0]
         if distance < 4:
@@ -101,39 +103,40 @@ class _Reader:
         return place + distance
 
     def table(self, place: int, cls: type[T]) -> T:
-        """The table at `place`; the same object if it was read there before."""
-        known = self.seen.get((place, cls))
-        if known is not None:
-            return known  # type: ignore[no-any-return]
-        self.spend(place)
+        """The table at `place`."""
         if len(self.path) > _MAX_DEPTH:
             self.fail(f"tables are nested more than {_MAX_DEPTH} deep", place)
-        self.need(place, 4, "a table")
         vtable = place - _I32.unpack_from(self.view, place)[0]
         self.need(vtable, 4, "a vtable")
-        vtable_size, table_size = struct.unpack_from("<HH", self.view, vtable)
-        if vtable_size < 4 or vtable_size % 2 or table_size < 4:
-            self.fail(f"impossible sizes: vtable {vtable_size}, table {table_size}", vtable)
+        vtable_size, size = _U16S.unpack_from(self.view, vtable)
+        if vtable_size < 4 or vtable_size % 2 or size < 4:
+            self.fail(f"impossible sizes: vtable {vtable_size}, table {size}", vtable)
         self.need(vtable, vtable_size, "a vtable")
-        self.need(place, table_size, "a table")
-        slots = struct.unpack_from(f"<{(vtable_size - 4) // 2}H", self.view, vtable + 4)
-        known_slots = 0
+        self.need(place, size, "a table")
+        count = (vtable_size - 4) // 2
+        self.spend(_OBJECT + 2 * max(0, count - cls.SLOTS), place)
+        slots = struct.unpack_from(f"<{count}H", self.view, vtable + 4)
         values: dict[str, Any] = {}
         for field in cls.FIELDS:
-            known_slots = field.slot + (2 if field.kind is Kind.UNION else 1)
-            offset = slots[field.slot] if field.slot < len(slots) else 0
-            if field.kind is Kind.UNION:
-                if offset:
-                    values[field.name] = self.union(place, table_size, field, offset, slots[field.slot + 1 :][:1])
-            elif offset:
-                self.path.append("." + field.name)
-                values[field.name] = self.field(place, table_size, field, offset)
-                self.path.pop()
-        result = cls(**values)
-        if any(slots[known_slots:]):
-            result.unknown_fields = self.unknown(place, table_size, slots, known_slots)
-        self.seen[place, cls] = result
-        return result
+            name, slot, kind, of, _, enum, _ = field
+            if slot >= count:
+                break
+            offset = slots[slot]
+            if not offset:
+                continue
+            self.path.append(name)
+            if kind is Kind.SCALAR:
+                wire = _SCALARS[of]
+                (value,) = wire.unpack_from(self.view, self.inside(place, size, offset, wire.size))
+                values[name] = value if enum is None else enum._value2member_map_.get(value, value)
+            elif kind is Kind.UNION:
+                values[name] = self.union(place, size, of, offset, slots[slot + 1 :])
+            else:
+                values[name] = self.target(self.reference(self.inside(place, size, offset, 4)), kind, of)
+            self.path.pop()
+        if count > cls.SLOTS:
+            values["unknown_fields"] = self.unknown(place, size, slots, cls.SLOTS)
+        return cls(**values)
 
     def inside(self, place: int, table_size: int, offset: int, size: int) -> int:
         """The place of a field, which must lie within its table and not over the distance to the vtable."""
@@ -141,79 +144,76 @@ class _Reader:
             self.fail(f"a field at {offset} does not fit a table of {table_size} bytes", place)
         return place + offset
 
-    def field(self, place: int, table_size: int, field: Field, offset: int) -> Any:
-        if field.kind is Kind.SCALAR:
-            wire = _SCALARS[field.of]
-            (value,) = wire.unpack_from(self.view, self.inside(place, table_size, offset, wire.size))
-            return value if field.enum is None else field.enum._value2member_map_.get(value, value)
-        target = self.reference(self.inside(place, table_size, offset, 4))
-        if field.kind is Kind.STRING:
-            return self.string(target)
-        if field.kind is Kind.VECTOR:
-            return self.vector(target, _DTYPES[field.of])
-        if field.kind is Kind.TABLE:
-            return self.table(target, field.of)
-        return self.tables(target, field.of)
+    def target(self, place: int, kind: Kind, of: Any) -> Any:
+        """What the reference of a field leads to."""
+        if kind is Kind.VECTOR:
+            return self.vector(place, _DTYPES[of])
+        if kind is Kind.STRING:
+            return self.vector(place, _DTYPES["B"]).tobytes().decode("utf-8", "surrogateescape")
+        if kind is Kind.TABLE:
+            return self.table(place, of)
+        return self.tables(place, of)
 
-    def union(self, place: int, table_size: int, field: Field, offset: int, value_offset: Sequence[int]) -> Any:
+    def union(
+        self, place: int, table_size: int, members: Sequence[type[Table]], offset: int, rest: Sequence[int]
+    ) -> Table | UnknownMember | None:
         tag = self.view[self.inside(place, table_size, offset, 1)]
-        if tag == 0:
+        if tag == 0 or not rest or not rest[0]:
             return None
-        if tag > len(field.of):
-            return UnknownMember(tag)
-        if not value_offset or not value_offset[0]:
-            return None
-        self.path.append("." + field.name)
-        member = self.table(self.reference(self.inside(place, table_size, value_offset[0], 4)), field.of[tag - 1])
-        self.path.pop()
-        return member
-
-    def string(self, place: int) -> str:
-        known = self.seen.get((place, str))
-        if known is None:
-            known = bytes(self.vector(place, _DTYPES["B"])).decode("utf-8", "surrogateescape")
-            self.items -= len(known) // 8
-            self.seen[place, str] = known
-        return known  # type: ignore[no-any-return]
+        target = self.reference(self.inside(place, table_size, rest[0], 4))
+        if tag > len(members):
+            return UnknownMember(tag, self.table(target, Table))
+        return self.table(target, members[tag - 1])
 
     def vector(self, place: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        self.spend(place)
-        self.need(place, 4, "a vector")
         (count,) = _U32.unpack_from(self.view, place)
-        self.need(place + 4, count * dtype.itemsize, f"a vector of {count} elements")
-        return np.frombuffer(self.bytes, dtype, count, place + 4) if count else np.empty(0, dtype)
+        size = count * dtype.itemsize
+        self.need(place + 4, size, f"a vector of {count} elements")
+        self.spend(_OBJECT + size, place)
+        return self.bytes[place + 4 : place + 4 + size].view(dtype)
 
     def tables(self, place: int, cls: type[T]) -> list[T]:
-        self.need(place, 4, "a vector")
         (count,) = _U32.unpack_from(self.view, place)
         self.need(place + 4, count * 4, f"a vector of {count} tables")
-        self.items -= count // 8
+        self.spend(_OBJECT, place)
         result = []
         for i in range(count):
-            self.path.append(f"[{i}]")
+            self.path.append(i)
             result.append(self.table(self.reference(place + 4 + 4 * i), cls))
             self.path.pop()
         return result
 
     def unknown(self, place: int, table_size: int, slots: Sequence[int], first: int) -> tuple[UnknownField, ...]:
-        """The fields in slots that the schema does not have: what lies from there to the next field."""
-        ends = sorted({*filter(None, slots), table_size})
-        found = []
+        """The fields in slots that the schema does not have: the bytes from there to the next field."""
+        found: list[UnknownField] = []
+        ends = sorted({*slots, table_size})
         for slot in range(first, len(slots)):
             if slots[slot]:
-                self.spend(place)
-                self.inside(place, table_size, slots[slot], 1)
-                size = next(end for end in ends if end > slots[slot]) - slots[slot]
-                data = bytes(self.view[place + slots[slot] :][: size if size < 8 else 8])
-                found.append(UnknownField(slot, data, not self.may_refer(place + slots[slot], data)))
+                self.spend(_UNKNOWN, place)
+                start = self.inside(place, table_size, slots[slot], 1)
+                end = place + next(end for end in ends if end > slots[slot])
+                data = bytes(self.view[start : min(end, start + 8)])
+                longer = any(self.view[start + 8 : end])  # a struct: more than a number and padding
+                found.append(
+                    UnknownField(slot, data, not longer and not self.may_refer(start, data, place + table_size))
+                )
         return tuple(found)
 
-    def may_refer(self, place: int, data: bytes) -> bool:
-        """Whether the bytes of a field could be a reference: to a place in the file, where references may lead."""
+    def may_refer(self, place: int, data: bytes, table_end: int) -> bool:
+        """Whether the bytes of a field could be a reference: to what could be a vector or table after this one."""
         if len(data) < 4 or place % 4:
             return False
-        (distance,) = _U32.unpack_from(data)
-        return distance >= 4 and distance % 4 == 0 and place + distance + 4 <= self.size
+        target = place + _U32.unpack_from(data)[0]
+        if target % 4 or target < table_end or target + 4 > self.size:
+            return False
+        (count,) = _U32.unpack_from(self.view, target)
+        (distance,) = _I32.unpack_from(self.view, target)
+        return bool(target + 4 + count <= self.size or 0 <= target - distance <= self.size - 4)
+
+
+def _path(path: Sequence[str | int]) -> str:
+    """The way from the root, such as subgraphs[0].tensors[3].name."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or "the root"
 
 
 def encode(model: schema.Model) -> bytes:
@@ -221,9 +221,9 @@ def encode(model: schema.Model) -> bytes:
 
     Raises `InvalidModelError`, with the path of fields, for a value that the format cannot hold.
     """
-    writer = _Writer(1024 + sum(len(b.data) for b in model.buffers or () if b.data is not None))
+    writer = _Writer()
     try:
-        root = writer.table(model)
+        root = writer.table(writer.expect(model, schema.Model))
         writer.builder.Finish(root, file_identifier=schema.FILE_IDENTIFIER)
     except flatbuffers.builder.BuilderSizeError:
         raise InvalidModelError(
@@ -235,38 +235,31 @@ def encode(model: schema.Model) -> bytes:
 class _Writer:
     """Writes children before parents, as a FlatBuffer grows from its end to its beginning."""
 
-    def __init__(self, size: int) -> None:
-        self.builder = flatbuffers.Builder(min(size, 2**31 - 1))
-        self.path: list[str] = []
+    def __init__(self) -> None:
+        self.builder = flatbuffers.Builder(1024)
+        self.path: list[str | int] = []
 
     def fail(self, why: str) -> NoReturn:
-        path = "".join(self.path).lstrip(".") or "the root"
-        raise InvalidModelError(f"cannot write the model: {path}: {why}")
+        raise InvalidModelError(f"cannot write the model: {_path(self.path)}: {why}")
 
     def table(self, table: Table) -> int:
         """Writes a table and all below it; its place, as the builder counts."""
+        if len(self.path) > _MAX_DEPTH:
+            self.fail(f"tables are nested more than {_MAX_DEPTH} deep")
         fields: list[tuple[int, str, Any]] = []  # slot, wire code ("O" for a reference), value
         for field in table.FIELDS:
             value = getattr(table, field.name)
             if value is None:
                 continue
-            self.path.append("." + field.name)
+            self.path.append(field.name)
             if field.kind is Kind.SCALAR:
-                if value != field.default or value != value:
-                    fields.append((field.slot, field.of, self.scalar(value, field)))
+                fields.extend(self.scalar(value, field))
             elif field.kind is Kind.UNION:
                 fields.extend(self.union(value, field))
             else:
                 fields.append((field.slot, "O", self.reference(value, field)))
             self.path.pop()
-        for unknown in table.unknown_fields:
-            if not unknown.is_scalar:
-                self.fail(
-                    f"slot {unknown.slot} of {type(table).__name__} is newer than this schema and may refer to data "
-                    "that cannot be copied without knowing it; set unknown_fields = () to drop it"
-                )
-            code = {1: "B", 2: "H", 4: "I", 8: "Q"}[1 << (len(unknown.data).bit_length() - 1)]
-            fields.append((unknown.slot, code, _SCALARS[code].unpack_from(unknown.data)[0]))
+        fields.extend(self.unknown(field) for field in table.unknown_fields)
         builder = self.builder
         builder.StartObject(max((slot for slot, _, _ in fields), default=-1) + 1)
         for slot, code, value in sorted(fields, key=lambda f: -(4 if f[1] == "O" else _SCALARS[f[1]].size)):
@@ -277,40 +270,46 @@ class _Writer:
             builder.Slot(slot)
         return int(builder.EndObject())
 
-    def scalar(self, value: Any, field: Field) -> Any:
+    def scalar(self, value: Any, field: Field) -> list[tuple[int, str, Any]]:
+        """The field as it is written: not at all when it has its default (compared by its bits)."""
+        wire = _SCALARS[field.of]
         try:
-            _SCALARS[field.of].pack(value)
-        except struct.error as error:
+            packed = wire.pack(value)
+        except (struct.error, OverflowError, TypeError) as error:
             self.fail(f"{value!r} is not a number that the format can hold there: {error}")
-        except OverflowError:
-            self.fail(f"{value!r} is too large for the format")
-        return value
+        return [] if packed == wire.pack(field.default) else [(field.slot, field.of, wire.unpack(packed)[0])]
+
+    def unknown(self, field: UnknownField) -> tuple[int, str, Any]:
+        if not field.is_scalar:
+            self.fail(
+                f"slot {field.slot} of this table is newer than this schema and may refer to data that cannot be "
+                "copied without knowing it; set unknown_fields = () to drop it"
+            )
+        code = {1: "B", 2: "H", 4: "I", 8: "Q"}[1 << (len(field.data).bit_length() - 1)]
+        return field.slot, code, _SCALARS[code].unpack_from(field.data)[0]
 
     def union(self, value: Any, field: Field) -> list[tuple[int, str, Any]]:
         if isinstance(value, UnknownMember):
-            self.fail(
-                f"member {value.tag} of this union is newer than this schema and cannot be copied without knowing "
-                "it; set the field to None to drop it"
-            )
-        if type(value) not in field.of:
+            tag, value = value
+        elif type(value) in field.of:
+            tag = field.of.index(type(value)) + 1
+        else:
             self.fail(f"{type(value).__name__} is not a member of this union")
-        return [
-            (field.slot, "B", field.of.index(type(value)) + 1),
-            (field.slot + 1, "O", self.table(value)),
-        ]
+        return [(field.slot, "B", tag), (field.slot + 1, "O", self.table(value))]
 
     def reference(self, value: Any, field: Field) -> int:
         if field.kind is Kind.STRING:
-            if not isinstance(value, str):
-                self.fail(f"expected a str, got {type(value).__name__}")
-            return int(self.builder.CreateString(value.encode("utf-8", "surrogateescape")))
+            try:
+                return int(self.builder.CreateString(self.expect(value, str).encode("utf-8", "surrogateescape")))
+            except UnicodeEncodeError as error:
+                self.fail(f"{value!r} cannot be written as UTF-8: {error.reason}")
         if field.kind is Kind.VECTOR:
             return self.vector(value, field)
         if field.kind is Kind.TABLE:
             return self.table(self.expect(value, field.of))
         places = []
-        for i, item in enumerate(value):
-            self.path.append(f"[{i}]")
+        for i, item in enumerate(self.expect(value, (list, tuple))):
+            self.path.append(i)
             places.append(self.table(self.expect(item, field.of)))
             self.path.pop()
         self.builder.StartVector(4, len(places), 4)
@@ -318,25 +317,33 @@ class _Writer:
             self.builder.PrependUOffsetTRelative(place)
         return int(self.builder.EndVector())
 
-    def expect(self, value: Any, cls: type[T]) -> T:
+    def expect(self, value: Any, cls: Any) -> Any:
         if not isinstance(value, cls):
-            self.fail(f"expected a {cls.__name__}, got {type(value).__name__}")
+            names = " or ".join(c.__name__ for c in (cls if isinstance(cls, tuple) else (cls,)))
+            self.fail(f"expected a {names}, got {type(value).__name__}")
         return value
 
     def vector(self, value: Any, field: Field) -> int:
+        """Writes numbers; integers must fit exactly, floats are rounded to the vector's type."""
         dtype = _DTYPES[field.of]
         try:
             given = np.asarray(value)
+        except ValueError:
+            self.fail("expected a vector of numbers")
+        if given.ndim != 1 or (given.size and given.dtype.kind not in ("fiub" if dtype.kind == "f" else "iub")):
+            self.fail(f"expected a vector of {dtype.name} numbers, got {given.ndim} dimensions of {given.dtype.name}")
+        if given.size and dtype.kind in "iu" and not np.can_cast(given.dtype, dtype):
+            limits = np.iinfo(dtype)
+            if int(given.min()) < limits.min or int(given.max()) > limits.max:
+                self.fail(f"numbers from {given.min()} to {given.max()} do not fit {dtype.name}")
+        with np.errstate(over="ignore"):
             array = np.ascontiguousarray(given, dtype)
-            fits = given.ndim == 1 and (array is given or given.size == 0 or np.array_equal(array, given, dtype.kind == "f"))
-        except (TypeError, ValueError, OverflowError):
-            fits = False
-        if not fits and not (dtype.kind == "f" and given.dtype.kind in "fiu" and given.ndim == 1):
-            self.fail(f"expected a vector of {dtype.name} numbers")
+        if dtype.kind == "f" and array is not given and np.any(np.isinf(array) & np.isfinite(given)):
+            self.fail(f"a number is too large for {dtype.name}")
         builder = self.builder
         builder.StartVector(dtype.itemsize, len(array), max(dtype.itemsize, field.align))
         builder.head -= array.nbytes
-        builder.Bytes[builder.head : builder.head + array.nbytes] = memoryview(array).cast("B") if array.size else b""
+        builder.Bytes[builder.head : builder.head + array.nbytes] = array.tobytes()
         return int(builder.EndVector())
 
 

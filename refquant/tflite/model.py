@@ -6,8 +6,9 @@ import math
 import mmap
 import os
 import tempfile
+from copy import copy
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,24 +65,26 @@ class Model:
 
         Data that lie outside the FlatBuffer (`Buffer.offset`, large custom options) lie outside it again.
         """
-        outside = self._data_outside()
-        content = codec.encode(self.root)
+        root, outside = self._copy_with_data_outside()
         if not outside:
-            return content
-        before = [owner.at(None) for owner in outside]
-        try:
-            end = len(content)
-            pieces = [content]
-            for owner, data in zip(outside, before):
-                padding = -end % 16
-                owner.at(end + padding)
-                pieces += [bytes(padding), bytes(data)]
-                end += padding + len(data)
-            pieces[0] = codec.encode(self.root)
-            return b"".join(pieces)
-        finally:
-            for owner in outside:
-                owner.restore()
+            return codec.encode(self.root)
+        end = len(codec.encode(root))  # the offsets are not yet right, but their fields have the same size
+        pieces = []
+        moved: dict[int, int] = {}  # where each byte range of the source begins: how far it moves
+        ranges = sorted({(entry.start, entry.start + entry.size) for entry in outside})
+        while ranges:
+            start, stop = ranges.pop(0)
+            begins = [start]
+            while ranges and ranges[0][0] < stop:  # what overlaps stays together
+                begins.append(ranges[0][0])
+                stop = max(stop, ranges.pop(0)[1])
+            padding = -end % 16
+            moved.update((begin, end + padding - start) for begin in begins)
+            pieces += [bytes(padding), self._outside(start, stop - start, "data").tobytes()]
+            end += padding + stop - start
+        for entry in outside:
+            setattr(entry.table, entry.field, entry.start + moved[entry.start])
+        return b"".join([codec.encode(root), *pieces])
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the model to a file, wholly or not at all: an existing file is replaced in one step."""
@@ -117,13 +120,20 @@ class Model:
         """The version of the operator that the file asks for."""
         return self.operator_code(operator).version
 
+    def custom_options(self, operator: schema.Operator) -> npt.NDArray[np.uint8]:
+        """The bytes of a custom operator's options, also where they lie outside the FlatBuffer; empty if none."""
+        if operator.custom_options is None and operator.large_custom_options_offset > 1:
+            start, size = operator.large_custom_options_offset, operator.large_custom_options_size
+            return self._outside(start, size, "custom options")
+        return np.asarray(() if operator.custom_options is None else operator.custom_options, np.uint8)
+
     def buffer(self, index: int) -> npt.NDArray[np.uint8]:
         """The bytes of a buffer, also where they lie outside the FlatBuffer; empty where there are none."""
         buffers = self.root.buffers or []
         if not 0 <= index < len(buffers):
             raise InvalidModelError(f"buffer {index} does not exist: the model has {len(buffers)}")
         buffer = buffers[index]
-        if buffer.offset > 1:
+        if buffer.data is None and buffer.offset > 1:
             return self._outside(buffer.offset, buffer.size, f"buffer {index}")
         return np.asarray(() if buffer.data is None else buffer.data, np.uint8)
 
@@ -135,7 +145,7 @@ class Model:
         """
         if tensor.sparsity is not None:
             return None
-        data = self.buffer(tensor.buffer)
+        data: Array = self.buffer(tensor.buffer)
         shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
         elements = math.prod(shape)
         if data.size == 0:
@@ -146,12 +156,15 @@ class Model:
         expected = stored_bytes(tensor.type, elements)
         if data.size != expected:
             raise InvalidModelError(
-                f"tensor {tensor.name!r} ({TensorType(tensor.type).name}, shape {shape}) needs {expected} bytes of data, "
-                f"buffer {tensor.buffer} has {data.size}"
+                f"tensor {tensor.name!r} ({TensorType(tensor.type).name}, shape {shape}) needs {expected} bytes of "
+                f"data, buffer {tensor.buffer} has {data.size}"
             )
         if tensor.type in PACKED_BITS:
             return data
-        return data.view(dtype).reshape(shape)
+        if tensor.type == TensorType.BOOL and data.max() > 1:
+            data = data != 0
+        array: Array = data.view(dtype).reshape(shape)
+        return array
 
     def tensor(self, name_or_index: str | int, subgraph: int = 0) -> schema.Tensor:
         """A tensor by its index or its name, which must be the name of one tensor only."""
@@ -174,32 +187,34 @@ class Model:
             )
         return self._source[offset : offset + size]
 
-    def _data_outside(self) -> list[_Outside]:
-        found = [_Outside(self, b, "offset", "size") for b in self.root.buffers or () if b.offset > 1]
-        for subgraph in self.subgraphs:
-            found += [
-                _Outside(self, operator, "large_custom_options_offset", "large_custom_options_size")
-                for operator in subgraph.operators or ()
-                if operator.large_custom_options_offset > 1
+    def _copy_with_data_outside(self) -> tuple[schema.Model, list[_Outside]]:
+        """The tables that may refer to data outside the FlatBuffer, copied to be changed, and what they refer to."""
+        root = copy(self.root)
+        outside = []
+        if root.buffers:
+            root.buffers = [copy(buffer) for buffer in root.buffers]
+            outside += [
+                _Outside(b, "offset", b.offset, b.size) for b in root.buffers if b.data is None and b.offset > 1
             ]
-        return found
+        if root.subgraphs:
+            root.subgraphs = [copy(subgraph) for subgraph in root.subgraphs]
+        for subgraph in root.subgraphs or ():
+            subgraph.operators = [copy(operator) for operator in subgraph.operators or ()]
+            outside += [
+                _Outside(o, "large_custom_options_offset", o.large_custom_options_offset, o.large_custom_options_size)
+                for o in subgraph.operators
+                if o.custom_options is None and o.large_custom_options_offset > 1
+            ]
+        return root, outside
 
 
-class _Outside:
-    """Data outside the FlatBuffer, and the fields of the table that say where."""
+class _Outside(NamedTuple):
+    """A table whose `field` says where data begin outside the FlatBuffer."""
 
-    def __init__(self, model: Model, table: Any, offset: str, size: str) -> None:
-        self.table, self.offset = table, offset
-        self.original: int = getattr(table, offset)
-        self.data = model._outside(self.original, getattr(table, size), type(table).__name__)
-
-    def at(self, offset: int | None) -> npt.NDArray[np.uint8]:
-        if offset is not None:
-            setattr(self.table, self.offset, offset)
-        return self.data
-
-    def restore(self) -> None:
-        setattr(self.table, self.offset, self.original)
+    table: schema.Buffer | schema.Operator
+    field: str
+    start: int
+    size: int
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -225,7 +240,7 @@ def _strings(data: npt.NDArray[np.uint8], shape: tuple[int, ...], tensor: schema
     words = data[: data.size // 4 * 4].view("<i4")
     count = int(words[0]) if words.size else -1
     if count != math.prod(shape) or not 0 <= count < words.size - 1:
-        raise InvalidModelError(f"string tensor {tensor.name!r}: its data speak of {count} strings, its shape is {shape}")
+        raise InvalidModelError(f"string tensor {tensor.name!r}: data of {count} strings, but a shape of {shape}")
     bounds = words[1 : count + 2].astype(np.int64)
     if np.any(np.diff(bounds) < 0) or bounds[0] < 0 or bounds[-1] > data.size:
         raise InvalidModelError(f"string tensor {tensor.name!r}: its strings do not lie within its {data.size} bytes")

@@ -5,16 +5,17 @@ NumPy array (a list will do when building a model), a vector of tables a list; w
 the schema's default for a number. A number that an enum does not know stays a plain int.
 """
 
+# fmt: off
+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from refquant.tflite.table import Field, Kind, Table, UnknownMember
+from refquant.tflite.table import Field, Kind, Table, UnknownField, UnknownMember
 
 Vector = npt.NDArray[Any] | Sequence[int] | Sequence[float] | Sequence[bool]
 
@@ -47,38 +48,67 @@ class TensorType(IntEnum):
     FLOAT8_E5M2 = 22
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CustomQuantization(Table):
+    __slots__ = ("custom",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("custom", 0, Kind.VECTOR, "B", align=16),
     )
-    custom: Vector | None = None
+
+    def __init__(
+        self,
+        custom: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.custom = custom
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BlockwiseQuantization(Table):
+    __slots__ = ("block_size", "scales", "zero_points")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("scales", 0, Kind.SCALAR, "i", 0),
         Field("zero_points", 1, Kind.SCALAR, "i", 0),
         Field("block_size", 2, Kind.SCALAR, "i", 0),
     )
-    scales: int = 0
-    zero_points: int = 0
-    block_size: int = 0
+
+    def __init__(
+        self,
+        scales: int = 0,
+        zero_points: int = 0,
+        block_size: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.scales = scales
+        self.zero_points = zero_points
+        self.block_size = block_size
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MultiAxisQuantization(Table):
+    __slots__ = ("block_size", "quantized_dimensions", "scales", "zero_points")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("scales", 0, Kind.SCALAR, "i", 0),
         Field("zero_points", 1, Kind.SCALAR, "i", 0),
         Field("block_size", 2, Kind.SCALAR, "i", 0),
         Field("quantized_dimensions", 3, Kind.VECTOR, "i"),
     )
-    scales: int = 0
-    zero_points: int = 0
-    block_size: int = 0
-    quantized_dimensions: Vector | None = None
+
+    def __init__(
+        self,
+        scales: int = 0,
+        zero_points: int = 0,
+        block_size: int = 0,
+        quantized_dimensions: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.scales = scales
+        self.zero_points = zero_points
+        self.block_size = block_size
+        self.quantized_dimensions = quantized_dimensions
 
 
 QuantizationDetails = (
@@ -88,8 +118,8 @@ QuantizationDetails = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class QuantizationParameters(Table):
+    __slots__ = ("details", "max", "min", "quantized_dimension", "scale", "zero_point")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("min", 0, Kind.VECTOR, "f"),
         Field("max", 1, Kind.VECTOR, "f"),
@@ -98,12 +128,25 @@ class QuantizationParameters(Table):
         Field("details", 4, Kind.UNION, QuantizationDetails),
         Field("quantized_dimension", 6, Kind.SCALAR, "i", 0),
     )
-    min: Vector | None = None
-    max: Vector | None = None
-    scale: Vector | None = None
-    zero_point: Vector | None = None
-    details: Table | UnknownMember | None = None
-    quantized_dimension: int = 0
+
+    def __init__(
+        self,
+        min: Vector | None = None,
+        max: Vector | None = None,
+        scale: Vector | None = None,
+        zero_point: Vector | None = None,
+        details: Table | UnknownMember | None = None,
+        quantized_dimension: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.min = min
+        self.max = max
+        self.scale = scale
+        self.zero_point = zero_point
+        self.details = details
+        self.quantized_dimension = quantized_dimension
 
 
 class DimensionType(IntEnum):
@@ -111,28 +154,52 @@ class DimensionType(IntEnum):
     SPARSE_CSR = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Int32Vector(Table):
+    __slots__ = ("values",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("values", 0, Kind.VECTOR, "i"),
     )
-    values: Vector | None = None
+
+    def __init__(
+        self,
+        values: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.values = values
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Uint16Vector(Table):
+    __slots__ = ("values",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("values", 0, Kind.VECTOR, "H", align=4),
     )
-    values: Vector | None = None
+
+    def __init__(
+        self,
+        values: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.values = values
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Uint8Vector(Table):
+    __slots__ = ("values",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("values", 0, Kind.VECTOR, "B", align=4),
     )
-    values: Vector | None = None
+
+    def __init__(
+        self,
+        values: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.values = values
 
 
 SparseIndexVector = (
@@ -142,49 +209,80 @@ SparseIndexVector = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DimensionMetadata(Table):
+    __slots__ = ("array_indices", "array_segments", "dense_size", "format")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("format", 0, Kind.SCALAR, "b", DimensionType(0), DimensionType),
+        Field("format", 0, Kind.SCALAR, "b", DimensionType.DENSE, DimensionType),
         Field("dense_size", 1, Kind.SCALAR, "i", 0),
         Field("array_segments", 2, Kind.UNION, SparseIndexVector),
         Field("array_indices", 4, Kind.UNION, SparseIndexVector),
     )
-    format: DimensionType = DimensionType(0)
-    dense_size: int = 0
-    array_segments: Table | UnknownMember | None = None
-    array_indices: Table | UnknownMember | None = None
+
+    def __init__(
+        self,
+        format: DimensionType = DimensionType.DENSE,
+        dense_size: int = 0,
+        array_segments: Table | UnknownMember | None = None,
+        array_indices: Table | UnknownMember | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.format = format
+        self.dense_size = dense_size
+        self.array_segments = array_segments
+        self.array_indices = array_indices
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SparsityParameters(Table):
+    __slots__ = ("block_map", "dim_metadata", "traversal_order")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("traversal_order", 0, Kind.VECTOR, "i"),
         Field("block_map", 1, Kind.VECTOR, "i"),
         Field("dim_metadata", 2, Kind.TABLES, DimensionMetadata),
     )
-    traversal_order: Vector | None = None
-    block_map: Vector | None = None
-    dim_metadata: list[DimensionMetadata] | None = None
+
+    def __init__(
+        self,
+        traversal_order: Vector | None = None,
+        block_map: Vector | None = None,
+        dim_metadata: list[DimensionMetadata] | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.traversal_order = traversal_order
+        self.block_map = block_map
+        self.dim_metadata = dim_metadata
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class VariantSubType(Table):
+    __slots__ = ("has_rank", "shape", "type")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("shape", 0, Kind.VECTOR, "i"),
-        Field("type", 1, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("type", 1, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
         Field("has_rank", 2, Kind.SCALAR, "?", False),
     )
-    shape: Vector | None = None
-    type: TensorType = TensorType(0)
-    has_rank: bool = False
+
+    def __init__(
+        self,
+        shape: Vector | None = None,
+        type: TensorType = TensorType.FLOAT32,
+        has_rank: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.shape = shape
+        self.type = type
+        self.has_rank = has_rank
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Tensor(Table):
+    __slots__ = ("buffer", "external_buffer", "has_rank", "is_variable", "name", "quantization", "shape", "shape_signature", "sparsity", "type", "variant_tensors")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("shape", 0, Kind.VECTOR, "i"),
-        Field("type", 1, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("type", 1, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
         Field("buffer", 2, Kind.SCALAR, "I", 0),
         Field("name", 3, Kind.STRING),
         Field("quantization", 4, Kind.TABLE, QuantizationParameters),
@@ -195,17 +293,35 @@ class Tensor(Table):
         Field("variant_tensors", 9, Kind.TABLES, VariantSubType),
         Field("external_buffer", 10, Kind.SCALAR, "I", 0),
     )
-    shape: Vector | None = None
-    type: TensorType = TensorType(0)
-    buffer: int = 0
-    name: str | None = None
-    quantization: QuantizationParameters | None = None
-    is_variable: bool = False
-    sparsity: SparsityParameters | None = None
-    shape_signature: Vector | None = None
-    has_rank: bool = False
-    variant_tensors: list[VariantSubType] | None = None
-    external_buffer: int = 0
+
+    def __init__(
+        self,
+        shape: Vector | None = None,
+        type: TensorType = TensorType.FLOAT32,
+        buffer: int = 0,
+        name: str | None = None,
+        quantization: QuantizationParameters | None = None,
+        is_variable: bool = False,
+        sparsity: SparsityParameters | None = None,
+        shape_signature: Vector | None = None,
+        has_rank: bool = False,
+        variant_tensors: list[VariantSubType] | None = None,
+        external_buffer: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.shape = shape
+        self.type = type
+        self.buffer = buffer
+        self.name = name
+        self.quantization = quantization
+        self.is_variable = is_variable
+        self.sparsity = sparsity
+        self.shape_signature = shape_signature
+        self.has_rank = has_rank
+        self.variant_tensors = variant_tensors
+        self.external_buffer = external_buffer
 
 
 class BuiltinOperator(IntEnum):
@@ -435,100 +551,168 @@ class ActivationFunctionType(IntEnum):
     SIGN_BIT = 5
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Conv2DOptions(Table):
+    __slots__ = ("dilation_h_factor", "dilation_w_factor", "fused_activation_function", "padding", "quantized_bias_type", "stride_h", "stride_w")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("padding", 0, Kind.SCALAR, "b", Padding(0), Padding),
+        Field("padding", 0, Kind.SCALAR, "b", Padding.SAME, Padding),
         Field("stride_w", 1, Kind.SCALAR, "i", 0),
         Field("stride_h", 2, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 3, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 3, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("dilation_w_factor", 4, Kind.SCALAR, "i", 1),
         Field("dilation_h_factor", 5, Kind.SCALAR, "i", 1),
-        Field("quantized_bias_type", 6, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("quantized_bias_type", 6, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    padding: Padding = Padding(0)
-    stride_w: int = 0
-    stride_h: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    dilation_w_factor: int = 1
-    dilation_h_factor: int = 1
-    quantized_bias_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        padding: Padding = Padding.SAME,
+        stride_w: int = 0,
+        stride_h: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        dilation_w_factor: int = 1,
+        dilation_h_factor: int = 1,
+        quantized_bias_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.padding = padding
+        self.stride_w = stride_w
+        self.stride_h = stride_h
+        self.fused_activation_function = fused_activation_function
+        self.dilation_w_factor = dilation_w_factor
+        self.dilation_h_factor = dilation_h_factor
+        self.quantized_bias_type = quantized_bias_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Conv3DOptions(Table):
+    __slots__ = ("dilation_d_factor", "dilation_h_factor", "dilation_w_factor", "fused_activation_function", "padding", "stride_d", "stride_h", "stride_w")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("padding", 0, Kind.SCALAR, "b", Padding(0), Padding),
+        Field("padding", 0, Kind.SCALAR, "b", Padding.SAME, Padding),
         Field("stride_d", 1, Kind.SCALAR, "i", 0),
         Field("stride_w", 2, Kind.SCALAR, "i", 0),
         Field("stride_h", 3, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 4, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 4, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("dilation_d_factor", 5, Kind.SCALAR, "i", 1),
         Field("dilation_w_factor", 6, Kind.SCALAR, "i", 1),
         Field("dilation_h_factor", 7, Kind.SCALAR, "i", 1),
     )
-    padding: Padding = Padding(0)
-    stride_d: int = 0
-    stride_w: int = 0
-    stride_h: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    dilation_d_factor: int = 1
-    dilation_w_factor: int = 1
-    dilation_h_factor: int = 1
+
+    def __init__(
+        self,
+        padding: Padding = Padding.SAME,
+        stride_d: int = 0,
+        stride_w: int = 0,
+        stride_h: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        dilation_d_factor: int = 1,
+        dilation_w_factor: int = 1,
+        dilation_h_factor: int = 1,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.padding = padding
+        self.stride_d = stride_d
+        self.stride_w = stride_w
+        self.stride_h = stride_h
+        self.fused_activation_function = fused_activation_function
+        self.dilation_d_factor = dilation_d_factor
+        self.dilation_w_factor = dilation_w_factor
+        self.dilation_h_factor = dilation_h_factor
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DepthwiseConv2DOptions(Table):
+    __slots__ = ("depth_multiplier", "dilation_h_factor", "dilation_w_factor", "fused_activation_function", "padding", "stride_h", "stride_w")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("padding", 0, Kind.SCALAR, "b", Padding(0), Padding),
+        Field("padding", 0, Kind.SCALAR, "b", Padding.SAME, Padding),
         Field("stride_w", 1, Kind.SCALAR, "i", 0),
         Field("stride_h", 2, Kind.SCALAR, "i", 0),
         Field("depth_multiplier", 3, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 4, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 4, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("dilation_w_factor", 5, Kind.SCALAR, "i", 1),
         Field("dilation_h_factor", 6, Kind.SCALAR, "i", 1),
     )
-    padding: Padding = Padding(0)
-    stride_w: int = 0
-    stride_h: int = 0
-    depth_multiplier: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    dilation_w_factor: int = 1
-    dilation_h_factor: int = 1
+
+    def __init__(
+        self,
+        padding: Padding = Padding.SAME,
+        stride_w: int = 0,
+        stride_h: int = 0,
+        depth_multiplier: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        dilation_w_factor: int = 1,
+        dilation_h_factor: int = 1,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.padding = padding
+        self.stride_w = stride_w
+        self.stride_h = stride_h
+        self.depth_multiplier = depth_multiplier
+        self.fused_activation_function = fused_activation_function
+        self.dilation_w_factor = dilation_w_factor
+        self.dilation_h_factor = dilation_h_factor
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TransposeConvOptions(Table):
+    __slots__ = ("fused_activation_function", "padding", "quantized_bias_type", "stride_h", "stride_w")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("padding", 0, Kind.SCALAR, "b", Padding(0), Padding),
+        Field("padding", 0, Kind.SCALAR, "b", Padding.SAME, Padding),
         Field("stride_w", 1, Kind.SCALAR, "i", 0),
         Field("stride_h", 2, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 3, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
-        Field("quantized_bias_type", 4, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("fused_activation_function", 3, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
+        Field("quantized_bias_type", 4, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    padding: Padding = Padding(0)
-    stride_w: int = 0
-    stride_h: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    quantized_bias_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        padding: Padding = Padding.SAME,
+        stride_w: int = 0,
+        stride_h: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        quantized_bias_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.padding = padding
+        self.stride_w = stride_w
+        self.stride_h = stride_h
+        self.fused_activation_function = fused_activation_function
+        self.quantized_bias_type = quantized_bias_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Pool2DOptions(Table):
+    __slots__ = ("filter_height", "filter_width", "fused_activation_function", "padding", "stride_h", "stride_w")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("padding", 0, Kind.SCALAR, "b", Padding(0), Padding),
+        Field("padding", 0, Kind.SCALAR, "b", Padding.SAME, Padding),
         Field("stride_w", 1, Kind.SCALAR, "i", 0),
         Field("stride_h", 2, Kind.SCALAR, "i", 0),
         Field("filter_width", 3, Kind.SCALAR, "i", 0),
         Field("filter_height", 4, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 5, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 5, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
     )
-    padding: Padding = Padding(0)
-    stride_w: int = 0
-    stride_h: int = 0
-    filter_width: int = 0
-    filter_height: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
+
+    def __init__(
+        self,
+        padding: Padding = Padding.SAME,
+        stride_w: int = 0,
+        stride_h: int = 0,
+        filter_width: int = 0,
+        filter_height: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.padding = padding
+        self.stride_w = stride_w
+        self.stride_h = stride_h
+        self.filter_width = filter_width
+        self.filter_height = filter_height
+        self.fused_activation_function = fused_activation_function
 
 
 class FullyConnectedOptionsWeightsFormat(IntEnum):
@@ -536,80 +720,142 @@ class FullyConnectedOptionsWeightsFormat(IntEnum):
     SHUFFLED4x16INT8 = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FullyConnectedOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "fused_activation_function", "keep_num_dims", "quantized_bias_type", "weights_format")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
-        Field("weights_format", 1, Kind.SCALAR, "b", FullyConnectedOptionsWeightsFormat(0), FullyConnectedOptionsWeightsFormat),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
+        Field("weights_format", 1, Kind.SCALAR, "b", FullyConnectedOptionsWeightsFormat.DEFAULT, FullyConnectedOptionsWeightsFormat),
         Field("keep_num_dims", 2, Kind.SCALAR, "?", False),
         Field("asymmetric_quantize_inputs", 3, Kind.SCALAR, "?", False),
-        Field("quantized_bias_type", 4, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("quantized_bias_type", 4, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    weights_format: FullyConnectedOptionsWeightsFormat = FullyConnectedOptionsWeightsFormat(0)
-    keep_num_dims: bool = False
-    asymmetric_quantize_inputs: bool = False
-    quantized_bias_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        weights_format: FullyConnectedOptionsWeightsFormat = FullyConnectedOptionsWeightsFormat.DEFAULT,
+        keep_num_dims: bool = False,
+        asymmetric_quantize_inputs: bool = False,
+        quantized_bias_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.weights_format = weights_format
+        self.keep_num_dims = keep_num_dims
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
+        self.quantized_bias_type = quantized_bias_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BatchMatMulOptions(Table):
+    __slots__ = ("adj_x", "adj_y", "asymmetric_quantize_inputs")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("adj_x", 0, Kind.SCALAR, "?", False),
         Field("adj_y", 1, Kind.SCALAR, "?", False),
         Field("asymmetric_quantize_inputs", 2, Kind.SCALAR, "?", False),
     )
-    adj_x: bool = False
-    adj_y: bool = False
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        adj_x: bool = False,
+        adj_y: bool = False,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.adj_x = adj_x
+        self.adj_y = adj_y
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RNNOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "fused_activation_function")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("asymmetric_quantize_inputs", 1, Kind.SCALAR, "?", False),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SequenceRNNOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "fused_activation_function", "time_major")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("time_major", 0, Kind.SCALAR, "?", False),
-        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("asymmetric_quantize_inputs", 2, Kind.SCALAR, "?", False),
     )
-    time_major: bool = False
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        time_major: bool = False,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.time_major = time_major
+        self.fused_activation_function = fused_activation_function
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BidirectionalSequenceRNNOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "fused_activation_function", "merge_outputs", "time_major")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("time_major", 0, Kind.SCALAR, "?", False),
-        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("merge_outputs", 2, Kind.SCALAR, "?", False),
         Field("asymmetric_quantize_inputs", 3, Kind.SCALAR, "?", False),
     )
-    time_major: bool = False
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    merge_outputs: bool = False
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        time_major: bool = False,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        merge_outputs: bool = False,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.time_major = time_major
+        self.fused_activation_function = fused_activation_function
+        self.merge_outputs = merge_outputs
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SVDFOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "fused_activation_function", "rank")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("rank", 0, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("asymmetric_quantize_inputs", 2, Kind.SCALAR, "?", False),
     )
-    rank: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        rank: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.rank = rank
+        self.fused_activation_function = fused_activation_function
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
 class LSTMKernelType(IntEnum):
@@ -617,204 +863,380 @@ class LSTMKernelType(IntEnum):
     BASIC = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LSTMOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "cell_clip", "fused_activation_function", "kernel_type", "proj_clip")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("cell_clip", 1, Kind.SCALAR, "f", 0.0),
         Field("proj_clip", 2, Kind.SCALAR, "f", 0.0),
-        Field("kernel_type", 3, Kind.SCALAR, "b", LSTMKernelType(0), LSTMKernelType),
+        Field("kernel_type", 3, Kind.SCALAR, "b", LSTMKernelType.FULL, LSTMKernelType),
         Field("asymmetric_quantize_inputs", 4, Kind.SCALAR, "?", False),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    cell_clip: float = 0.0
-    proj_clip: float = 0.0
-    kernel_type: LSTMKernelType = LSTMKernelType(0)
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        cell_clip: float = 0.0,
+        proj_clip: float = 0.0,
+        kernel_type: LSTMKernelType = LSTMKernelType.FULL,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.cell_clip = cell_clip
+        self.proj_clip = proj_clip
+        self.kernel_type = kernel_type
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnidirectionalSequenceLSTMOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "cell_clip", "diagonal_recurrent_tensors", "fused_activation_function", "proj_clip", "time_major")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("cell_clip", 1, Kind.SCALAR, "f", 0.0),
         Field("proj_clip", 2, Kind.SCALAR, "f", 0.0),
         Field("time_major", 3, Kind.SCALAR, "?", False),
         Field("asymmetric_quantize_inputs", 4, Kind.SCALAR, "?", False),
         Field("diagonal_recurrent_tensors", 5, Kind.SCALAR, "?", False),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    cell_clip: float = 0.0
-    proj_clip: float = 0.0
-    time_major: bool = False
-    asymmetric_quantize_inputs: bool = False
-    diagonal_recurrent_tensors: bool = False
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        cell_clip: float = 0.0,
+        proj_clip: float = 0.0,
+        time_major: bool = False,
+        asymmetric_quantize_inputs: bool = False,
+        diagonal_recurrent_tensors: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.cell_clip = cell_clip
+        self.proj_clip = proj_clip
+        self.time_major = time_major
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
+        self.diagonal_recurrent_tensors = diagonal_recurrent_tensors
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BidirectionalSequenceLSTMOptions(Table):
+    __slots__ = ("asymmetric_quantize_inputs", "cell_clip", "fused_activation_function", "merge_outputs", "proj_clip", "time_major")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("cell_clip", 1, Kind.SCALAR, "f", 0.0),
         Field("proj_clip", 2, Kind.SCALAR, "f", 0.0),
         Field("merge_outputs", 3, Kind.SCALAR, "?", False),
         Field("time_major", 4, Kind.SCALAR, "?", True),
         Field("asymmetric_quantize_inputs", 5, Kind.SCALAR, "?", False),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    cell_clip: float = 0.0
-    proj_clip: float = 0.0
-    merge_outputs: bool = False
-    time_major: bool = True
-    asymmetric_quantize_inputs: bool = False
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        cell_clip: float = 0.0,
+        proj_clip: float = 0.0,
+        merge_outputs: bool = False,
+        time_major: bool = True,
+        asymmetric_quantize_inputs: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.cell_clip = cell_clip
+        self.proj_clip = proj_clip
+        self.merge_outputs = merge_outputs
+        self.time_major = time_major
+        self.asymmetric_quantize_inputs = asymmetric_quantize_inputs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class AddOptions(Table):
+    __slots__ = ("fused_activation_function", "pot_scale_int16")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("pot_scale_int16", 1, Kind.SCALAR, "?", True),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    pot_scale_int16: bool = True
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        pot_scale_int16: bool = True,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.pot_scale_int16 = pot_scale_int16
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SubOptions(Table):
+    __slots__ = ("fused_activation_function", "pot_scale_int16")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
         Field("pot_scale_int16", 1, Kind.SCALAR, "?", True),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
-    pot_scale_int16: bool = True
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        pot_scale_int16: bool = True,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
+        self.pot_scale_int16 = pot_scale_int16
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MulOptions(Table):
+    __slots__ = ("fused_activation_function",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DivOptions(Table):
+    __slots__ = ("fused_activation_function",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LeakyReluOptions(Table):
+    __slots__ = ("alpha",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("alpha", 0, Kind.SCALAR, "f", 0.0),
     )
-    alpha: float = 0.0
+
+    def __init__(
+        self,
+        alpha: float = 0.0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.alpha = alpha
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GeluOptions(Table):
+    __slots__ = ("approximate",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("approximate", 0, Kind.SCALAR, "?", False),
     )
-    approximate: bool = False
+
+    def __init__(
+        self,
+        approximate: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.approximate = approximate
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CastOptions(Table):
+    __slots__ = ("in_data_type", "out_data_type")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("in_data_type", 0, Kind.SCALAR, "b", TensorType(0), TensorType),
-        Field("out_data_type", 1, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("in_data_type", 0, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
+        Field("out_data_type", 1, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    in_data_type: TensorType = TensorType(0)
-    out_data_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        in_data_type: TensorType = TensorType.FLOAT32,
+        out_data_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.in_data_type = in_data_type
+        self.out_data_type = out_data_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FakeQuantOptions(Table):
+    __slots__ = ("max", "min", "narrow_range", "num_bits")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("min", 0, Kind.SCALAR, "f", 0.0),
         Field("max", 1, Kind.SCALAR, "f", 0.0),
         Field("num_bits", 2, Kind.SCALAR, "i", 0),
         Field("narrow_range", 3, Kind.SCALAR, "?", False),
     )
-    min: float = 0.0
-    max: float = 0.0
-    num_bits: int = 0
-    narrow_range: bool = False
+
+    def __init__(
+        self,
+        min: float = 0.0,
+        max: float = 0.0,
+        num_bits: int = 0,
+        narrow_range: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.min = min
+        self.max = max
+        self.num_bits = num_bits
+        self.narrow_range = narrow_range
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BucketizeOptions(Table):
+    __slots__ = ("boundaries",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("boundaries", 0, Kind.VECTOR, "f"),
     )
-    boundaries: Vector | None = None
+
+    def __init__(
+        self,
+        boundaries: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.boundaries = boundaries
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CumsumOptions(Table):
+    __slots__ = ("exclusive", "reverse")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("exclusive", 0, Kind.SCALAR, "?", False),
         Field("reverse", 1, Kind.SCALAR, "?", False),
     )
-    exclusive: bool = False
-    reverse: bool = False
+
+    def __init__(
+        self,
+        exclusive: bool = False,
+        reverse: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.exclusive = exclusive
+        self.reverse = reverse
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SoftmaxOptions(Table):
+    __slots__ = ("beta",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("beta", 0, Kind.SCALAR, "f", 0.0),
     )
-    beta: float = 0.0
+
+    def __init__(
+        self,
+        beta: float = 0.0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.beta = beta
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class L2NormOptions(Table):
+    __slots__ = ("fused_activation_function",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 0, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
     )
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
+
+    def __init__(
+        self,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.fused_activation_function = fused_activation_function
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LocalResponseNormalizationOptions(Table):
+    __slots__ = ("alpha", "beta", "bias", "radius")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("radius", 0, Kind.SCALAR, "i", 0),
         Field("bias", 1, Kind.SCALAR, "f", 0.0),
         Field("alpha", 2, Kind.SCALAR, "f", 0.0),
         Field("beta", 3, Kind.SCALAR, "f", 0.0),
     )
-    radius: int = 0
-    bias: float = 0.0
-    alpha: float = 0.0
-    beta: float = 0.0
+
+    def __init__(
+        self,
+        radius: int = 0,
+        bias: float = 0.0,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.radius = radius
+        self.bias = bias
+        self.alpha = alpha
+        self.beta = beta
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReducerOptions(Table):
+    __slots__ = ("keep_dims",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("keep_dims", 0, Kind.SCALAR, "?", False),
     )
-    keep_dims: bool = False
+
+    def __init__(
+        self,
+        keep_dims: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.keep_dims = keep_dims
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ArgMaxOptions(Table):
+    __slots__ = ("output_type",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("output_type", 0, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("output_type", 0, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    output_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        output_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.output_type = output_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ArgMinOptions(Table):
+    __slots__ = ("output_type",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("output_type", 0, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("output_type", 0, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    output_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        output_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.output_type = output_type
 
 
 class ReduceWindowFunction(IntEnum):
@@ -827,86 +1249,161 @@ class ReduceWindowFunction(IntEnum):
     ANY = 6
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReduceWindowOptions(Table):
+    __slots__ = ("reduce_function",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("reduce_function", 0, Kind.SCALAR, "i", ReduceWindowFunction(0), ReduceWindowFunction),
+        Field("reduce_function", 0, Kind.SCALAR, "i", ReduceWindowFunction.UNSUPPORTED, ReduceWindowFunction),
     )
-    reduce_function: ReduceWindowFunction = ReduceWindowFunction(0)
+
+    def __init__(
+        self,
+        reduce_function: ReduceWindowFunction = ReduceWindowFunction.UNSUPPORTED,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.reduce_function = reduce_function
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ConcatenationOptions(Table):
+    __slots__ = ("axis", "fused_activation_function")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("axis", 0, Kind.SCALAR, "i", 0),
-        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType(0), ActivationFunctionType),
+        Field("fused_activation_function", 1, Kind.SCALAR, "b", ActivationFunctionType.NONE, ActivationFunctionType),
     )
-    axis: int = 0
-    fused_activation_function: ActivationFunctionType = ActivationFunctionType(0)
+
+    def __init__(
+        self,
+        axis: int = 0,
+        fused_activation_function: ActivationFunctionType = ActivationFunctionType.NONE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.axis = axis
+        self.fused_activation_function = fused_activation_function
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PackOptions(Table):
+    __slots__ = ("axis", "values_count")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("values_count", 0, Kind.SCALAR, "i", 0),
         Field("axis", 1, Kind.SCALAR, "i", 0),
     )
-    values_count: int = 0
-    axis: int = 0
+
+    def __init__(
+        self,
+        values_count: int = 0,
+        axis: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.values_count = values_count
+        self.axis = axis
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnpackOptions(Table):
+    __slots__ = ("axis", "num")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("num", 0, Kind.SCALAR, "i", 0),
         Field("axis", 1, Kind.SCALAR, "i", 0),
     )
-    num: int = 0
-    axis: int = 0
+
+    def __init__(
+        self,
+        num: int = 0,
+        axis: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.num = num
+        self.axis = axis
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReshapeOptions(Table):
+    __slots__ = ("new_shape",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("new_shape", 0, Kind.VECTOR, "i"),
     )
-    new_shape: Vector | None = None
+
+    def __init__(
+        self,
+        new_shape: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.new_shape = new_shape
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SqueezeOptions(Table):
+    __slots__ = ("squeeze_dims",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("squeeze_dims", 0, Kind.VECTOR, "i"),
     )
-    squeeze_dims: Vector | None = None
+
+    def __init__(
+        self,
+        squeeze_dims: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.squeeze_dims = squeeze_dims
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SplitOptions(Table):
+    __slots__ = ("num_splits",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("num_splits", 0, Kind.SCALAR, "i", 0),
     )
-    num_splits: int = 0
+
+    def __init__(
+        self,
+        num_splits: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.num_splits = num_splits
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SplitVOptions(Table):
+    __slots__ = ("num_splits",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("num_splits", 0, Kind.SCALAR, "i", 0),
     )
-    num_splits: int = 0
+
+    def __init__(
+        self,
+        num_splits: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.num_splits = num_splits
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ShapeOptions(Table):
+    __slots__ = ("out_type",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("out_type", 0, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("out_type", 0, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    out_type: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        out_type: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.out_type = out_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StridedSliceOptions(Table):
+    __slots__ = ("begin_mask", "ellipsis_mask", "end_mask", "new_axis_mask", "offset", "shrink_axis_mask")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("begin_mask", 0, Kind.SCALAR, "i", 0),
         Field("end_mask", 1, Kind.SCALAR, "i", 0),
@@ -915,48 +1412,95 @@ class StridedSliceOptions(Table):
         Field("shrink_axis_mask", 4, Kind.SCALAR, "i", 0),
         Field("offset", 5, Kind.SCALAR, "?", False),
     )
-    begin_mask: int = 0
-    end_mask: int = 0
-    ellipsis_mask: int = 0
-    new_axis_mask: int = 0
-    shrink_axis_mask: int = 0
-    offset: bool = False
+
+    def __init__(
+        self,
+        begin_mask: int = 0,
+        end_mask: int = 0,
+        ellipsis_mask: int = 0,
+        new_axis_mask: int = 0,
+        shrink_axis_mask: int = 0,
+        offset: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.begin_mask = begin_mask
+        self.end_mask = end_mask
+        self.ellipsis_mask = ellipsis_mask
+        self.new_axis_mask = new_axis_mask
+        self.shrink_axis_mask = shrink_axis_mask
+        self.offset = offset
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GatherOptions(Table):
+    __slots__ = ("axis", "batch_dims")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("axis", 0, Kind.SCALAR, "i", 0),
         Field("batch_dims", 1, Kind.SCALAR, "i", 0),
     )
-    axis: int = 0
-    batch_dims: int = 0
+
+    def __init__(
+        self,
+        axis: int = 0,
+        batch_dims: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.axis = axis
+        self.batch_dims = batch_dims
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReverseSequenceOptions(Table):
+    __slots__ = ("batch_dim", "seq_dim")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("seq_dim", 0, Kind.SCALAR, "i", 0),
         Field("batch_dim", 1, Kind.SCALAR, "i", 0),
     )
-    seq_dim: int = 0
-    batch_dim: int = 0
+
+    def __init__(
+        self,
+        seq_dim: int = 0,
+        batch_dim: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.seq_dim = seq_dim
+        self.batch_dim = batch_dim
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SpaceToDepthOptions(Table):
+    __slots__ = ("block_size",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("block_size", 0, Kind.SCALAR, "i", 0),
     )
-    block_size: int = 0
+
+    def __init__(
+        self,
+        block_size: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.block_size = block_size
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DepthToSpaceOptions(Table):
+    __slots__ = ("block_size",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("block_size", 0, Kind.SCALAR, "i", 0),
     )
-    block_size: int = 0
+
+    def __init__(
+        self,
+        block_size: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.block_size = block_size
 
 
 class MirrorPadMode(IntEnum):
@@ -964,72 +1508,134 @@ class MirrorPadMode(IntEnum):
     SYMMETRIC = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MirrorPadOptions(Table):
+    __slots__ = ("mode",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("mode", 0, Kind.SCALAR, "b", MirrorPadMode(0), MirrorPadMode),
+        Field("mode", 0, Kind.SCALAR, "b", MirrorPadMode.REFLECT, MirrorPadMode),
     )
-    mode: MirrorPadMode = MirrorPadMode(0)
+
+    def __init__(
+        self,
+        mode: MirrorPadMode = MirrorPadMode.REFLECT,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.mode = mode
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ResizeBilinearOptions(Table):
+    __slots__ = ("align_corners", "half_pixel_centers", "new_height", "new_width")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("new_height", 0, Kind.SCALAR, "i", 0),
         Field("new_width", 1, Kind.SCALAR, "i", 0),
         Field("align_corners", 2, Kind.SCALAR, "?", False),
         Field("half_pixel_centers", 3, Kind.SCALAR, "?", False),
     )
-    new_height: int = 0
-    new_width: int = 0
-    align_corners: bool = False
-    half_pixel_centers: bool = False
+
+    def __init__(
+        self,
+        new_height: int = 0,
+        new_width: int = 0,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.new_height = new_height
+        self.new_width = new_width
+        self.align_corners = align_corners
+        self.half_pixel_centers = half_pixel_centers
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ResizeNearestNeighborOptions(Table):
+    __slots__ = ("align_corners", "half_pixel_centers")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("align_corners", 0, Kind.SCALAR, "?", False),
         Field("half_pixel_centers", 1, Kind.SCALAR, "?", False),
     )
-    align_corners: bool = False
-    half_pixel_centers: bool = False
+
+    def __init__(
+        self,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.align_corners = align_corners
+        self.half_pixel_centers = half_pixel_centers
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OneHotOptions(Table):
+    __slots__ = ("axis",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("axis", 0, Kind.SCALAR, "i", 0),
     )
-    axis: int = 0
+
+    def __init__(
+        self,
+        axis: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.axis = axis
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SparseToDenseOptions(Table):
+    __slots__ = ("validate_indices",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("validate_indices", 0, Kind.SCALAR, "?", False),
     )
-    validate_indices: bool = False
+
+    def __init__(
+        self,
+        validate_indices: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.validate_indices = validate_indices
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UniqueOptions(Table):
+    __slots__ = ("idx_out_type",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("idx_out_type", 0, Kind.SCALAR, "b", TensorType.INT32, TensorType),
     )
-    idx_out_type: TensorType = TensorType.INT32
+
+    def __init__(
+        self,
+        idx_out_type: TensorType = TensorType.INT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.idx_out_type = idx_out_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ConcatEmbeddingsOptions(Table):
+    __slots__ = ("embedding_dim_per_channel", "num_channels", "num_columns_per_channel")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("num_channels", 0, Kind.SCALAR, "i", 0),
         Field("num_columns_per_channel", 1, Kind.VECTOR, "i"),
         Field("embedding_dim_per_channel", 2, Kind.VECTOR, "i"),
     )
-    num_channels: int = 0
-    num_columns_per_channel: Vector | None = None
-    embedding_dim_per_channel: Vector | None = None
+
+    def __init__(
+        self,
+        num_channels: int = 0,
+        num_columns_per_channel: Vector | None = None,
+        embedding_dim_per_channel: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.num_channels = num_channels
+        self.num_columns_per_channel = num_columns_per_channel
+        self.embedding_dim_per_channel = embedding_dim_per_channel
 
 
 class LSHProjectionType(IntEnum):
@@ -1038,12 +1644,20 @@ class LSHProjectionType(IntEnum):
     DENSE = 2
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LSHProjectionOptions(Table):
+    __slots__ = ("type",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("type", 0, Kind.SCALAR, "b", LSHProjectionType(0), LSHProjectionType),
+        Field("type", 0, Kind.SCALAR, "b", LSHProjectionType.UNKNOWN, LSHProjectionType),
     )
-    type: LSHProjectionType = LSHProjectionType(0)
+
+    def __init__(
+        self,
+        type: LSHProjectionType = LSHProjectionType.UNKNOWN,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.type = type
 
 
 class CombinerType(IntEnum):
@@ -1052,92 +1666,172 @@ class CombinerType(IntEnum):
     SQRTN = 2
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class EmbeddingLookupSparseOptions(Table):
+    __slots__ = ("combiner",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("combiner", 0, Kind.SCALAR, "b", CombinerType(0), CombinerType),
+        Field("combiner", 0, Kind.SCALAR, "b", CombinerType.SUM, CombinerType),
     )
-    combiner: CombinerType = CombinerType(0)
+
+    def __init__(
+        self,
+        combiner: CombinerType = CombinerType.SUM,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.combiner = combiner
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SkipGramOptions(Table):
+    __slots__ = ("include_all_ngrams", "max_skip_size", "ngram_size")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("ngram_size", 0, Kind.SCALAR, "i", 0),
         Field("max_skip_size", 1, Kind.SCALAR, "i", 0),
         Field("include_all_ngrams", 2, Kind.SCALAR, "?", False),
     )
-    ngram_size: int = 0
-    max_skip_size: int = 0
-    include_all_ngrams: bool = False
+
+    def __init__(
+        self,
+        ngram_size: int = 0,
+        max_skip_size: int = 0,
+        include_all_ngrams: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.ngram_size = ngram_size
+        self.max_skip_size = max_skip_size
+        self.include_all_ngrams = include_all_ngrams
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CallOptions(Table):
+    __slots__ = ("subgraph",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("subgraph", 0, Kind.SCALAR, "I", 0),
     )
-    subgraph: int = 0
+
+    def __init__(
+        self,
+        subgraph: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.subgraph = subgraph
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CallOnceOptions(Table):
+    __slots__ = ("init_subgraph_index",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("init_subgraph_index", 0, Kind.SCALAR, "i", 0),
     )
-    init_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        init_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.init_subgraph_index = init_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class IfOptions(Table):
+    __slots__ = ("else_subgraph_index", "then_subgraph_index")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("then_subgraph_index", 0, Kind.SCALAR, "i", 0),
         Field("else_subgraph_index", 1, Kind.SCALAR, "i", 0),
     )
-    then_subgraph_index: int = 0
-    else_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        then_subgraph_index: int = 0,
+        else_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.then_subgraph_index = then_subgraph_index
+        self.else_subgraph_index = else_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class WhileOptions(Table):
+    __slots__ = ("body_subgraph_index", "cond_subgraph_index")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("cond_subgraph_index", 0, Kind.SCALAR, "i", 0),
         Field("body_subgraph_index", 1, Kind.SCALAR, "i", 0),
     )
-    cond_subgraph_index: int = 0
-    body_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        cond_subgraph_index: int = 0,
+        body_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.cond_subgraph_index = cond_subgraph_index
+        self.body_subgraph_index = body_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class VarHandleOptions(Table):
+    __slots__ = ("container", "shared_name")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("container", 0, Kind.STRING),
         Field("shared_name", 1, Kind.STRING),
     )
-    container: str | None = None
-    shared_name: str | None = None
+
+    def __init__(
+        self,
+        container: str | None = None,
+        shared_name: str | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.container = container
+        self.shared_name = shared_name
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HashtableOptions(Table):
+    __slots__ = ("key_dtype", "table_id", "value_dtype")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("table_id", 0, Kind.SCALAR, "i", 0),
-        Field("key_dtype", 1, Kind.SCALAR, "b", TensorType(0), TensorType),
-        Field("value_dtype", 2, Kind.SCALAR, "b", TensorType(0), TensorType),
+        Field("key_dtype", 1, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
+        Field("value_dtype", 2, Kind.SCALAR, "b", TensorType.FLOAT32, TensorType),
     )
-    table_id: int = 0
-    key_dtype: TensorType = TensorType(0)
-    value_dtype: TensorType = TensorType(0)
+
+    def __init__(
+        self,
+        table_id: int = 0,
+        key_dtype: TensorType = TensorType.FLOAT32,
+        value_dtype: TensorType = TensorType.FLOAT32,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.table_id = table_id
+        self.key_dtype = key_dtype
+        self.value_dtype = value_dtype
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RandomOptions(Table):
+    __slots__ = ("seed", "seed2")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("seed", 0, Kind.SCALAR, "q", 0),
         Field("seed2", 1, Kind.SCALAR, "q", 0),
     )
-    seed: int = 0
-    seed2: int = 0
+
+    def __init__(
+        self,
+        seed: int = 0,
+        seed2: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.seed = seed
+        self.seed2 = seed2
 
 
 class CustomOptionsFormat(IntEnum):
@@ -1173,8 +1867,8 @@ class RngAlgorithm(IntEnum):
     THREEFRY = 2
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloGatherOptions(Table):
+    __slots__ = ("collapsed_slice_dims", "index_vector_dim", "indices_are_sorted", "offset_dims", "slice_sizes", "start_index_map")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("offset_dims", 0, Kind.VECTOR, "q"),
         Field("collapsed_slice_dims", 1, Kind.VECTOR, "q"),
@@ -1183,24 +1877,45 @@ class StablehloGatherOptions(Table):
         Field("slice_sizes", 4, Kind.VECTOR, "q"),
         Field("indices_are_sorted", 5, Kind.SCALAR, "?", False),
     )
-    offset_dims: Vector | None = None
-    collapsed_slice_dims: Vector | None = None
-    start_index_map: Vector | None = None
-    index_vector_dim: int = 0
-    slice_sizes: Vector | None = None
-    indices_are_sorted: bool = False
+
+    def __init__(
+        self,
+        offset_dims: Vector | None = None,
+        collapsed_slice_dims: Vector | None = None,
+        start_index_map: Vector | None = None,
+        index_vector_dim: int = 0,
+        slice_sizes: Vector | None = None,
+        indices_are_sorted: bool = False,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.offset_dims = offset_dims
+        self.collapsed_slice_dims = collapsed_slice_dims
+        self.start_index_map = start_index_map
+        self.index_vector_dim = index_vector_dim
+        self.slice_sizes = slice_sizes
+        self.indices_are_sorted = indices_are_sorted
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloTransposeOptions(Table):
+    __slots__ = ("permutation",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("permutation", 0, Kind.VECTOR, "q"),
     )
-    permutation: Vector | None = None
+
+    def __init__(
+        self,
+        permutation: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.permutation = permutation
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloDotGeneralOptions(Table):
+    __slots__ = ("lhs_batching_dimensions", "lhs_contracting_dimensions", "precision_config", "rhs_batching_dimensions", "rhs_contracting_dimensions")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("lhs_batching_dimensions", 0, Kind.VECTOR, "q"),
         Field("rhs_batching_dimensions", 1, Kind.VECTOR, "q"),
@@ -1208,15 +1923,27 @@ class StablehloDotGeneralOptions(Table):
         Field("rhs_contracting_dimensions", 3, Kind.VECTOR, "q"),
         Field("precision_config", 4, Kind.VECTOR, "I"),
     )
-    lhs_batching_dimensions: Vector | None = None
-    rhs_batching_dimensions: Vector | None = None
-    lhs_contracting_dimensions: Vector | None = None
-    rhs_contracting_dimensions: Vector | None = None
-    precision_config: Vector | None = None
+
+    def __init__(
+        self,
+        lhs_batching_dimensions: Vector | None = None,
+        rhs_batching_dimensions: Vector | None = None,
+        lhs_contracting_dimensions: Vector | None = None,
+        rhs_contracting_dimensions: Vector | None = None,
+        precision_config: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.lhs_batching_dimensions = lhs_batching_dimensions
+        self.rhs_batching_dimensions = rhs_batching_dimensions
+        self.lhs_contracting_dimensions = lhs_contracting_dimensions
+        self.rhs_contracting_dimensions = rhs_contracting_dimensions
+        self.precision_config = precision_config
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloReduceWindowOptions(Table):
+    __slots__ = ("base_dilations", "body_subgraph_index", "padding", "window_dilations", "window_dimensions", "window_strides")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("window_dimensions", 0, Kind.VECTOR, "q"),
         Field("window_strides", 1, Kind.VECTOR, "q"),
@@ -1225,92 +1952,175 @@ class StablehloReduceWindowOptions(Table):
         Field("padding", 4, Kind.VECTOR, "q"),
         Field("body_subgraph_index", 5, Kind.SCALAR, "i", 0),
     )
-    window_dimensions: Vector | None = None
-    window_strides: Vector | None = None
-    base_dilations: Vector | None = None
-    window_dilations: Vector | None = None
-    padding: Vector | None = None
-    body_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        window_dimensions: Vector | None = None,
+        window_strides: Vector | None = None,
+        base_dilations: Vector | None = None,
+        window_dilations: Vector | None = None,
+        padding: Vector | None = None,
+        body_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.window_dimensions = window_dimensions
+        self.window_strides = window_strides
+        self.base_dilations = base_dilations
+        self.window_dilations = window_dilations
+        self.padding = padding
+        self.body_subgraph_index = body_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloWhileOptions(Table):
+    __slots__ = ("body_subgraph_index", "cond_subgraph_index")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("cond_subgraph_index", 0, Kind.SCALAR, "i", 0),
         Field("body_subgraph_index", 1, Kind.SCALAR, "i", 0),
     )
-    cond_subgraph_index: int = 0
-    body_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        cond_subgraph_index: int = 0,
+        body_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.cond_subgraph_index = cond_subgraph_index
+        self.body_subgraph_index = body_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloSortOptions(Table):
+    __slots__ = ("comparator_subgraph_index", "dimension", "is_stable")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("dimension", 0, Kind.SCALAR, "q", 0),
         Field("is_stable", 1, Kind.SCALAR, "?", False),
         Field("comparator_subgraph_index", 2, Kind.SCALAR, "i", 0),
     )
-    dimension: int = 0
-    is_stable: bool = False
-    comparator_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        dimension: int = 0,
+        is_stable: bool = False,
+        comparator_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.dimension = dimension
+        self.is_stable = is_stable
+        self.comparator_subgraph_index = comparator_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloConcatenateOptions(Table):
+    __slots__ = ("dimension",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("dimension", 0, Kind.SCALAR, "q", 0),
     )
-    dimension: int = 0
+
+    def __init__(
+        self,
+        dimension: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.dimension = dimension
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloBroadcastInDimOptions(Table):
+    __slots__ = ("broadcast_dimensions",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("broadcast_dimensions", 0, Kind.VECTOR, "q"),
     )
-    broadcast_dimensions: Vector | None = None
+
+    def __init__(
+        self,
+        broadcast_dimensions: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.broadcast_dimensions = broadcast_dimensions
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloCompareOptions(Table):
+    __slots__ = ("compare_type", "comparison_direction")
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("comparison_direction", 0, Kind.SCALAR, "I", StablehloComparisonDirection(0), StablehloComparisonDirection),
-        Field("compare_type", 1, Kind.SCALAR, "I", StablehloComparisonType(0), StablehloComparisonType),
+        Field("comparison_direction", 0, Kind.SCALAR, "I", StablehloComparisonDirection.STABLEHLO_COMPARISON_DIRECTION_EQ, StablehloComparisonDirection),
+        Field("compare_type", 1, Kind.SCALAR, "I", StablehloComparisonType.STABLEHLO_COMPARISON_TYPE_NOTYPE, StablehloComparisonType),
     )
-    comparison_direction: StablehloComparisonDirection = StablehloComparisonDirection(0)
-    compare_type: StablehloComparisonType = StablehloComparisonType(0)
+
+    def __init__(
+        self,
+        comparison_direction: StablehloComparisonDirection = StablehloComparisonDirection.STABLEHLO_COMPARISON_DIRECTION_EQ,
+        compare_type: StablehloComparisonType = StablehloComparisonType.STABLEHLO_COMPARISON_TYPE_NOTYPE,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.comparison_direction = comparison_direction
+        self.compare_type = compare_type
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloDynamicSliceOptions(Table):
+    __slots__ = ("slice_sizes",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("slice_sizes", 0, Kind.VECTOR, "q"),
     )
-    slice_sizes: Vector | None = None
+
+    def __init__(
+        self,
+        slice_sizes: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.slice_sizes = slice_sizes
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloPadOptions(Table):
+    __slots__ = ("edge_padding_high", "edge_padding_low", "interior_padding")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("edge_padding_low", 0, Kind.VECTOR, "q"),
         Field("edge_padding_high", 1, Kind.VECTOR, "q"),
         Field("interior_padding", 2, Kind.VECTOR, "q"),
     )
-    edge_padding_low: Vector | None = None
-    edge_padding_high: Vector | None = None
-    interior_padding: Vector | None = None
+
+    def __init__(
+        self,
+        edge_padding_low: Vector | None = None,
+        edge_padding_high: Vector | None = None,
+        interior_padding: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.edge_padding_low = edge_padding_low
+        self.edge_padding_high = edge_padding_high
+        self.interior_padding = interior_padding
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloIotaOptions(Table):
+    __slots__ = ("iota_dimension",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("iota_dimension", 0, Kind.SCALAR, "q", 0),
     )
-    iota_dimension: int = 0
+
+    def __init__(
+        self,
+        iota_dimension: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.iota_dimension = iota_dimension
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloCustomCallOptions(Table):
+    __slots__ = ("api_version", "backend_config", "call_target_name", "called_computations", "custom_attributes", "has_side_effect")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("call_target_name", 0, Kind.STRING),
         Field("has_side_effect", 1, Kind.SCALAR, "?", False),
@@ -1319,38 +2129,70 @@ class StablehloCustomCallOptions(Table):
         Field("called_computations", 4, Kind.VECTOR, "i"),
         Field("custom_attributes", 5, Kind.VECTOR, "B"),
     )
-    call_target_name: str | None = None
-    has_side_effect: bool = False
-    backend_config: str | None = None
-    api_version: int = 0
-    called_computations: Vector | None = None
-    custom_attributes: Vector | None = None
+
+    def __init__(
+        self,
+        call_target_name: str | None = None,
+        has_side_effect: bool = False,
+        backend_config: str | None = None,
+        api_version: int = 0,
+        called_computations: Vector | None = None,
+        custom_attributes: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.call_target_name = call_target_name
+        self.has_side_effect = has_side_effect
+        self.backend_config = backend_config
+        self.api_version = api_version
+        self.called_computations = called_computations
+        self.custom_attributes = custom_attributes
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloReduceOptions(Table):
+    __slots__ = ("body_subgraph_index", "dimensions")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("dimensions", 0, Kind.VECTOR, "q"),
         Field("body_subgraph_index", 1, Kind.SCALAR, "i", 0),
     )
-    dimensions: Vector | None = None
-    body_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        dimensions: Vector | None = None,
+        body_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.dimensions = dimensions
+        self.body_subgraph_index = body_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloSliceOptions(Table):
+    __slots__ = ("limit_indices", "start_indices", "strides")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("start_indices", 0, Kind.VECTOR, "q"),
         Field("limit_indices", 1, Kind.VECTOR, "q"),
         Field("strides", 2, Kind.VECTOR, "q"),
     )
-    start_indices: Vector | None = None
-    limit_indices: Vector | None = None
-    strides: Vector | None = None
+
+    def __init__(
+        self,
+        start_indices: Vector | None = None,
+        limit_indices: Vector | None = None,
+        strides: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.start_indices = start_indices
+        self.limit_indices = limit_indices
+        self.strides = strides
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloConvolutionOptions(Table):
+    __slots__ = ("batch_group_count", "feature_group_count", "input_batch_dimension", "input_feature_dimension", "input_spatial_dimensions", "kernel_input_feature_dimension", "kernel_output_feature_dimension", "kernel_spatial_dimensions", "lhs_dilation", "output_batch_dimension", "output_feature_dimension", "output_spatial_dimensions", "padding", "precision_config", "rhs_dilation", "window_reversal", "window_strides")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("window_strides", 0, Kind.VECTOR, "q"),
         Field("padding", 1, Kind.VECTOR, "q"),
@@ -1370,27 +2212,51 @@ class StablehloConvolutionOptions(Table):
         Field("batch_group_count", 15, Kind.SCALAR, "q", 0),
         Field("precision_config", 16, Kind.VECTOR, "I"),
     )
-    window_strides: Vector | None = None
-    padding: Vector | None = None
-    lhs_dilation: Vector | None = None
-    rhs_dilation: Vector | None = None
-    window_reversal: Vector | None = None
-    input_batch_dimension: int = 0
-    input_feature_dimension: int = 0
-    input_spatial_dimensions: Vector | None = None
-    kernel_input_feature_dimension: int = 0
-    kernel_output_feature_dimension: int = 0
-    kernel_spatial_dimensions: Vector | None = None
-    output_batch_dimension: int = 0
-    output_feature_dimension: int = 0
-    output_spatial_dimensions: Vector | None = None
-    feature_group_count: int = 0
-    batch_group_count: int = 0
-    precision_config: Vector | None = None
+
+    def __init__(
+        self,
+        window_strides: Vector | None = None,
+        padding: Vector | None = None,
+        lhs_dilation: Vector | None = None,
+        rhs_dilation: Vector | None = None,
+        window_reversal: Vector | None = None,
+        input_batch_dimension: int = 0,
+        input_feature_dimension: int = 0,
+        input_spatial_dimensions: Vector | None = None,
+        kernel_input_feature_dimension: int = 0,
+        kernel_output_feature_dimension: int = 0,
+        kernel_spatial_dimensions: Vector | None = None,
+        output_batch_dimension: int = 0,
+        output_feature_dimension: int = 0,
+        output_spatial_dimensions: Vector | None = None,
+        feature_group_count: int = 0,
+        batch_group_count: int = 0,
+        precision_config: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.window_strides = window_strides
+        self.padding = padding
+        self.lhs_dilation = lhs_dilation
+        self.rhs_dilation = rhs_dilation
+        self.window_reversal = window_reversal
+        self.input_batch_dimension = input_batch_dimension
+        self.input_feature_dimension = input_feature_dimension
+        self.input_spatial_dimensions = input_spatial_dimensions
+        self.kernel_input_feature_dimension = kernel_input_feature_dimension
+        self.kernel_output_feature_dimension = kernel_output_feature_dimension
+        self.kernel_spatial_dimensions = kernel_spatial_dimensions
+        self.output_batch_dimension = output_batch_dimension
+        self.output_feature_dimension = output_feature_dimension
+        self.output_spatial_dimensions = output_spatial_dimensions
+        self.feature_group_count = feature_group_count
+        self.batch_group_count = batch_group_count
+        self.precision_config = precision_config
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloScatterOptions(Table):
+    __slots__ = ("index_vector_dim", "indices_are_sorted", "inserted_window_dims", "scatter_dims_to_operand_dims", "unique_indices", "update_computation_subgraph_index", "update_window_dims")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("indices_are_sorted", 0, Kind.SCALAR, "?", False),
         Field("update_window_dims", 1, Kind.VECTOR, "q"),
@@ -1400,385 +2266,359 @@ class StablehloScatterOptions(Table):
         Field("unique_indices", 5, Kind.SCALAR, "?", False),
         Field("update_computation_subgraph_index", 6, Kind.SCALAR, "i", 0),
     )
-    indices_are_sorted: bool = False
-    update_window_dims: Vector | None = None
-    inserted_window_dims: Vector | None = None
-    scatter_dims_to_operand_dims: Vector | None = None
-    index_vector_dim: int = 0
-    unique_indices: bool = False
-    update_computation_subgraph_index: int = 0
+
+    def __init__(
+        self,
+        indices_are_sorted: bool = False,
+        update_window_dims: Vector | None = None,
+        inserted_window_dims: Vector | None = None,
+        scatter_dims_to_operand_dims: Vector | None = None,
+        index_vector_dim: int = 0,
+        unique_indices: bool = False,
+        update_computation_subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.indices_are_sorted = indices_are_sorted
+        self.update_window_dims = update_window_dims
+        self.inserted_window_dims = inserted_window_dims
+        self.scatter_dims_to_operand_dims = scatter_dims_to_operand_dims
+        self.index_vector_dim = index_vector_dim
+        self.unique_indices = unique_indices
+        self.update_computation_subgraph_index = update_computation_subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloCaseOptions(Table):
+    __slots__ = ("branch_subgraph_indices",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("branch_subgraph_indices", 0, Kind.VECTOR, "i"),
     )
-    branch_subgraph_indices: Vector | None = None
+
+    def __init__(
+        self,
+        branch_subgraph_indices: Vector | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.branch_subgraph_indices = branch_subgraph_indices
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloRngBitGeneratorOptions(Table):
+    __slots__ = ("algorithm",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("algorithm", 0, Kind.SCALAR, "b", RngAlgorithm(0), RngAlgorithm),
+        Field("algorithm", 0, Kind.SCALAR, "b", RngAlgorithm.DEFAULT, RngAlgorithm),
     )
-    algorithm: RngAlgorithm = RngAlgorithm(0)
+
+    def __init__(
+        self,
+        algorithm: RngAlgorithm = RngAlgorithm.DEFAULT,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.algorithm = algorithm
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StableHLOCompositeOptions(Table):
+    __slots__ = ("composite_attributes", "composite_attributes_format", "decomposition_subgraph_index", "name", "version")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("name", 0, Kind.STRING),
         Field("decomposition_subgraph_index", 1, Kind.SCALAR, "i", 0),
         Field("composite_attributes", 2, Kind.VECTOR, "B"),
-        Field("composite_attributes_format", 3, Kind.SCALAR, "b", CustomOptionsFormat(0), CustomOptionsFormat),
+        Field("composite_attributes_format", 3, Kind.SCALAR, "b", CustomOptionsFormat.FLEXBUFFERS, CustomOptionsFormat),
         Field("version", 4, Kind.SCALAR, "i", 0),
     )
-    name: str | None = None
-    decomposition_subgraph_index: int = 0
-    composite_attributes: Vector | None = None
-    composite_attributes_format: CustomOptionsFormat = CustomOptionsFormat(0)
-    version: int = 0
+
+    def __init__(
+        self,
+        name: str | None = None,
+        decomposition_subgraph_index: int = 0,
+        composite_attributes: Vector | None = None,
+        composite_attributes_format: CustomOptionsFormat = CustomOptionsFormat.FLEXBUFFERS,
+        version: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.name = name
+        self.decomposition_subgraph_index = decomposition_subgraph_index
+        self.composite_attributes = composite_attributes
+        self.composite_attributes_format = composite_attributes_format
+        self.version = version
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PadOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PadV2Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SpaceToBatchNDOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BatchToSpaceNDOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TopKV2Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TransposeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ExpOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CosOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LogSoftmaxOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DequantizeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MaximumMinimumOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TileOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GreaterOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GreaterEqualOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LessOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LessEqualOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class NegOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SelectOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SliceOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ExpandDimsOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class EqualOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class NotEqualOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RankOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PowOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LogicalOrOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class AbsOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HardSwishOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LogicalAndOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LogicalNotOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FloorDivOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SquareOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ZerosLikeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FillOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FloorModOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RangeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SquaredDifferenceOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReverseV2Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class AddNOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GatherNdOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class WhereOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MatrixDiagOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class QuantizeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MatrixSetDiagOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class NonMaxSuppressionV4Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class NonMaxSuppressionV5Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ScatterNdOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SelectV2Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DensifyOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SegmentSumOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BroadcastToOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Rfft2dOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HashtableFindOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HashtableImportOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HashtableSizeOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ReadVariableOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class AssignVariableOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DynamicUpdateSliceOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnsortedSegmentProdOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnsortedSegmentMaxOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnsortedSegmentSumOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ATan2Options(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class UnsortedSegmentMinOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SignOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BitcastOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BitwiseXorOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RightShiftOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DilateOptions(Table):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StablehloShiftLeftOptions(Table):
-    pass
+    __slots__ = ()
 
 
 BuiltinOptions = (
@@ -1938,29 +2778,40 @@ BuiltinOptions2 = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OperatorCode(Table):
+    __slots__ = ("builtin_code", "custom_code", "deprecated_builtin_code", "version")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("deprecated_builtin_code", 0, Kind.SCALAR, "b", 0),
         Field("custom_code", 1, Kind.STRING),
         Field("version", 2, Kind.SCALAR, "i", 1),
-        Field("builtin_code", 3, Kind.SCALAR, "i", BuiltinOperator(0), BuiltinOperator),
+        Field("builtin_code", 3, Kind.SCALAR, "i", BuiltinOperator.ADD, BuiltinOperator),
     )
-    deprecated_builtin_code: int = 0
-    custom_code: str | None = None
-    version: int = 1
-    builtin_code: BuiltinOperator = BuiltinOperator(0)
+
+    def __init__(
+        self,
+        deprecated_builtin_code: int = 0,
+        custom_code: str | None = None,
+        version: int = 1,
+        builtin_code: BuiltinOperator = BuiltinOperator.ADD,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.deprecated_builtin_code = deprecated_builtin_code
+        self.custom_code = custom_code
+        self.version = version
+        self.builtin_code = builtin_code
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Operator(Table):
+    __slots__ = ("builtin_options", "builtin_options_2", "custom_options", "custom_options_format", "debug_metadata_index", "inputs", "intermediates", "large_custom_options_offset", "large_custom_options_size", "mutating_variable_inputs", "opcode_index", "outputs")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("opcode_index", 0, Kind.SCALAR, "I", 0),
         Field("inputs", 1, Kind.VECTOR, "i"),
         Field("outputs", 2, Kind.VECTOR, "i"),
         Field("builtin_options", 3, Kind.UNION, BuiltinOptions),
         Field("custom_options", 5, Kind.VECTOR, "B"),
-        Field("custom_options_format", 6, Kind.SCALAR, "b", CustomOptionsFormat(0), CustomOptionsFormat),
+        Field("custom_options_format", 6, Kind.SCALAR, "b", CustomOptionsFormat.FLEXBUFFERS, CustomOptionsFormat),
         Field("mutating_variable_inputs", 7, Kind.VECTOR, "?"),
         Field("intermediates", 8, Kind.VECTOR, "i"),
         Field("large_custom_options_offset", 9, Kind.SCALAR, "Q", 0),
@@ -1968,22 +2819,41 @@ class Operator(Table):
         Field("builtin_options_2", 11, Kind.UNION, BuiltinOptions2),
         Field("debug_metadata_index", 13, Kind.SCALAR, "i", -1),
     )
-    opcode_index: int = 0
-    inputs: Vector | None = None
-    outputs: Vector | None = None
-    builtin_options: Table | UnknownMember | None = None
-    custom_options: Vector | None = None
-    custom_options_format: CustomOptionsFormat = CustomOptionsFormat(0)
-    mutating_variable_inputs: Vector | None = None
-    intermediates: Vector | None = None
-    large_custom_options_offset: int = 0
-    large_custom_options_size: int = 0
-    builtin_options_2: Table | UnknownMember | None = None
-    debug_metadata_index: int = -1
+
+    def __init__(
+        self,
+        opcode_index: int = 0,
+        inputs: Vector | None = None,
+        outputs: Vector | None = None,
+        builtin_options: Table | UnknownMember | None = None,
+        custom_options: Vector | None = None,
+        custom_options_format: CustomOptionsFormat = CustomOptionsFormat.FLEXBUFFERS,
+        mutating_variable_inputs: Vector | None = None,
+        intermediates: Vector | None = None,
+        large_custom_options_offset: int = 0,
+        large_custom_options_size: int = 0,
+        builtin_options_2: Table | UnknownMember | None = None,
+        debug_metadata_index: int = -1,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.opcode_index = opcode_index
+        self.inputs = inputs
+        self.outputs = outputs
+        self.builtin_options = builtin_options
+        self.custom_options = custom_options
+        self.custom_options_format = custom_options_format
+        self.mutating_variable_inputs = mutating_variable_inputs
+        self.intermediates = intermediates
+        self.large_custom_options_offset = large_custom_options_offset
+        self.large_custom_options_size = large_custom_options_size
+        self.builtin_options_2 = builtin_options_2
+        self.debug_metadata_index = debug_metadata_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SubGraph(Table):
+    __slots__ = ("debug_metadata_index", "inputs", "name", "operators", "outputs", "tensors")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("tensors", 0, Kind.TABLES, Tensor),
         Field("inputs", 1, Kind.VECTOR, "i"),
@@ -1992,36 +2862,67 @@ class SubGraph(Table):
         Field("name", 4, Kind.STRING),
         Field("debug_metadata_index", 5, Kind.SCALAR, "i", -1),
     )
-    tensors: list[Tensor] | None = None
-    inputs: Vector | None = None
-    outputs: Vector | None = None
-    operators: list[Operator] | None = None
-    name: str | None = None
-    debug_metadata_index: int = -1
+
+    def __init__(
+        self,
+        tensors: list[Tensor] | None = None,
+        inputs: Vector | None = None,
+        outputs: Vector | None = None,
+        operators: list[Operator] | None = None,
+        name: str | None = None,
+        debug_metadata_index: int = -1,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.tensors = tensors
+        self.inputs = inputs
+        self.outputs = outputs
+        self.operators = operators
+        self.name = name
+        self.debug_metadata_index = debug_metadata_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Buffer(Table):
+    __slots__ = ("data", "offset", "size")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("data", 0, Kind.VECTOR, "B", align=16),
         Field("offset", 1, Kind.SCALAR, "Q", 0),
         Field("size", 2, Kind.SCALAR, "Q", 0),
     )
-    data: Vector | None = None
-    offset: int = 0
-    size: int = 0
+
+    def __init__(
+        self,
+        data: Vector | None = None,
+        offset: int = 0,
+        size: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.data = data
+        self.offset = offset
+        self.size = size
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ExternalBufferGroup(Table):
+    __slots__ = ("name",)
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("name", 0, Kind.STRING),
     )
-    name: str | None = None
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.name = name
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ExternalBuffer(Table):
+    __slots__ = ("group", "id", "length", "offset", "packing")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("id", 0, Kind.SCALAR, "I", 0),
         Field("group", 1, Kind.SCALAR, "I", 0),
@@ -2029,35 +2930,65 @@ class ExternalBuffer(Table):
         Field("length", 3, Kind.SCALAR, "Q", 0),
         Field("packing", 4, Kind.STRING),
     )
-    id: int = 0
-    group: int = 0
-    offset: int = 0
-    length: int = 0
-    packing: str | None = None
+
+    def __init__(
+        self,
+        id: int = 0,
+        group: int = 0,
+        offset: int = 0,
+        length: int = 0,
+        packing: str | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.id = id
+        self.group = group
+        self.offset = offset
+        self.length = length
+        self.packing = packing
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Metadata(Table):
+    __slots__ = ("buffer", "name")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("name", 0, Kind.STRING),
         Field("buffer", 1, Kind.SCALAR, "I", 0),
     )
-    name: str | None = None
-    buffer: int = 0
+
+    def __init__(
+        self,
+        name: str | None = None,
+        buffer: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.name = name
+        self.buffer = buffer
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TensorMap(Table):
+    __slots__ = ("name", "tensor_index")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("name", 0, Kind.STRING),
         Field("tensor_index", 1, Kind.SCALAR, "I", 0),
     )
-    name: str | None = None
-    tensor_index: int = 0
+
+    def __init__(
+        self,
+        name: str | None = None,
+        tensor_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.name = name
+        self.tensor_index = tensor_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SignatureDef(Table):
+    __slots__ = ("deprecated_tag", "inputs", "outputs", "signature_key", "subgraph_index")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("inputs", 0, Kind.TABLES, TensorMap),
         Field("outputs", 1, Kind.TABLES, TensorMap),
@@ -2065,15 +2996,27 @@ class SignatureDef(Table):
         Field("deprecated_tag", 3, Kind.STRING),
         Field("subgraph_index", 4, Kind.SCALAR, "I", 0),
     )
-    inputs: list[TensorMap] | None = None
-    outputs: list[TensorMap] | None = None
-    signature_key: str | None = None
-    deprecated_tag: str | None = None
-    subgraph_index: int = 0
+
+    def __init__(
+        self,
+        inputs: list[TensorMap] | None = None,
+        outputs: list[TensorMap] | None = None,
+        signature_key: str | None = None,
+        deprecated_tag: str | None = None,
+        subgraph_index: int = 0,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.inputs = inputs
+        self.outputs = outputs
+        self.signature_key = signature_key
+        self.deprecated_tag = deprecated_tag
+        self.subgraph_index = subgraph_index
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Model(Table):
+    __slots__ = ("buffers", "description", "external_buffer_groups", "external_buffers", "metadata", "metadata_buffer", "operator_codes", "signature_defs", "subgraphs", "version")
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field("version", 0, Kind.SCALAR, "I", 0),
         Field("operator_codes", 1, Kind.TABLES, OperatorCode),
@@ -2086,13 +3029,30 @@ class Model(Table):
         Field("external_buffer_groups", 8, Kind.TABLES, ExternalBufferGroup),
         Field("external_buffers", 9, Kind.TABLES, ExternalBuffer),
     )
-    version: int = 0
-    operator_codes: list[OperatorCode] | None = None
-    subgraphs: list[SubGraph] | None = None
-    description: str | None = None
-    buffers: list[Buffer] | None = None
-    metadata_buffer: Vector | None = None
-    metadata: list[Metadata] | None = None
-    signature_defs: list[SignatureDef] | None = None
-    external_buffer_groups: list[ExternalBufferGroup] | None = None
-    external_buffers: list[ExternalBuffer] | None = None
+
+    def __init__(
+        self,
+        version: int = 0,
+        operator_codes: list[OperatorCode] | None = None,
+        subgraphs: list[SubGraph] | None = None,
+        description: str | None = None,
+        buffers: list[Buffer] | None = None,
+        metadata_buffer: Vector | None = None,
+        metadata: list[Metadata] | None = None,
+        signature_defs: list[SignatureDef] | None = None,
+        external_buffer_groups: list[ExternalBufferGroup] | None = None,
+        external_buffers: list[ExternalBuffer] | None = None,
+        *,
+        unknown_fields: tuple[UnknownField, ...] = (),
+    ) -> None:
+        self.unknown_fields = unknown_fields
+        self.version = version
+        self.operator_codes = operator_codes
+        self.subgraphs = subgraphs
+        self.description = description
+        self.buffers = buffers
+        self.metadata_buffer = metadata_buffer
+        self.metadata = metadata
+        self.signature_defs = signature_defs
+        self.external_buffer_groups = external_buffer_groups
+        self.external_buffers = external_buffers

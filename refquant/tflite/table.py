@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
@@ -44,23 +43,28 @@ class UnknownField(NamedTuple):
     is_scalar: bool
 
 
-class UnknownMember(NamedTuple):
-    """The value of a union whose tag the schema does not know; what it refers to cannot be read."""
-
-    tag: int
-
-
-@dataclass(slots=True, eq=False, repr=False)
 class Table:
     """The base of the schema's tables. Two are equal when all their fields are; vectors count by their numbers."""
 
+    __slots__ = ("unknown_fields",)
     FIELDS: ClassVar[tuple[Field, ...]] = ()
-    unknown_fields: tuple[UnknownField, ...] = field(default=(), kw_only=True)
+    #: how many slots the schema knows; a union takes two
+    SLOTS: ClassVar[int] = 0
+
+    def __init__(self, *, unknown_fields: tuple[UnknownField, ...] = ()) -> None:
+        self.unknown_fields = unknown_fields
+
+    def __init_subclass__(cls) -> None:
+        if cls.FIELDS:
+            last = cls.FIELDS[-1]
+            cls.SLOTS = last.slot + (2 if last.kind is Kind.UNION else 1)
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
+        if not isinstance(other, Table) or type(self) is not type(other):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return self.unknown_fields == other.unknown_fields and all(
+            _same(getattr(self, field.name), getattr(other, field.name)) for field in self.FIELDS
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -69,7 +73,14 @@ class Table:
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
+class UnknownMember(NamedTuple):
+    """The value of a union whose tag the schema does not know: a table of which all fields are unknown."""
+
+    tag: int
+    table: Table
+
+
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return a is not None and b is not None and np.array_equal(a, b)
-    return bool(a == b)
+        return a is not None and b is not None and np.array_equal(a, b, equal_nan=True)
+    return bool(a == b or (a != a and b != b))

@@ -51,7 +51,8 @@ def numpy_dtype(kind: TensorType | int) -> np.dtype[Any]:
     """
     if kind not in _DTYPES:
         raise InvalidModelError(f"tensor type {int(kind)} is not one that this schema knows")
-    return np.dtype(_DTYPES[TensorType(kind)])
+    dtype: np.dtype[Any] = np.dtype(_DTYPES[TensorType(kind)])
+    return dtype
 
 
 def stored_bytes(kind: TensorType, elements: int) -> int:

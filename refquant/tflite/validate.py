@@ -8,12 +8,14 @@ the business of the kernels and of the audit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+
+import numpy as np
 
 from refquant.errors import InvalidModelError
 from refquant.tflite import schema
 
 _MAX_ELEMENTS = 2**40
+_MAX_RANK = 32
 
 
 def validate(model: schema.Model, file_size: int) -> None:
@@ -22,7 +24,7 @@ def validate(model: schema.Model, file_size: int) -> None:
         raise InvalidModelError("the model has no subgraph: there is nothing to run")
     buffers = model.buffers or []
     for i, buffer in enumerate(buffers):
-        if buffer.offset > 1 and buffer.offset + buffer.size > file_size:
+        if buffer.data is None and buffer.offset > 1 and buffer.offset + buffer.size > file_size:
             raise InvalidModelError(
                 f"buffers[{i}] lies at {buffer.offset} to {buffer.offset + buffer.size}, the file has {file_size} bytes"
             )
@@ -43,10 +45,10 @@ def _subgraph(model: schema.Model, subgraph: schema.SubGraph, place: str, buffer
     tensors = subgraph.tensors or []
     for i, tensor in enumerate(tensors):
         where = f"{place}.tensors[{i}] ({tensor.name!r})"
-        shape = [] if tensor.shape is None else [int(n) for n in tensor.shape]
-        if any(n < 0 for n in shape) or len(shape) > 32 or math.prod(shape) > _MAX_ELEMENTS:
-            raise InvalidModelError(f"{where}: a shape of {shape[:40]} cannot be")
-        _in_range([tensor.buffer], max(buffers, 1), f"{where}.buffer", "buffers")
+        shape = [] if tensor.shape is None else np.asarray(tensor.shape[: _MAX_RANK + 1]).tolist()
+        if any(n < 0 for n in shape) or len(shape) > _MAX_RANK or math.prod(shape) > _MAX_ELEMENTS:
+            raise InvalidModelError(f"{where}: a shape of {shape} cannot be")
+        _in_range([tensor.buffer], buffers, f"{where}.buffer", "buffers")
     _in_range(subgraph.inputs, len(tensors), f"{place}.inputs", "tensors")
     _in_range(subgraph.outputs, len(tensors), f"{place}.outputs", "tensors")
     codes = model.operator_codes or []
@@ -61,7 +63,8 @@ def _subgraph(model: schema.Model, subgraph: schema.SubGraph, place: str, buffer
             raise InvalidModelError(f"{where}: its custom options end at {end}, the file has {file_size} bytes")
 
 
-def _in_range(indices: Iterable[int] | None, count: int, place: str, what: str, lowest: int = 0) -> None:
-    for index in () if indices is None else indices:
-        if not lowest <= index < count:
-            raise InvalidModelError(f"{place}: {index} is out of range, there are {count} {what}")
+def _in_range(indices: schema.Vector | None, count: int, place: str, what: str, lowest: int = 0) -> None:
+    values = indices.tolist() if isinstance(indices, np.ndarray) else list(indices or ())
+    if values and not lowest <= min(values) <= max(values) < count:
+        wrong = next(value for value in values if not lowest <= value < count)
+        raise InvalidModelError(f"{place}: {wrong} is out of range, there are {count} {what}")
