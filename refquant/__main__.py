@@ -1,0 +1,5 @@
+"""python -m refquant."""
+
+from refquant.cli import main
+
+main()
