@@ -199,10 +199,11 @@ class Model:
         if root.subgraphs:
             root.subgraphs = [copy(subgraph) for subgraph in root.subgraphs]
         for subgraph in root.subgraphs or ():
-            subgraph.operators = [copy(operator) for operator in subgraph.operators or ()]
+            if subgraph.operators:
+                subgraph.operators = [copy(operator) for operator in subgraph.operators]
             outside += [
                 _Outside(o, "large_custom_options_offset", o.large_custom_options_offset, o.large_custom_options_size)
-                for o in subgraph.operators
+                for o in subgraph.operators or ()
                 if o.custom_options is None and o.large_custom_options_offset > 1
             ]
         return root, outside
