@@ -55,11 +55,12 @@ def activation_of_vector(op: Operator, activation: int) -> Callable[[Floats], Fl
 
 
 def clamp_integer(x: Array, activation: int) -> Array:
-    """Integers that stand for themselves, limited by the activation."""
+    """Integers that stand for themselves, limited by the activation; in an unsigned type a bound of -1 wraps."""
     if activation not in _RANGES:
         return x
     low, high = _RANGES[activation]
-    return np.clip(x, int(low), np.iinfo(x.dtype).max if high == _LARGEST else int(high))
+    highest = np.iinfo(x.dtype).max if high == _LARGEST else int(high)
+    return np.minimum(np.maximum(x, np.array(int(low)).astype(x.dtype)), np.array(highest, x.dtype))
 
 
 def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[int, int]:
@@ -80,7 +81,8 @@ def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[
 
 def _quantize(op: Operator, real: float, output: TensorInfo) -> int:
     """The integer of `real`: divided by the scale in float32, rounded with halves away from zero."""
-    quotient = np.float32(real) / output.scale
+    with np.errstate(all="ignore"):
+        quotient = np.float32(real) / output.scale
     if not abs(quotient) <= 2.0**31:
         raise op.invalid(f"{real} is beyond int32 at the output's scale of {output.scale}")
     return output.zero_point + int(np.trunc(quotient + np.copysign(np.float64(0.5), quotient)))

@@ -54,10 +54,11 @@ def asymmetric_quantize(rows: Floats) -> tuple[Int8s, Floats, Int32s]:
         from_low, from_high = -128 - low / scale, 127 - high / scale
         nearer = 128 + np.abs(low / scale) < 127 + np.abs(high / scale)
         zero_point = np.clip(np.where(nearer, from_low, from_high), -128, 127)
-        zero_point = np.where(zero, 0, np.trunc(zero_point + np.copysign(0.5, zero_point))).astype(np.int32)
+        zero_point = np.trunc(zero_point + np.copysign(0.5, zero_point))
+        zero_point = np.where(zero | np.isnan(zero_point), 0, zero_point).astype(np.int32)
         narrow = np.where(zero, np.float32(1), scale.astype(np.float32))
         inverse = np.where(zero | (narrow == 0), np.float32(0), np.float32(1) / narrow)
-        rounded = _round(rows * inverse[:, None]) + zero_point[:, None]
+        rounded = _round(rows * inverse[:, None]).astype(np.int32) + zero_point[:, None]
     return np.clip(rounded, -128, 127).astype(np.int8), narrow, zero_point
 
 

@@ -77,8 +77,11 @@ def assert_same_bits(reference: Runtime, model: Model, inputs: Sequence[Array]) 
     (expected,) = reference.run(model, inputs)
     (actual,) = run(model, inputs)
     assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
-    bits = f"u{actual.itemsize}"
-    np.testing.assert_array_equal(actual.view(bits), expected.view(bits))
+    if actual.dtype == np.float32:  # NaN is NaN, whatever its sign and payload
+        nan = np.isnan(expected)
+        assert np.array_equal(nan, np.isnan(actual))
+        actual, expected = actual[~nan].view(np.uint32), expected[~nan].view(np.uint32)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def integers(rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool = False) -> Array:
@@ -89,11 +92,16 @@ def integers(rng: np.random.Generator, type: TensorType, shape: Sequence[int], e
     return rng.integers(limits.min, limits.max, shape, endpoint=True).astype(DTYPES[type])
 
 
-def activations(rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool) -> Array:
+def activations(
+    rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool, finite: bool = False
+) -> Array:
+    """Integers of all of the type or of its ends, or normal floats, some of them zero, tiny, huge or infinite."""
     if type != FLOAT32:
         return integers(rng, type, shape, extreme)
     x = rng.standard_normal(shape).astype(np.float32)
-    return np.where(rng.random(shape) < 0.2, -0.0, x).astype(np.float32) if extreme else x
+    huge = 1e30 if finite else np.inf
+    special = rng.choice(np.float32([-0.0, 0.0, huge, -huge, 1e30, -1e30, 1e-45]), shape)
+    return np.where(rng.random(shape) < 0.1, special, x).astype(np.float32) if extreme else x
 
 
 def zero_points(type: TensorType) -> st.SearchStrategy[int]:
@@ -114,7 +122,7 @@ def quantized_tensors(
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     extreme = draw(st.booleans())
-    x = activations(rng, numbers.activations, x_shape, extreme)
+    x = activations(rng, numbers.activations, x_shape, extreme, finite=numbers == HYBRID)
     if numbers.activations == FLOAT32 and numbers.weights == FLOAT32:
         weights = rng.standard_normal(w_shape).astype(np.float32)
         bias = rng.standard_normal(channels).astype(np.float32)
@@ -286,10 +294,12 @@ def test_l2_pool_2d(reference: Runtime, case: tuple[Model, list[Array]]) -> None
     assert_same_bits(reference, *case)
 
 
-def accumulator_model(row: Rounding, accumulators: Array, real: Array) -> tuple[Model, list[Array]]:
+def accumulator_model(
+    row: Rounding, accumulators: Array, real: Array, x_scale: float = 1.0
+) -> tuple[Model, list[Array]]:
     """A model of the row's operator whose accumulators are its biases: one for each channel, its input being zero.
 
-    `real` is the multiplier, one number or one for each channel.
+    `real` is the scale of the filters, one number or one for each channel; that of the output is 1.
     """
     channels = len(accumulators)
     bias_type = INT32 if row.bits == 32 else INT64
@@ -309,9 +319,9 @@ def accumulator_model(row: Rounding, accumulators: Array, real: Array) -> tuple[
     model = single_operator_model(
         row.operator,
         [
-            TensorSpec(row.type, x_shape, 1.0, 0),
+            TensorSpec(row.type, x_shape, x_scale, 0),
             TensorSpec(weights, (), scale, 0, axis, np.zeros(w_shape, DTYPES[weights])),
-            TensorSpec(bias_type, (), scale, data=accumulators.astype(DTYPES[bias_type])),
+            TensorSpec(bias_type, (), scale * x_scale, data=accumulators.astype(DTYPES[bias_type])),
         ],
         [TensorSpec(row.type, (), 1.0, 128 if row.type == UINT8 else 0)],
         options,
@@ -355,6 +365,24 @@ def test_rounding_rule(reference: Runtime, row: Rounding) -> None:
             if np.any(np.clip(rounded.astype(np.int64) + zero_point, low, high) != actual.reshape(-1)):
                 disproved.add(name)
     assert disproved == {rule.__name__ for rule in RULES if rule is not row.rule} | {"float32"}
+
+
+@pytest.mark.parametrize("type", [UINT8, INT8], ids=lambda t: t.name)
+@pytest.mark.parametrize("operator", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_precision_of_the_multiplier(reference: Runtime, operator: str, type: TensorType) -> None:
+    """uint8 kernels round input_scale * filter_scale to float32, the others keep it in float64."""
+    row = next(
+        row for row in profiles.ROUNDING if (row.profile, row.operator, row.type) == ("reference", operator, type)
+    )
+    x_scale, w_scale = np.float32(0.12), np.float32(5e-8 / 0.12)
+    narrow = fixed_point.quantize_multiplier(np.float64(x_scale * w_scale))
+    full = fixed_point.quantize_multiplier(np.float64(x_scale) * np.float64(w_scale))
+    candidates = np.random.default_rng(0).integers(-(2**31), 2**31, 8_000_000).astype(np.int32)
+    apart = fixed_point.double_rounding(candidates, *narrow) != fixed_point.double_rounding(candidates, *full)
+    accumulators = candidates[apart]
+    assert len(accumulators) > 5
+    model, inputs = accumulator_model(row, accumulators, w_scale, float(x_scale))
+    assert_same_bits(reference, model, inputs)
 
 
 @every_row
