@@ -52,13 +52,13 @@ def _relu(op: Operator, low: float, high: float) -> Run:
     """Clamps to low..high. Quantized: requantizes with double rounding, clamps to the integers of low and high.
 
     Source: ReluEval and its kin in kernels/activations.cc, ReluX in internal/reference/reference_ops.h. The floats
-    are compared as C++ writes it, so a NaN goes through.
+    are compared as C++ writes it, so a NaN goes through. RELU_N1_TO_1 has no int16 kernel.
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
         low32, high32 = np.float32(low), np.float32(high)
         return lambda x: np.where(x > high32, high32, np.where(x < low32, low32, x))
-    if x.type not in (*_8_BITS, TensorType.INT16):
+    if x.type not in (*_8_BITS, TensorType.INT16) or (x.type == TensorType.INT16 and low != 0):
         raise op.unsupported()
     multiplier, shift = quantize_multiplier(np.float64(x.scale / out.scale))
     limits = np.iinfo(out.dtype)
@@ -79,13 +79,13 @@ def _relu(op: Operator, low: float, high: float) -> Run:
 def logistic(op: Operator) -> Run:
     """1 / (1 + exp(-x)).
 
-    float32 with the C library's exp; int8 and uint8 through a table of the float32 function; int16 through a table
-    of 256 values and straight lines between them. Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc,
-    internal/reference/integer_ops/logistic.h.
+    float32 with the C library's exp, and exp(x) alone below -9, 1 above 16.6; int8 and uint8 through a table of the
+    float32 function without these two bounds; int16 through 256 values and straight lines between them. Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc,
+    internal/reference/logistic.h and integer_ops/logistic.h.
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
-        return libm.logistic
+        return _float_logistic
     if x.type in _8_BITS:
         if out.scale != np.float32(1 / 256):
             raise op.invalid(f"the output's scale must be 1/256, it is {out.scale}")
@@ -93,6 +93,11 @@ def logistic(op: Operator) -> Run:
     if x.type == TensorType.INT16:
         return _table_of_sigmoid(op, x, out, 3, _sigmoid16)
     raise op.unsupported()
+
+
+def _float_logistic(x: Array) -> Array:
+    low, high = np.float32(-9), np.float32(16.619047164916992)
+    return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
 
 
 @kernel("TANH")
@@ -132,13 +137,30 @@ def _table_of_sigmoid(
     return tabulate(lambda q: function(q, multiplier, shift), np.int16)
 
 
-#: logistic(i * 10.7 / 256 …): 65536 / (1 + exp(-i / 24)), the last entry 65535
-_SIGMOID_TABLE = np.minimum(round_half_away(65536 / (1 + np.exp(-np.arange(256) / 24))), 65535).astype(np.int64)
+def _sigmoid_table() -> Array:
+    """The 256 entries between which the int16 kernels draw straight lines: 65536 * logistic(i / 24).
+
+    A line between two points of the curve lies below it, so each entry is raised by half of what the line to the next
+    one lacks in the middle; the last entry is the largest of 16 bits.
+    """
+    curve = 65536 / (1 + np.exp(-np.arange(0, 256.5, 0.5) / 24))
+    entries, middles, following = curve[:-1:2], curve[1::2], curve[2::2]
+    table = round_half_away(entries + (middles - (entries + following) / 2) / 2).astype(np.int64)
+    table[-1] = 65535
+    return table
+
+
+_SIGMOID_TABLE = _sigmoid_table()
+
+
+def _rescaled(q: Array, multiplier: int, shift: int) -> Array:
+    """q * multiplier / 2**shift, halves up; the product wraps at 32 bits."""
+    half = 1 << (shift - 1) if shift > 0 else 0
+    return (q.astype(np.int64) * multiplier + half).astype(np.int32).astype(np.int64) >> shift
 
 
 def _sigmoid16(q: Array, multiplier: int, shift: int) -> Array:
-    half = 1 << (shift - 1) if shift > 0 else 0
-    x = (q.astype(np.int64) * multiplier + half) >> shift
+    x = _rescaled(q, multiplier, shift)
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 9, 254)
     a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]
@@ -147,8 +169,7 @@ def _sigmoid16(q: Array, multiplier: int, shift: int) -> Array:
 
 
 def _tanh16(q: Array, multiplier: int, shift: int) -> Array:
-    half = 1 << (shift - 1) if shift > 0 else 0
-    x = (q.astype(np.int64) * multiplier + half) >> shift
+    x = _rescaled(q, multiplier, shift)
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 8, 254)
     a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]

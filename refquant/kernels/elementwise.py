@@ -79,14 +79,14 @@ def div(op: Operator) -> Run:
 
 @kernel("MINIMUM")
 def minimum(op: Operator) -> Run:
-    """The smaller of x and y; x where they cannot be compared. Source: internal/reference/maximum_minimum.h."""
-    return _choice(op, lambda x, y: np.where(y < x, y, x))
+    """The smaller of x and y; y where they cannot be compared. Source: kernels/maximum_minimum.cc."""
+    return _choice(op, lambda x, y: np.where(x < y, x, y))
 
 
 @kernel("MAXIMUM")
 def maximum(op: Operator) -> Run:
-    """The larger of x and y; x where they cannot be compared. Source: internal/reference/maximum_minimum.h."""
-    return _choice(op, lambda x, y: np.where(x < y, y, x))
+    """The larger of x and y; y where they cannot be compared. Source: kernels/maximum_minimum.cc."""
+    return _choice(op, lambda x, y: np.where(x > y, x, y))
 
 
 def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo) -> Shape:
@@ -205,6 +205,8 @@ def _sum_of_powers_of_two(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
         wide = q.astype(np.int32)
         if shift == 0:
             return wide
+        if shift <= -16:  # beyond the 16 bits in which the kernel works, every number but those below zero becomes 1
+            return np.where(wide < 0, -1, 1)
         return (wide + (1 << (-shift - 1)) - (wide < 0)) >> -shift
 
     def run(x: Array, y: Array) -> Array:

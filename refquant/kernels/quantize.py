@@ -19,7 +19,7 @@ from refquant.tflite.schema import TensorType
 _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32
 _FLOAT32 = TensorType.FLOAT32
 
-#: the pairs that QUANTIZE takes between integers
+#: the pairs that QUANTIZE takes between integers; TensorFlow 2.21.0 itself refuses 8 bits to 16
 _REQUANTIZES = {
     (_INT8, _INT8), (_INT8, _UINT8), (_INT8, _INT16), (_UINT8, _INT8), (_UINT8, _UINT8), (_UINT8, _INT16),
     (_INT16, _INT8), (_INT16, _INT16), (_INT16, _INT32), (_INT32, _INT8), (_INT32, _INT16),
@@ -103,8 +103,8 @@ def _along_channels(op: Operator, tensor: TensorInfo) -> tuple[npt.NDArray[np.fl
 def cast(op: Operator) -> Run:
     """Numbers from one type to another, whatever their quantization.
 
-    Integers wrap. A float becomes the whole number towards zero; beyond the range of the type, the number of
-    `_float_to_integer`. Anything but zero is True. Source: kernels/cast.cc.
+    Integers wrap, anything but zero is True, a float becomes the whole number towards zero. What a type of integers
+    cannot hold is undefined in C++: see `_float_to_integer`. Source: kernels/cast.cc.
     """
     x, out = op.input(0), op.output()
     out.shape = x.dims
@@ -112,6 +112,8 @@ def cast(op: Operator) -> Run:
     if x.dtype.kind not in plain or out.dtype.kind not in plain or TensorType.BFLOAT16 in (x.type, out.type):
         raise op.unsupported()
     if x.dtype.kind == "f" and out.dtype.kind in "iu":
+        if x.type == _FLOAT32 and out.type in _SATURATING_CASTS:
+            return lambda x: _saturated(x, out.dtype, _SATURATING_CASTS[out.type])
         return lambda x: _float_to_integer(x, out.dtype)
 
     def run(x: Array) -> Array:
@@ -121,16 +123,25 @@ def cast(op: Operator) -> Run:
     return run
 
 
+#: the types to which float32 is cast with saturation, and what becomes of NaN
+_SATURATING_CASTS = {_INT32: 2**31 - 1, _INT16: 0, _UINT8: 0}
+
+
+def _saturated(x: Array, dtype: np.dtype[Any], of_nan: int) -> Array:
+    limits = np.iinfo(dtype)
+    wide = np.where(np.isnan(x), np.float64(of_nan), x.astype(np.float64))
+    return np.clip(np.trunc(wide), limits.min, limits.max).astype(dtype)
+
+
 def _float_to_integer(x: Array, dtype: np.dtype[Any]) -> Array:
-    """Towards zero. What does not fit a type of 8 or 16 bits takes the low bits of the int32 that it is, and what
-    does not fit that int32 (the int64, for types from uint32 on) is its lowest, as x86-64 processors convert.
+    """Towards zero; what does not fit becomes what x86-64 processors make of a single number.
+
+    That is the low bits of the number as int32, for types of 8 and 16 bits, and as int64, for uint32; what does not fit
+    that one either is its lowest. The real kernel converts several numbers at once where it can, and then gives
+    other results for what does not fit: they depend on the place of the number in the tensor.
     """
     through = np.dtype(np.int32 if dtype.itemsize < 4 or dtype == np.int32 else np.int64)
     bound = 2.0 ** (8 * through.itemsize - 1)
-    with np.errstate(invalid="ignore"):
-        fits = (x >= -bound) & (x < bound)
-        if dtype == np.uint64:
-            upper = (x >= bound) & (x < 2 * bound)
-            high = np.where(upper, x.astype(np.float64) - bound, 0).astype(np.int64).astype(np.uint64) + np.uint64(2**63)
-            return np.where(upper, high, np.where(fits, x, -bound).astype(np.int64).astype(np.uint64))
-        return np.where(fits, x, -bound).astype(through).astype(dtype)
+    wide = x.astype(np.float64)
+    fits = (wide >= -bound) & (wide < bound)
+    return np.where(fits, wide, -bound).astype(through).astype(dtype)

@@ -1,0 +1,387 @@
+"""Elementwise, activation, quantization, shape, resizing and reduction kernels against BUILTIN_REF, bit for bit.
+
+Functions of one 8-bit or 16-bit tensor are asked for every value of the type, functions of two 8-bit tensors for
+every pair; hypothesis chooses scales, zero points, shapes and options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from refquant.errors import InvalidModelError, RefquantError, RuntimeFailedError, UnsupportedOperatorError
+from refquant.interpreter import Interpreter
+from refquant.kernels import profiles
+from refquant.kernels.profiles import Rounding
+from refquant.numerics import fixed_point
+from refquant.numerics.lookup import every_value
+from refquant.runtimes import Runtime
+from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.tflite import schema
+from refquant.tflite.model import Model
+from refquant.tflite.schema import ActivationFunctionType, TensorType
+from refquant.tflite.tensor_types import numpy_dtype
+
+pytestmark = pytest.mark.oracle
+
+Array = npt.NDArray[Any]
+
+FLOAT32, INT8, UINT8, INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
+INT32, INT64, BOOL, UINT32 = TensorType.INT32, TensorType.INT64, TensorType.BOOL, TensorType.UINT32
+QUANTIZED = (INT8, UINT8, INT16)
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def of_types(*types: TensorType) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("type", types, ids=lambda t: t.name)
+
+
+def run(model: Model, inputs: Sequence[Array]) -> list[Array]:
+    interpreter = Interpreter(model=model)
+    interpreter.allocate_tensors()
+    for detail, array in zip(interpreter.get_input_details(), inputs):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+
+
+def bits(array: Array) -> Array:
+    """Floats as the integers that hold their bits, with one NaN for all of them; other arrays as they are."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")
+
+
+def assert_same_bits(reference: Runtime, model: Model, *inputs: Array) -> None:
+    expected = reference.run(model, inputs)
+    actual = run(model, inputs)
+    assert [(a.dtype, a.shape) for a in actual] == [(e.dtype, e.shape) for e in expected]
+    for ours, theirs in zip(actual, expected):
+        np.testing.assert_array_equal(bits(ours), bits(theirs))
+
+
+def assert_both_refuse(reference: Runtime, model: Model, *inputs: Array) -> None:
+    with pytest.raises(RuntimeFailedError):
+        reference.run(model, inputs)
+    with pytest.raises(RefquantError):
+        run(model, inputs)
+
+
+# --- what to draw ---------------------------------------------------------------------------------------------------
+
+generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+activations = st.sampled_from(list(ActivationFunctionType)[:4])
+#: powers of two make ties, others do not
+scales = st.builds(
+    lambda exponent, factor: float(np.float32(2.0**exponent * factor)),
+    st.integers(-14, 6),
+    st.just(1.0) | st.floats(1, 2, exclude_max=True),
+)
+SPECIAL = np.float32(
+    [0.0, -0.0, 0.5, -0.5, 1, -1, 6, 6.0000005, 1.5, 2.5, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 1e38, -3.4e38]
+)
+
+
+def zero_points(type: TensorType) -> st.SearchStrategy[int]:
+    """Any integer of the type, often one of its ends; int16 must be symmetric."""
+    if type not in (INT8, UINT8):
+        return st.just(0)
+    low, high = int(np.iinfo(numpy_dtype(type)).min), int(np.iinfo(numpy_dtype(type)).max)
+    return st.sampled_from([low, high]) | st.integers(low, high)
+
+
+def quantized(type: TensorType, shape: Sequence[int] = ()) -> st.SearchStrategy[TensorSpec]:
+    return st.builds(lambda s, z: TensorSpec(type, shape, s, z), scales, zero_points(type))
+
+
+def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) -> Array:
+    """Random numbers of a type, its ends and the difficult floats among them."""
+    dtype = numpy_dtype(type)
+    if dtype == np.bool_:
+        return rng.random(shape) < 0.5
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        ends = rng.choice(np.array([limits.min, limits.max, 0, 1], dtype), shape)
+        small = rng.integers(0, 9, shape).astype(dtype)
+        kind = rng.random(shape)
+        return np.where(kind < 0.1, ends, np.where(kind < 0.3, small, values)).astype(dtype)
+    values = rng.standard_normal(shape) * 2.0 ** rng.integers(-8, 8, shape)
+    return np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), values).astype(dtype)
+
+
+shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
+
+
+@st.composite
+def broadcast_shapes(draw: st.DrawFn, rank: int = 4) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two shapes that fit together: dimensions of one of them may be 1 or absent."""
+    full = draw(st.lists(st.integers(1, 4), min_size=0, max_size=rank))
+    pair = []
+    for _ in range(2):
+        dims = [n if draw(st.integers(0, 3)) else 1 for n in full]
+        pair.append(tuple(dims[draw(st.integers(0, len(dims))) if draw(st.booleans()) else 0 :]))
+    return pair[0], pair[1]
+
+
+def every_pair(type: TensorType) -> tuple[Array, Array]:
+    """Two vectors that together, broadcast, make every pair of 8-bit values; many pairs of 16-bit ones."""
+    values = every_value(numpy_dtype(type))
+    if values.size > 256:
+        values = np.unique(np.concatenate([values[::251], values[:5], values[-5:], values[32763:32773]]))
+    return values[:, None], values[None, :]
+
+
+# --- functions of one tensor ----------------------------------------------------------------------------------------
+
+ACTIVATIONS: dict[str, Any] = {
+    "RELU": None,
+    "RELU6": None,
+    "RELU_N1_TO_1": None,
+    "LOGISTIC": None,
+    "TANH": None,
+}
+
+
+def output_of(draw: st.DrawFn, operator: str, type: TensorType) -> TensorSpec:
+    if operator == "LOGISTIC":
+        if type == INT16:
+            return TensorSpec(INT16, (), 1 / 32768)
+        return TensorSpec(type, (), 1 / 256, -128 if type == INT8 else 0)
+    if operator == "TANH":
+        if type == INT16:
+            return TensorSpec(INT16, (), 1 / 32768)
+        return TensorSpec(type, (), 1 / 128, 0 if type == INT8 else 128)
+    return draw(quantized(type))
+
+
+@pytest.mark.parametrize("operator", ACTIVATIONS)
+@of_types(*QUANTIZED)
+@given(data=st.data())
+@examples(15)
+def test_activation_of_every_value(reference: Runtime, operator: str, type: TensorType, data: st.DataObject) -> None:
+    if (operator, type) == ("RELU_N1_TO_1", INT16):
+        pytest.skip("there is no such kernel")
+    x = every_value(numpy_dtype(type))
+    spec = data.draw(quantized(type, x.shape))
+    out = data.draw(st.composite(output_of)(operator, type))
+    assert_same_bits(reference, single_operator_model(operator, [spec], [out], ACTIVATIONS[operator]), x)
+
+
+@pytest.mark.parametrize("operator", ACTIVATIONS)
+@given(rng=generators, shape=shapes)
+@examples(25)
+def test_activation_of_floats(
+    reference: Runtime, operator: str, rng: np.random.Generator, shape: tuple[int, ...]
+) -> None:
+    x = numbers(rng, FLOAT32, shape)
+    model = single_operator_model(operator, [TensorSpec(FLOAT32, shape)], [TensorSpec(FLOAT32)], ACTIVATIONS[operator])
+    assert_same_bits(reference, model, x)
+
+
+@pytest.mark.parametrize("operator", ["LOGISTIC", "TANH"])
+def test_float_functions_densely(reference: Runtime, operator: str) -> None:
+    """A million floats of all exponents."""
+    x = np.arange(0, 2**32, 4093, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    model = single_operator_model(operator, [TensorSpec(FLOAT32, x.shape)], [TensorSpec(FLOAT32)])
+    assert_same_bits(reference, model, x)
+
+
+SOFTMAXES = [(FLOAT32, FLOAT32), (INT8, INT8), (UINT8, UINT8), (INT16, INT16), (INT8, INT16), (UINT8, INT16)]
+
+
+@pytest.mark.parametrize(("type", "out_type"), SOFTMAXES, ids=lambda t: t.name)
+@given(data=st.data(), rng=generators)
+@examples(40)
+def test_softmax(
+    reference: Runtime, type: TensorType, out_type: TensorType, data: st.DataObject, rng: np.random.Generator
+) -> None:
+    lead = data.draw(st.sampled_from([(), (1,), (5,), (2, 3), (2, 1, 2)]))
+    # 512 times exp(0) kills the process when the output has 8 bits
+    depth = data.draw(st.integers(1, 12) | st.sampled_from([200, 500 if out_type in (INT8, UINT8) else 1000]))
+    x = numbers(rng, type, (*lead, depth))
+    if type != FLOAT32 and data.draw(st.booleans()):
+        x = (x // data.draw(st.sampled_from([4, 16, 64]))).astype(x.dtype)
+    beta = data.draw(st.sampled_from([1.0, 1.0, 0.5, 2.0, 0.1, 10.0]))
+    scale = data.draw(scales)
+    out_scale = {INT16: 1 / 32768}.get(out_type, 1 / 256)
+    model = single_operator_model(
+        "SOFTMAX",
+        [TensorSpec(type, x.shape, None if type == FLOAT32 else scale, data.draw(zero_points(type)))],
+        [TensorSpec(out_type, (), None if type == FLOAT32 else out_scale, -128 if out_type == INT8 else 0)],
+        schema.SoftmaxOptions(beta=beta),
+    )
+    assert_same_bits(reference, model, x)
+
+
+# --- functions of two tensors ---------------------------------------------------------------------------------------
+
+SUMS: dict[str, Any] = {"ADD": schema.AddOptions, "SUB": schema.SubOptions, "MUL": schema.MulOptions}
+
+
+@pytest.mark.parametrize("operator", SUMS)
+@of_types(*QUANTIZED)
+@given(data=st.data())
+@examples(40)
+def test_every_pair(reference: Runtime, operator: str, type: TensorType, data: st.DataObject) -> None:
+    x, y = every_pair(type)
+    left, right = data.draw(quantized(type, x.shape)), data.draw(quantized(type, y.shape))
+    assert isinstance(left.scale, float) and isinstance(right.scale, float)
+    typical = left.scale * right.scale * 64 if operator == "MUL" else max(left.scale, right.scale)
+    factor = data.draw(st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]) | st.floats(0.01, 30))
+    out = TensorSpec(type, (), typical * factor, data.draw(zero_points(type)))
+    options = SUMS[operator](fused_activation_function=data.draw(activations))
+    if operator != "MUL":
+        options.pot_scale_int16 = False
+    assert_same_bits(reference, single_operator_model(operator, [left, right], [out], options), x, y)
+
+
+@pytest.mark.parametrize("operator", ["ADD", "SUB"])
+@given(data=st.data())
+@examples(25)
+def test_sum_of_powers_of_two(reference: Runtime, operator: str, data: st.DataObject) -> None:
+    """int16 with `pot_scale_int16` and shapes that need no broadcasting, where the kernel only shifts."""
+    x, y = (np.ascontiguousarray(v) for v in np.broadcast_arrays(*every_pair(INT16)))
+    exponent, shift = data.draw(st.integers(-20, 3)), data.draw(st.integers(0, 20))
+    pair = [2.0 ** (exponent - shift), 2.0**exponent]
+    if data.draw(st.booleans()):
+        pair.reverse()
+    options = SUMS[operator](fused_activation_function=data.draw(activations), pot_scale_int16=True)
+    inputs = [TensorSpec(INT16, v.shape, s) for v, s in zip((x, y), pair)]
+    model = single_operator_model(operator, inputs, [TensorSpec(INT16, (), 2.0**exponent)], options)
+    assert_same_bits(reference, model, x, y)
+
+
+PLAIN = [
+    *((operator, type) for operator in ("ADD", "MUL") for type in (FLOAT32, INT32, INT64, INT16)),
+    *(("SUB", type) for type in (FLOAT32, INT32, INT64)),
+    ("MUL", UINT32),
+    ("DIV", FLOAT32),
+    ("DIV", INT32),
+    *((op, type) for op in ("MINIMUM", "MAXIMUM") for type in (FLOAT32, INT8, UINT8, INT16, INT32, INT64)),
+]
+OPTIONS: dict[str, Any] = {**SUMS, "DIV": schema.DivOptions, "MINIMUM": schema.MaximumMinimumOptions}
+OPTIONS["MAXIMUM"] = schema.MaximumMinimumOptions
+
+
+@pytest.mark.parametrize(("operator", "type"), PLAIN, ids=lambda p: getattr(p, "name", p))
+@given(data=st.data(), rng=generators, pair=broadcast_shapes())
+@examples(30)
+def test_plain_numbers(
+    reference: Runtime,
+    operator: str,
+    type: TensorType,
+    data: st.DataObject,
+    rng: np.random.Generator,
+    pair: tuple[tuple[int, ...], tuple[int, ...]],
+) -> None:
+    x, y = (numbers(rng, type, shape) for shape in pair)
+    if operator == "DIV" and type == INT32:
+        y = np.where(y == 0, 3, y).astype(np.int32)
+        x = np.where(x == -(2**31), 5, x).astype(np.int32)  # its quotient by -1 kills the process
+    options = OPTIONS[operator]()
+    if operator not in ("MINIMUM", "MAXIMUM"):
+        options.fused_activation_function = data.draw(activations)
+    scale = 0.5 if operator in ("MINIMUM", "MAXIMUM") and type in QUANTIZED else None
+    specs = [TensorSpec(type, v.shape, scale) for v in (x, y)]
+    assert_same_bits(reference, single_operator_model(operator, specs, [TensorSpec(type, (), scale)], options), x, y)
+
+
+# --- quantize, dequantize, cast -------------------------------------------------------------------------------------
+
+
+@of_types(*QUANTIZED)
+@given(data=st.data(), rng=generators)
+@examples(60)
+def test_quantize_floats(reference: Runtime, type: TensorType, data: st.DataObject, rng: np.random.Generator) -> None:
+    out = data.draw(quantized(type))
+    halves = (rng.integers(-600, 600, 400) / 2 * out.scale).astype(np.float32)
+    x = np.concatenate([halves, np.nextafter(halves, np.float32(0)), numbers(rng, FLOAT32, (200,))])
+    options = schema.QuantizeOptions()
+    assert_same_bits(reference, single_operator_model("QUANTIZE", [TensorSpec(FLOAT32, x.shape)], [out], options), x)
+
+
+REQUANTIZES = [
+    (INT8, INT8), (INT8, UINT8), (UINT8, INT8), (UINT8, UINT8),
+    (INT16, INT8), (INT16, INT16), (INT16, INT32), (INT32, INT8), (INT32, INT16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type", "out_type"), REQUANTIZES, ids=lambda t: t.name)
+@given(data=st.data(), rng=generators)
+@examples(40)
+def test_requantize(
+    reference: Runtime, type: TensorType, out_type: TensorType, data: st.DataObject, rng: np.random.Generator
+) -> None:
+    x = numbers(rng, INT32, (20000,)) if type == INT32 else every_value(numpy_dtype(type))
+    specs = [data.draw(quantized(type, x.shape))], [data.draw(quantized(out_type))]
+    assert_same_bits(reference, single_operator_model("QUANTIZE", *specs, schema.QuantizeOptions()), x)
+
+
+@of_types(*QUANTIZED)
+@given(data=st.data())
+@examples(40)
+def test_dequantize_every_value(reference: Runtime, type: TensorType, data: st.DataObject) -> None:
+    x = every_value(numpy_dtype(type))
+    model = single_operator_model(
+        "DEQUANTIZE", [data.draw(quantized(type, x.shape))], [TensorSpec(FLOAT32)], schema.DequantizeOptions()
+    )
+    assert_same_bits(reference, model, x)
+
+
+def test_dequantize_float16(reference: Runtime) -> None:
+    x = np.arange(65536, dtype=np.uint16).view(np.float16)
+    spec = TensorSpec(TensorType.FLOAT16, x.shape)
+    assert_same_bits(reference, single_operator_model("DEQUANTIZE", [spec], [TensorSpec(FLOAT32)]), x)
+
+
+@of_types(INT8, UINT8)
+@given(data=st.data(), rng=generators)
+@examples(15)
+def test_per_channel(reference: Runtime, type: TensorType, data: st.DataObject, rng: np.random.Generator) -> None:
+    shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    count = shape[axis]
+    zero = [data.draw(zero_points(type)) for _ in range(count)]
+    per_channel = [data.draw(scales) for _ in range(count)]
+    spec = TensorSpec(type, shape, per_channel, zero, axis)
+    dequantize = single_operator_model("DEQUANTIZE", [spec], [TensorSpec(FLOAT32)], schema.DequantizeOptions())
+    assert_same_bits(reference, dequantize, numbers(rng, type, shape))
+    quantize = single_operator_model("QUANTIZE", [TensorSpec(FLOAT32, shape)], [spec], schema.QuantizeOptions())
+    assert_same_bits(reference, quantize, numbers(rng, FLOAT32, shape))
+
+
+NUMBERS = (
+    FLOAT32, TensorType.FLOAT64, TensorType.FLOAT16,
+    INT8, UINT8, INT16, TensorType.UINT16, INT32, UINT32, INT64, BOOL,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("out_type", NUMBERS, ids=lambda t: t.name)
+@of_types(*NUMBERS)
+def test_cast(reference: Runtime, type: TensorType, out_type: TensorType) -> None:
+    """Every pair of types; floats that do not fit only as single numbers, where the processor's rule is the answer."""
+    options = schema.CastOptions(in_data_type=type, out_data_type=out_type)
+    x = numbers(np.random.default_rng(3), type, (300,))
+    dtype = numpy_dtype(out_type)
+    if x.dtype.kind == "f" and dtype.kind in "iu":
+        edges = [np.nan, np.inf, 127.5, 128, 255.5, 256, 300, 32768, 65536, 2**31, 3e9, 5e9, 2.0**63, 1e19]
+        with np.errstate(over="ignore"):
+            edge_values = np.array([*edges, *np.negative(edges)]).astype(x.dtype)
+        model = single_operator_model("CAST", [TensorSpec(type, (1,))], [TensorSpec(out_type)], options)
+        for edge in edge_values:
+            assert_same_bits(reference, model, edge[None])
+        limits = np.iinfo(dtype)
+        wide = x.astype(np.float64)
+        x = x[(np.trunc(wide) >= limits.min) & (np.trunc(wide) < float(limits.max))]
+    model = single_operator_model("CAST", [TensorSpec(type, x.shape)], [TensorSpec(out_type)], options)
+    assert_same_bits(reference, model, x)
