@@ -1,5 +1,6 @@
-"""python -m refquant."""
+"""``python -m refquant``: the command line."""
 
 from refquant.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,45 +1,81 @@
-"""The command line: `refquant inspect | run | audit`, one module for each command.
+"""The command line: `refquant inspect | run | audit`, one module for each command, imported when it is asked for.
 
-Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input (with one line on standard error).
+Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input, with one line on standard error.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
-from refquant.cli.audit import audit
-from refquant.cli.inspect import inspect
-from refquant.cli.run import run
 from refquant.errors import RefquantError
 
+COMMANDS = ("inspect", "run", "audit")
+
+
+class LazyCommands(TyperGroup):
+    """The commands by name: the function `NAME` of the module `refquant.cli.NAME`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        alone.command(cmd_name)(getattr(import_module(f"refquant.cli.{cmd_name}"), cmd_name))
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
-    cls=TyperGroup,
-    help="The executable specification of TensorFlow Lite: look into .tflite files, run them bit for bit, audit them.",
-    epilog="Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input.",
+    cls=LazyCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input.",
 )
-app.command()(inspect)
-app.command()(run)
-app.command()(audit)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from refquant import __version__
+
+        print(f"refquant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def refquant(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """The executable specification of TensorFlow Lite: look into .tflite files, run them to the bit, audit them."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and exits with its status; an error of ours or of the file system is one line."""
+    """Runs the command line and exits with its status; bad input is one line on standard error, and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        status = app(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
-        status = 130
-    except click.ClickException as error:
-        error.show()
-        status = 2
-    except (RefquantError, OSError) as error:
-        print(f"refquant: {error}", file=sys.stderr)
-        status = 2
-    sys.exit(status if isinstance(status, int) else 0)
+        app(arguments, prog_name="refquant")
+    except RefquantError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
+    except MemoryError:
+        _fail("not enough memory")
+
+
+def _fail(message: str) -> None:
+    from refquant.cli.output import printable
+
+    print(f"refquant: {printable(message)}", file=sys.stderr)
+    sys.exit(2)

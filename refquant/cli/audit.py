@@ -19,10 +19,18 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def audit(
-    model: Annotated[Path | None, typer.Argument(help="The quantized .tflite file; without it, the bundled model.")] = None,
-    float_model: Annotated[Path | None, typer.Option("--float", help="The float .tflite file that it was made from.")] = None,
-    data: Annotated[Path | None, typer.Option(help="An .npz file of real samples by input name, with `labels` if known.")] = None,
-    against: Annotated[str | None, typer.Option(help="Compare with a real runtime: tensorflow, litert or micro.")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(help="The quantized .tflite file; without it, the bundled model.")
+    ] = None,
+    float_model: Annotated[
+        Path | None, typer.Option("--float", help="The float .tflite file that it was made from.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="An .npz file of real samples by input name, with `labels` if known.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare with a real runtime: tensorflow, litert or micro.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Use at most so many samples.")] = 360,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -80,7 +88,9 @@ def _print_tensors(report: Report) -> None:
     for t in report.tensors:
         sample, index, real, quantized = t.worst
         worst = f"{real:.5g}, {quantized:.5g} (sample {sample}, [{index}])"
-        add_row(rows, t.operator.removeprefix("operator "), f"{t.sqnr:.1f}", f"{t.at_low:.1%}", f"{t.at_high:.1%}", worst)
+        add_row(
+            rows, t.operator.removeprefix("operator "), f"{t.sqnr:.1f}", f"{t.at_low:.1%}", f"{t.at_high:.1%}", worst
+        )
     console.print(rows)
 
 
@@ -88,7 +98,14 @@ def _print_comparisons(report: Report) -> None:
     rows = table("operator", "elements>", "different>", "by up to>", "verdict")
     rows.title = f"Against {report.runtime}"
     for c in report.comparisons:
-        add_row(rows, c.operator.removeprefix("operator "), f"{c.elements:,}", f"{c.different:,}", f"{c.largest:g}", c.verdict)
+        add_row(
+            rows,
+            c.operator.removeprefix("operator "),
+            f"{c.elements:,}",
+            f"{c.different:,}",
+            f"{c.largest:g}",
+            c.verdict,
+        )
     console.print(rows)
 
 

@@ -1,50 +1,57 @@
-"""What the commands have in common: tables and JSON on standard output, progress on standard error."""
+"""What the commands have in common: text and tables for people, JSON for programs, progress on standard error."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 
-console = Console(highlight=False)
+#: how many seconds a loop may take before a progress bar appears
+PATIENCE = 1.0
+
+#: standard output: colours on a terminal only, and none where NO_COLOR is set
+console = Console(highlight=False, emoji=False)
 
 
-def print_json(value: Any) -> None:
-    """Prints a value as JSON: arrays as lists, enums as names, bytes as text, NaN and infinities as strings."""
-    json.dump(_plain(value), sys.stdout, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+def table(*headers: str) -> Table:
+    """An empty table without lines; a header that ends in ">" stands over numbers, flush right."""
+    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    for header in headers:
+        result.add_column(header.rstrip(">"), justify="right" if header.endswith(">") else "left", overflow="fold")
+    return result
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    return value
+def add_row(to: Table, *cells: Any) -> None:
+    """Appends a row of plain text to a table."""
+    to.add_row(*(Text(printable(str(cell))) for cell in cells))
 
 
-def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items, with a progress bar on standard error where that is a terminal."""
-    terminal = Console(stderr=True)
-    return iter(track(items, what, total, console=terminal, transient=True, disable=not terminal.is_terminal or total < 2))
+def printable(text: str) -> str:
+    r"""Text from a file as one line that does a terminal no harm.
+
+    >>> printable("weights\x1b[2J\n")
+    'weights\\x1b[2J\\n'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def shape_of(shape: Sequence[int]) -> str:
+    """A shape in little room, with ? for a dimension that is open.
+
+    >>> shape_of([-1, 8, 8, 16]), shape_of([])
+    ('?x8x8x16', 'scalar')
+    """
+    return "x".join("?" if n < 0 else str(n) for n in shape) or "scalar"
 
 
 def size_of(count: int) -> str:
@@ -56,3 +63,60 @@ def size_of(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def count_of(count: int) -> str:
+    """A large count for people.
+
+    >>> count_of(512), count_of(53_648), count_of(7_490_000)
+    ('512', '53.6 k', '7.49 M')
+    """
+    for limit, unit, power in ((1e3, "", 1.0), (1e6, " k", 1e3), (1e9, " M", 1e6), (math.inf, " G", 1e9)):
+        if count < limit:
+            return f"{count / power:.3g}{unit}"
+    raise AssertionError
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON: numbers that JSON lacks as "NaN", "Infinity", "-Infinity"; arrays as lists."""
+    json.dump(_plain(value), sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, with a progress bar on standard error once they take long, where that is a terminal."""
+    iterator = iter(items)
+    screen = Console(stderr=True)
+    start = time.monotonic()
+    done = 0
+    while not screen.is_terminal or time.monotonic() - start < PATIENCE:
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        yield item
+        done += 1
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as progress:
+        task = progress.add_task(what, total=total, completed=done)
+        for item in iterator:
+            yield item
+            progress.advance(task)

@@ -3,122 +3,102 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
-from refquant.cli.arrays import load_arrays, write_npz
-from refquant.cli.output import console, print_json, with_progress
-from refquant.errors import InvalidInputError
-from refquant.interpreter import Interpreter
-from refquant.numerics import affine
+from refquant.cli.output import add_row, console, print_json, printable, table, with_progress
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from refquant.kernels.registry import Array
+
+#: how many samples and how many values of each the summary shows
+SAMPLES_SHOWN, VALUES_SHOWN = 8, 5
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="The .tflite file.")],
+    model: Annotated[Path, typer.Argument(help="The .tflite file.", show_default=False)],
     input: Annotated[
-        list[str],
-        typer.Option("--input", "-i", metavar="[NAME=]FILE", help="A .npy or .npz file: one for each input, in order or by name."),
-    ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The .npz file to write the outputs to.")] = None,
-    kernels: Annotated[str, typer.Option(help="Whose bits: reference or micro.")] = "reference",
-    quantize_inputs: Annotated[bool, typer.Option(help="Quantize float inputs of integer models.")] = False,
-    dequantize_outputs: Annotated[bool, typer.Option(help="Give integer outputs as real numbers.")] = False,
-    keep_state: Annotated[bool, typer.Option(help="Let variables live on from sample to sample.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outputs as JSON.")] = False,
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="[NAME=]FILE", help="A .npy or .npz file; give one for each input."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the outputs here: .npz, or .npy for a single output."),
+    ] = None,
+    kernels: Annotated[str, typer.Option(help="Whose bits: 'reference' (BUILTIN_REF) or 'micro'.")] = "reference",
+    signature: Annotated[str | None, typer.Option(metavar="KEY", help="Run this signature of the model.")] = None,
+    quantize_inputs: Annotated[
+        bool, typer.Option("--quantize-inputs", help="Quantize float files for integer inputs.")
+    ] = False,
+    dequantize_outputs: Annotated[
+        bool, typer.Option("--dequantize-outputs", help="Give quantized outputs as float32.")
+    ] = False,
+    keep_state: Annotated[
+        bool, typer.Option("--keep-state", help="Let variables live on from sample to sample.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: the outputs, or just their shapes with --output.")
+    ] = False,
 ) -> None:
-    """Run a model on arrays from files and write or print its outputs.
+    """Run a model on arrays from files; write its outputs, or show the first of them.
 
-    An array with the shape of an input is one sample; with one dimension more in front, or with more rows than an
-    input whose first dimension is 1, it holds many, which are run one after the other. An .npz file without NAME
-    holds the inputs by name. Variables (the state of recurrent models) are reset before each sample unless
-    --keep-state is given.
+    Files are taken in the order of the model's inputs or by NAME: the signature's names, where the model has one, or
+    those of the tensors. An .npz file without NAME may hold several inputs by name, or one array by any name.
+
+    An array shaped as an input is one sample. With one more dimension in front, or N rows where the input has one, it
+    is many samples: they are run one by one, and the outputs joined in the same way. Variables (the state of
+    streaming models) go back to their first values before each sample unless --keep-state is given.
     """
-    interpreter = Interpreter(model, kernels=kernels)
-    details = interpreter.get_input_details()
-    arrays = load_arrays(input, [detail["name"] for detail in details])
-    samples = [_samples(array, detail, quantize_inputs) for array, detail in zip(arrays, details)]
-    many = {len(array) for array, is_many in samples if is_many}
-    if len(many) > 1:
-        raise InvalidInputError(f"the inputs hold different numbers of samples: {sorted(many)}")
-    count = many.pop() if many else 1
-    if count == 0:
-        raise InvalidInputError("the input holds no sample: nothing to run")
-    interpreter.allocate_tensors()
-    outputs = interpreter.get_output_details()
-    results: list[list[Array]] = [[] for _ in outputs]
-    for i in with_progress(range(count), count, "running"):
-        if not keep_state:
-            interpreter.reset_all_variables()
-        for (array, is_many), detail in zip(samples, details):
-            interpreter.set_tensor(detail["index"], (array[i] if is_many else array).reshape(detail["shape"]))
-        interpreter.invoke()
-        for position, detail in enumerate(outputs):
-            results[position].append(interpreter.get_tensor(detail["index"]))
-    named = {
-        _unique_name(detail, position, outputs): _joined(values, detail, bool(samples and any(m for _, m in samples)))
-        for position, (detail, values) in enumerate(zip(outputs, results))
-    }
-    if dequantize_outputs:
-        named = {
-            name: affine.dequantize(array, *detail["quantization"]) if detail["quantization"][0] else array
-            for (name, array), detail in zip(named.items(), outputs)
-        }
+    from refquant.cli.arrays import check_output, load_inputs, save
+    from refquant.cli.samples import Batch, Entry, joined
+    from refquant.interpreter import Interpreter
+
+    entry = Entry(Interpreter(model, kernels=kernels), signature)
     if output is not None:
-        write_npz(output, named)
+        check_output(output, len(entry.outputs))
+    arrays = load_inputs(input or [], [place.names for place in entry.inputs])
+    batch = Batch(entry.inputs, arrays, quantize_inputs)
+    for note in batch.notes:
+        remark(note)
+    results = [
+        entry.run(sample, reset=not keep_state) for sample in with_progress(batch, len(batch), "Running samples")
+    ]
+    outputs = joined(entry.outputs, results, batch, dequantize_outputs)
+    if output is not None:
+        save(output, outputs)
     if json:
-        print_json(named)
+        print_json(_facts(outputs, len(batch), kernels, output))
     else:
-        _print(named, count, output)
+        _show(outputs, batch.many, len(batch))
+        if output is not None:
+            console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
 
 
-def _samples(array: Array, detail: dict[str, Any], quantize: bool) -> tuple[Array, bool]:
-    """The array in the dtype of the input, and whether it holds many samples (along its first dimension)."""
-    name, shape, dtype = detail["name"], tuple(detail["shape"]), np.dtype(detail["dtype"])
-    if array.dtype != dtype:
-        scale, zero_point = detail["quantization"]
-        if array.dtype.kind == "f" and dtype.kind in "iu" and scale:
-            if not quantize:
-                raise InvalidInputError(
-                    f"input {name!r} takes {dtype}, the file holds {array.dtype}: "
-                    "give --quantize-inputs to quantize it with the input's scale and zero point"
-                )
-            if not np.all(np.isfinite(array)):
-                raise InvalidInputError(f"input {name!r} holds NaN or infinity, which cannot be quantized")
-            array = affine.quantize(array, scale, zero_point, dtype)
-        elif array.dtype == np.float64 and dtype == np.float32:
-            array = array.astype(np.float32)
-        else:
-            raise InvalidInputError(f"input {name!r} takes {dtype}, the file holds {array.dtype}")
-    if array.shape == shape:
-        return array, False
-    if array.shape[1:] == shape or (shape[:1] == (1,) and array.shape[1:] == shape[1:] and array.ndim == len(shape)):
-        return array, True
-    raise InvalidInputError(
-        f"input {name!r} takes shape {shape}, or (N, {', '.join(map(str, shape))}) for N samples; "
-        f"the file holds {array.shape}"
-    )
+def remark(note: str) -> None:
+    """A remark on standard error."""
+    typer.echo(f"refquant: {printable(note)}", err=True)
 
 
-def _joined(values: list[Array], detail: dict[str, Any], many: bool) -> Array:
-    if not many:
-        return values[0]
-    return np.concatenate(values) if tuple(detail["shape"][:1]) == (1,) else np.stack(values)
-
-
-def _unique_name(detail: dict[str, Any], position: int, outputs: list[dict[str, Any]]) -> str:
-    name: str = detail["name"]
-    return name if name and sum(o["name"] == name for o in outputs) == 1 else f"output_{position}"
-
-
-def _print(named: dict[str, Array], count: int, output: Path | None) -> None:
-    for name, array in named.items():
-        values = ", ".join(f"{v:.6g}" if array.dtype.kind == "f" else str(v) for v in array.ravel()[:10].tolist())
-        dots = ", …" if array.size > 10 else ""
-        console.print(f"{name}: {array.dtype} {array.shape}: {values}{dots}", markup=False, soft_wrap=True)
+def _facts(outputs: dict[str, Array], samples: int, kernels: str, output: Path | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"samples": samples, "kernels": kernels, "outputs": {}}
     if output is not None:
-        console.print(f"{count} sample{'s' if count > 1 else ''} run, written to {output}", markup=False, soft_wrap=True)
+        facts["written_to"] = str(output)
+    for name, array in outputs.items():
+        facts["outputs"][name] = {"type": str(array.dtype), "shape": list(array.shape)}
+        if output is None:
+            facts["outputs"][name]["values"] = array
+    return facts
+
+
+def _show(outputs: dict[str, Array], many: bool, samples: int) -> None:
+    for name, array in outputs.items():
+        console.print(f"{printable(name)}  {array.dtype} {array.shape}", style="bold", markup=False, soft_wrap=True)
+        rows = table("sample>", "values", "argmax>")
+        for i, values in enumerate(array[:SAMPLES_SHOWN] if many else [array]):
+            flat = values.reshape(-1)
+            numbers = [f"{v:.4g}" if array.dtype.kind == "f" else str(v) for v in flat[:VALUES_SHOWN].tolist()]
+            add_row(rows, i, " ".join(numbers) + " …" * (flat.size > VALUES_SHOWN), flat.argmax() if flat.size else "")
+        console.print(rows)
+        if many and samples > SAMPLES_SHOWN:
+            console.print(f"… and {samples - SAMPLES_SHOWN} more samples")
