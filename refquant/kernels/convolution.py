@@ -59,12 +59,16 @@ class Convolution:
         """Of the output."""
         return (self.input.dims[0], self.rows.out, self.columns.out, self.outputs)
 
-    def arranged(self, filter: Array | None) -> Array:
+    def all_taps(self, filter: Array | None) -> Array:
         """The weights, constant or given at run time, as [ky, kx, input, group, output]."""
         constant = constant_weights(self.filter)
         given = constant if constant is not None else filter
         assert given is not None
-        return self.arrange(given)[self.taps]
+        return self.arrange(given)
+
+    def arranged(self, filter: Array | None) -> Array:
+        """As `all_taps`, without the taps that never meet the image."""
+        return self.all_taps(filter)[self.taps]
 
     def sums(self, x: Array, w: Array) -> Array:
         """Of the products of x and of arranged weights, both of a type in which the sums are exact."""
@@ -228,11 +232,12 @@ def _hybrid(plan: Convolution) -> Run:
 
     def weights(filter: Array | None) -> tuple[Array, Array | None]:
         """The weights and their flaws, in a type in which all sums are exact."""
-        arranged = plan.arranged(filter)
-        products = arranged.reshape(-1, plan.outputs)
+        complete = plan.all_taps(filter)
+        products = complete.reshape(-1, plan.outputs)
         exact = exact_type(256 * 128 * len(products))
+        arranged = complete[plan.taps].astype(exact)
         flawed = None if per_channel or plan.outputs % 4 == 0 else flaws(products)
-        return arranged.astype(exact), None if flawed is None else flawed.reshape(arranged.shape).astype(exact)
+        return arranged, None if flawed is None else flawed.reshape(complete.shape)[plan.taps].astype(exact)
 
     constant = None if w.value is None else weights(None)
 

@@ -417,6 +417,17 @@ def test_hybrid_weights_of_minus_128(reference: Runtime, operator: str, outputs:
     assert_same_bits(reference, model, [x])
 
 
+def test_hybrid_weights_of_minus_128_beyond_the_image(reference: Runtime) -> None:
+    """Taps that never meet the image still count where the groups of 16 begin."""
+    rng = np.random.default_rng(0)
+    weights = rng.choice([-128, 127], (2, 3, 3, 2)).astype(np.int8)
+    x = -np.abs(rng.standard_normal((1, 1, 2, 2))).astype(np.float32)
+    bias = np.zeros(2, np.float32)
+    specs = [TensorSpec(FLOAT32, x.shape), TensorSpec(INT8, scale=2.0, data=weights), TensorSpec(FLOAT32, data=bias)]
+    model = single_operator_model("CONV_2D", specs, [TensorSpec(FLOAT32)], Conv2DOptions(stride_h=1, stride_w=1))
+    assert_same_bits(reference, model, [x])
+
+
 @pytest.mark.parametrize("weight", [np.inf, np.nan, -np.inf])
 def test_padding_is_skipped_not_added(reference: Runtime, weight: float) -> None:
     """Infinite weights outside the image do not make NaN: taps there are left out."""
