@@ -102,6 +102,8 @@ def depthwise_conv_2d(op: Operator) -> Run:
     if not isinstance(options, DepthwiseConv2DOptions):
         raise op.invalid("has no DepthwiseConv2DOptions")
     x, w = _image_and_filter(op)
+    if w.type == TensorType.INT4 and x.type != TensorType.INT8:
+        raise op.unsupported("four-bit weights go with int8 activations only")
     one, height, width, outputs = w.dims
     channels = x.dims[3]
     if one != 1 or outputs % channels != 0:
@@ -186,7 +188,7 @@ def _multipliers(plan: Convolution) -> Array:
         return np.full(plan.outputs, np.float64(x.scale * w.scale) / np.float64(y.scale))
     if w.scales.size not in (1, plan.outputs):
         raise op.invalid(f"{w.scales.size} filter scales for {plan.outputs} output channels")
-    if np.any(w.zero_points):
+    if op.name == "CONV_2D" and np.any(w.zero_points):
         raise op.invalid("filters of a signed type have zero points other than 0")
     return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), plan.outputs) / np.float64(y.scale)
 
@@ -272,7 +274,8 @@ def _quantized(plan: Convolution, bits: int) -> Run:
     op, x, w = plan.op, plan.input, plan.filter
     check_scales(op, x, w, op.output())
     finish = output_stage(op, _multipliers(plan), op.output(), plan.activation, bits)
-    input_zero, filter_zero = x.zero_point, int(w.zero_points[0])
+    input_zero = x.zero_point
+    filter_zero = w.zero_point if x.type == TensorType.UINT8 else 0  # depthwise kernels disregard that of signed types
     largest = largest_magnitude(x.dtype, input_zero)
 
     def weights(filter: Array | None) -> Array:

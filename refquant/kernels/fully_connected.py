@@ -24,7 +24,12 @@ from refquant.kernels.products import (
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
-from refquant.tflite.schema import FullyConnectedOptions, FullyConnectedOptionsWeightsFormat, TensorType
+from refquant.tflite.schema import (
+    ActivationFunctionType,
+    FullyConnectedOptions,
+    FullyConnectedOptionsWeightsFormat,
+    TensorType,
+)
 
 
 @kernel("FULLY_CONNECTED")
@@ -40,6 +45,9 @@ def fully_connected(op: Operator) -> Run:
     if bias is not None and int(np.prod(bias.dims)) != w.dims[0]:
         raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} outputs")
     activation = int(options.fused_activation_function)
+    is_hybrid = x.type == TensorType.FLOAT32 != w.type
+    if not is_hybrid and activation in (ActivationFunctionType.TANH, ActivationFunctionType.SIGN_BIT):
+        raise op.unsupported("an activation that is no range")
     bias_type = None if bias is None else bias.type
     match x.type, weight_type(w), bias_type, y.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32:

@@ -100,7 +100,12 @@ def test_contradictions(
 
 
 @pytest.mark.parametrize(
-    ("weights", "options"), [(INT8_W, {"weights_format": 1}), (TensorSpec(TensorType.FLOAT16, (3, 2)), {})]
+    ("weights", "options"),
+    [
+        (INT8_W, {"weights_format": 1}),
+        (INT8_W, {"fused_activation_function": ActivationFunctionType.TANH}),
+        (TensorSpec(TensorType.FLOAT16, (3, 2)), {}),
+    ],
 )
 def test_unsupported(weights: TensorSpec, options: dict[str, Any]) -> None:
     model = single_operator_model("FULLY_CONNECTED", [X, weights], [OUT], FullyConnectedOptions(**options))

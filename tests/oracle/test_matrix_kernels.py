@@ -428,6 +428,15 @@ def test_hybrid_weights_of_minus_128_beyond_the_image(reference: Runtime) -> Non
     assert_same_bits(reference, model, [x])
 
 
+def test_depthwise_disregards_the_zero_point_of_int8_filters(reference: Runtime) -> None:
+    rng = np.random.default_rng(0)
+    weights = TensorSpec(INT8, (), 0.1, 3, 3, integers(rng, INT8, (1, 3, 3, 4)))
+    specs = [TensorSpec(INT8, (1, 3, 3, 4), 0.1), weights, TensorSpec(INT32, scale=0.01, data=np.zeros(4, np.int32))]
+    options = DepthwiseConv2DOptions(stride_h=1, stride_w=1, depth_multiplier=1)
+    model = single_operator_model("DEPTHWISE_CONV_2D", specs, [TensorSpec(INT8, (), 2.0)], options)
+    assert_same_bits(reference, model, [integers(rng, INT8, (1, 3, 3, 4))])
+
+
 @pytest.mark.parametrize("weight", [np.inf, np.nan, -np.inf])
 def test_padding_is_skipped_not_added(reference: Runtime, weight: float) -> None:
     """Infinite weights outside the image do not make NaN: taps there are left out."""
