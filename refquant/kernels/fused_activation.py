@@ -60,7 +60,8 @@ def clamp_integer(x: Array, activation: int) -> Array:
         return x
     low, high = _RANGES[activation]
     highest = np.iinfo(x.dtype).max if high == _LARGEST else int(high)
-    return np.minimum(np.maximum(x, np.array(int(low)).astype(x.dtype)), np.array(highest, x.dtype))
+    limited: Array = np.minimum(np.maximum(x, np.array(int(low)).astype(x.dtype)), np.array(highest, x.dtype))
+    return limited
 
 
 def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[int, int]:
@@ -89,5 +90,5 @@ def _quantize(op: Operator, real: float, output: TensorInfo) -> int:
 
 
 def clamp(x: Array, low: int, high: int, dtype: np.dtype[np.generic]) -> Array:
-    """Integers limited to low..high, in `dtype`; low wins over high nowhere: max first, then min."""
+    """Integers limited to low..high, in `dtype`: first from below, then from above."""
     return np.minimum(np.maximum(x, low), high).astype(dtype)
