@@ -28,6 +28,9 @@ MODELS = [path for folder in FOLDERS for path in model_files(f"**/{folder}/*.tfl
 #: TensorFlow 2.21.0 dies of these or refuses them; TFLite Micro runs them
 ONLY_MICRO = {"keyword_scrambled_8bit", "person_detect", "audio_preprocessor_int8"}
 
+#: tensors of audio_preprocessor_int8 of which SignalEnergy writes only this part; the rest is leftover memory
+UNWRITTEN = {24: slice(5, 241), 25: slice(5, 241)}
+
 Array = npt.NDArray[Any]
 
 
@@ -74,6 +77,8 @@ def test_every_tensor_of_a_real_model(path: Path, reference: Runtime, micro: Run
         interpreter.invoke()
         for index, theirs in oracle.items():
             ours = interpreter.get_tensor(index)
+            if path.stem == "audio_preprocessor_int8" and index in UNWRITTEN:
+                ours, theirs = ours[UNWRITTEN[index]], theirs[UNWRITTEN[index]]
             place = f"sample {number}, tensor {index} ({tensors[index]['name']})"
             assert ours.dtype == theirs.dtype and ours.shape == theirs.shape, place
             different = np.argwhere(bits(ours) != bits(theirs))
