@@ -121,13 +121,17 @@ def real_samples(model: Model, arrays: dict[str, Array], limit: int | None) -> t
         if array.shape[1:] == shape[1:] and shape[:1] == (1,):
             array = array[:, None]
         elif array.shape[1:] != shape:
-            raise InvalidInputError(f"samples {key!r} must have shape (N, {', '.join(map(str, shape))}), they have {array.shape}")
+            raise InvalidInputError(
+                f"samples {key!r} must have shape (N, {', '.join(map(str, shape))}), they have {array.shape}"
+            )
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
             raise InvalidInputError(f"samples {key!r} hold NaN or infinity")
         found.append(array[:limit])
     lengths = {len(array) for array in found} | ({len(labels[:limit])} if labels is not None else set())
     if len(lengths) != 1 or lengths == {0}:
-        raise InvalidInputError(f"inputs and labels must hold the same number of samples, at least one: {sorted(lengths)}")
+        raise InvalidInputError(
+            f"inputs and labels must hold the same number of samples, at least one: {sorted(lengths)}"
+        )
     return found, None if labels is None else labels[:limit]
 
 
@@ -137,7 +141,7 @@ def for_input(row: Array, detail: dict[str, Any]) -> Array:
     scale, zero_point = detail["quantization"]
     if row.dtype.kind == "f" and dtype.kind in "iu" and scale:
         return affine.quantize(row, scale, zero_point, dtype)
-    if row.dtype.kind in "iu" and dtype.kind == "f" or row.dtype.kind == dtype.kind:
+    if (row.dtype.kind in "iu" and dtype.kind == "f") or row.dtype.kind == dtype.kind:
         return row.astype(dtype)
     raise InvalidInputError(f"input {detail['name']!r} takes {dtype}, the samples are {row.dtype}")
 

@@ -91,7 +91,9 @@ def _compare_floats(where: str, rule: str, found: Array, derived: Array) -> list
         return []
     i = int(np.argmax(different))
     bits = [f"{v!s} (bits {v.view(np.uint32):#010x})" for v in (found[i], derived[i])]
-    return [_finding(f"{where}, channel {i}", rule, f"{bits[0]}, {int(different.sum())} of {found.size} differ", bits[1])]
+    return [
+        _finding(f"{where}, channel {i}", rule, f"{bits[0]}, {int(different.sum())} of {found.size} differ", bits[1])
+    ]
 
 
 def _compare(where: str, rule: str, found: Array, derived: Array) -> list[Finding]:
@@ -99,9 +101,17 @@ def _compare(where: str, rule: str, found: Array, derived: Array) -> list[Findin
     if not len(different):
         return []
     i = tuple(different[0].tolist())
-    return [_finding(f"{where} at {list(i)}", rule, f"{found[i]}, {len(different)} of {found.size} differ", str(derived[i]))]
+    return [
+        _finding(f"{where} at {list(i)}", rule, f"{found[i]}, {len(different)} of {found.size} differ", str(derived[i]))
+    ]
 
 
 def _finding(where: str, rule: str, found: str, expected: str) -> Finding:
-    return Finding("error", rule, where, found, expected,
-                   "not what tensorflow 2.21.0 makes of the float model: another origin, another converter, or damage")  # fmt: skip
+    return Finding(
+        "error",
+        rule,
+        where,
+        found,
+        expected,
+        "not what tensorflow 2.21.0 makes of the float model: another origin, another converter, or damage",
+    )

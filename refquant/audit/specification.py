@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from refquant.audit.report import Finding
 from refquant.errors import RefquantError
@@ -20,6 +22,7 @@ from refquant.numerics.weights import along
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType
+from refquant.tflite.tensor_types import numpy_dtype
 
 _INT8, _UINT8, _INT16, _INT32, _INT64 = (
     TensorType.INT8,
@@ -139,16 +142,18 @@ def check_specification(model: Model) -> tuple[list[Finding], dict[str, int]]:
                 try:
                     findings += check(place, rule or Rule())
                 except RefquantError as error:  # a constant whose size contradicts its shape
-                    findings.append(Finding("error", "constant", str(place), str(error), "data that fit", "make the file anew"))
+                    findings.append(
+                        Finding("error", "constant", str(place), str(error), "data that fit", "make the file anew")
+                    )
     return list(dict.fromkeys(findings)), {"tensors": tensors, "operators with rules of the specification": operators}
 
 
-def _scales(tensor: schema.Tensor | None) -> np.ndarray:  # type: ignore[type-arg]
+def _scales(tensor: schema.Tensor | None) -> npt.NDArray[Any]:
     quantization = None if tensor is None else tensor.quantization
     return np.asarray(() if quantization is None or quantization.scale is None else quantization.scale, np.float32)
 
 
-def _zero_points(tensor: schema.Tensor | None) -> np.ndarray:  # type: ignore[type-arg]
+def _zero_points(tensor: schema.Tensor | None) -> npt.NDArray[Any]:
     quantization = None if tensor is None else tensor.quantization
     missing = quantization is None or quantization.zero_point is None
     if missing or quantization is None:
@@ -159,7 +164,11 @@ def _zero_points(tensor: schema.Tensor | None) -> np.ndarray:  # type: ignore[ty
 def _usable(tensor: schema.Tensor | None) -> bool:
     """Whether the tensor has scales that later checks can compute with."""
     scales = _scales(tensor)
-    return scales.size > 0 and bool(np.all(np.isfinite(scales) & (scales > 0))) and _zero_points(tensor).size == scales.size
+    return (
+        scales.size > 0
+        and bool(np.all(np.isfinite(scales) & (scales > 0)))
+        and _zero_points(tensor).size == scales.size
+    )
 
 
 def _check_tensor(place: str, tensor: schema.Tensor) -> Iterator[Finding]:
@@ -170,32 +179,65 @@ def _check_tensor(place: str, tensor: schema.Tensor) -> Iterator[Finding]:
     bad = ~np.isfinite(scales) | (scales <= 0)
     if bad.any():
         i = int(np.argmax(bad))
-        yield Finding("error", "scale", place, f"scale {scales[i]} at channel {i}", "a finite number above 0",
-                      "calibrate with data that reach this tensor, or set the scale")  # fmt: skip
+        yield Finding(
+            "error",
+            "scale",
+            place,
+            f"scale {scales[i]} at channel {i}",
+            "a finite number above 0",
+            "calibrate with data that reach this tensor, or set the scale",
+        )
     subnormal = (scales > 0) & (scales < np.finfo(np.float32).tiny)
     if subnormal.any():
-        yield Finding("warning", "scale-subnormal", place, f"scale {scales[np.argmax(subnormal)]:.3g}",
-                      f"at least {np.finfo(np.float32).tiny:.3g}",
-                      "processors that flush subnormal numbers read it as 0: the channel is dead, prune it")  # fmt: skip
+        yield Finding(
+            "warning",
+            "scale-subnormal",
+            place,
+            f"scale {scales[np.argmax(subnormal)]:.3g}",
+            f"at least {np.finfo(np.float32).tiny:.3g}",
+            "processors that flush subnormal numbers read it as 0: the channel is dead, prune it",
+        )
     if zero_points.size != scales.size:
-        yield Finding("error", "zero-point-count", place, f"{zero_points.size} zero points for {scales.size} scales",
-                      "one zero point for each scale", "write as many zero points as scales")  # fmt: skip
+        yield Finding(
+            "error",
+            "zero-point-count",
+            place,
+            f"{zero_points.size} zero points for {scales.size} scales",
+            "one zero point for each scale",
+            "write as many zero points as scales",
+        )
     shape = [] if tensor.shape is None else list(tensor.shape)
     dimension = tensor.quantization.quantized_dimension
     if scales.size > 1 and (not 0 <= dimension < len(shape) or shape[dimension] != scales.size):
-        yield Finding("error", "quantized-dimension", place,
-                      f"{scales.size} scales along dimension {dimension} of shape {tuple(map(int, shape))}",
-                      "a dimension of that many channels",
-                      "set quantized_dimension to the dimension of the channels; newer runtimes refuse the file")  # fmt: skip
+        yield Finding(
+            "error",
+            "quantized-dimension",
+            place,
+            f"{scales.size} scales along dimension {dimension} of shape {tuple(map(int, shape))}",
+            "a dimension of that many channels",
+            "set quantized_dimension to the dimension of the channels; newer runtimes refuse the file",
+        )
     if tensor.type in (_INT8, _UINT8, _INT16):
-        limits = np.iinfo({_INT8: np.int8, _UINT8: np.uint8, _INT16: np.int16}[TensorType(tensor.type)])
+        limits = np.iinfo(numpy_dtype(tensor.type))
         outside = (zero_points < limits.min) | (zero_points > limits.max)
         if outside.any():
-            yield Finding("error", "zero-point-range", place, f"zero point {zero_points[np.argmax(outside)]}",
-                          f"from {limits.min} to {limits.max}", "zero must be an integer of the type")  # fmt: skip
+            yield Finding(
+                "error",
+                "zero-point-range",
+                place,
+                f"zero point {zero_points[np.argmax(outside)]}",
+                f"from {limits.min} to {limits.max}",
+                "zero must be an integer of the type",
+            )
         if tensor.type == _INT16 and np.any(zero_points != 0):
-            yield Finding("error", "zero-point-int16", place, f"zero point {zero_points[np.argmax(zero_points != 0)]}",
-                          "0", "int16 tensors are symmetric: quantize without zero point")  # fmt: skip
+            yield Finding(
+                "error",
+                "zero-point-int16",
+                place,
+                f"zero point {zero_points[np.argmax(zero_points != 0)]}",
+                "0",
+                "int16 tensors are symmetric: quantize without zero point",
+            )
 
 
 def _check_weights(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -209,23 +251,46 @@ def _check_weights(place: _Place, rule: Rule) -> Iterator[Finding]:
     where = f"{place}, weights {weights.name}"
     zero_points = _zero_points(weights)
     if np.any(zero_points != 0):
-        yield Finding("error", "weights-zero-point", where, f"zero point {zero_points[np.argmax(zero_points != 0)]}",
-                      "0", "quantize weights symmetrically")  # fmt: skip
+        yield Finding(
+            "error",
+            "weights-zero-point",
+            where,
+            f"zero point {zero_points[np.argmax(zero_points != 0)]}",
+            "0",
+            "quantize weights symmetrically",
+        )
     values = place.model.constant(weights)
     if values is not None and np.any(values == -128):
         at = np.argwhere(values == -128)
-        yield Finding("error", "weights-range", where, f"-128 at {tuple(at[0].tolist())}, {len(at)} in all",
-                      "-127 to 127", "kernels may rely on it to add two products in 16 bits; quantize to -127")  # fmt: skip
+        yield Finding(
+            "error",
+            "weights-range",
+            where,
+            f"-128 at {tuple(at[0].tolist())}, {len(at)} in all",
+            "-127 to 127",
+            "kernels may rely on it to add two products in 16 bits; quantize to -127",
+        )
     dimension = weights.quantization.quantized_dimension if weights.quantization is not None else 0
     if _scales(weights).size > 1 and dimension != rule.dimension:
-        yield Finding("error", "weights-dimension", where, f"scales along dimension {dimension}",
-                      f"along dimension {rule.dimension}", "the kernels take the output channels' dimension")  # fmt: skip
+        yield Finding(
+            "error",
+            "weights-dimension",
+            where,
+            f"scales along dimension {dimension}",
+            f"along dimension {rule.dimension}",
+            "the kernels take the output channels' dimension",
+        )
     if values is not None and _scales(weights).size > 1 and dimension == rule.dimension and dimension < values.ndim:
         dead = ~np.any(values, axis=tuple(i for i in range(values.ndim) if i != dimension))
         if dead.any():
-            yield Finding("note", "dead-channel", where, f"{int(dead.sum())} of {dead.size} channels are all zero, "
-                          f"first {int(np.argmax(dead))}", "channels that compute something",
-                          "remove them: they cost time and give a constant")  # fmt: skip
+            yield Finding(
+                "note",
+                "dead-channel",
+                where,
+                f"{int(dead.sum())} of {dead.size} channels are all zero, first {int(np.argmax(dead))}",
+                "channels that compute something",
+                "remove them: they cost time and give a constant",
+            )
 
 
 def _check_bias(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -238,23 +303,47 @@ def _check_bias(place: _Place, rule: Rule) -> Iterator[Finding]:
     where = f"{place}, bias {bias.name}"
     allowed = (_INT32, _INT64) if x.type == _INT16 else (_INT32,)
     if bias.type not in allowed:
-        yield Finding("error", "bias-type", where, TensorType(bias.type).name, " or ".join(t.name for t in allowed),
-                      "quantize the bias as the sum that it is added to")  # fmt: skip
+        yield Finding(
+            "error",
+            "bias-type",
+            where,
+            TensorType(bias.type).name,
+            " or ".join(t.name for t in allowed),
+            "quantize the bias as the sum that it is added to",
+        )
         return
     if np.any(_zero_points(bias) != 0):
-        yield Finding("error", "bias-zero-point", where, f"zero point {_zero_points(bias).tolist()[0]}", "0",
-                      "a bias has no zero point")  # fmt: skip
+        yield Finding(
+            "error",
+            "bias-zero-point",
+            where,
+            f"zero point {_zero_points(bias).tolist()[0]}",
+            "0",
+            "a bias has no zero point",
+        )
     expected = _scales(x)[0] * _scales(weights)
     found = _scales(bias)
     if found.size and found.size == expected.size and np.any(found != expected):
         i = int(np.argmax(found != expected))
         steps = int(found[i : i + 1].view(np.int32)[0]) - int(expected[i : i + 1].view(np.int32)[0])
         severity = "warning" if x.type == _UINT8 or abs(steps) <= 1 else "error"
-        yield Finding(severity, "bias-scale", f"{where}, channel {i}", f"{found[i]!s} ({steps:+d} ULP)", f"{expected[i]!s}",
-                      "the kernel adds the bias at input scale times weight scale, whatever is written")  # fmt: skip
+        yield Finding(
+            severity,
+            "bias-scale",
+            f"{where}, channel {i}",
+            f"{found[i]!s} ({steps:+d} ULP)",
+            f"{expected[i]!s}",
+            "the kernel adds the bias at input scale times weight scale, whatever is written",
+        )
     elif found.size != expected.size:
-        yield Finding("error", "bias-scale-count", where, f"{found.size} scales", f"{expected.size}",
-                      "one scale for each scale of the weights")  # fmt: skip
+        yield Finding(
+            "error",
+            "bias-scale-count",
+            where,
+            f"{found.size} scales",
+            f"{expected.size}",
+            "one scale for each scale of the weights",
+        )
 
 
 def _check_accumulator(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -268,9 +357,11 @@ def _check_accumulator(place: _Place, rule: Rule) -> Iterator[Finding]:
     bias_values = None if bias is None else place.model.constant(bias)
     if values is None or rule.dimension >= values.ndim:
         return
-    limits = np.iinfo({_INT8: np.int8, _UINT8: np.uint8, _INT16: np.int16}[TensorType(x.type)])
+    limits = np.iinfo(numpy_dtype(x.type))
     zero = int(_zero_points(x)[0])
-    w = np.moveaxis(values.astype(np.int64) - along(_zero_points(weights), values.ndim, rule.dimension), rule.dimension, 0)
+    w = np.moveaxis(
+        values.astype(np.int64) - along(_zero_points(weights), values.ndim, rule.dimension), rule.dimension, 0
+    )
     w = w.reshape(len(w), -1)
     positive, negative = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
     high = positive * (int(limits.max) - zero) + negative * (int(limits.min) - zero)
@@ -281,9 +372,14 @@ def _check_accumulator(place: _Place, rule: Rule) -> Iterator[Finding]:
     worst = max(int(high.max(initial=0)), -int(low.min(initial=0)))
     if worst >= 2 ** (bits - 1):
         i = int(np.argmax(np.maximum(high, -low)))
-        yield Finding("error", "accumulator-overflow", f"{place}, channel {i}", f"a sum of up to {worst:,} is possible",
-                      f"below 2**{bits - 1} = {2 ** (bits - 1):,}",
-                      "the sum wraps around: make the layer narrower, its weights smaller or its bias smaller")  # fmt: skip
+        yield Finding(
+            "error",
+            "accumulator-overflow",
+            f"{place}, channel {i}",
+            f"a sum of up to {worst:,} is possible",
+            f"below 2**{bits - 1} = {2 ** (bits - 1):,}",
+            "the sum wraps around: make the layer narrower, its weights smaller or its bias smaller",
+        )
 
 
 def _check_multiplier(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -297,30 +393,52 @@ def _check_multiplier(place: _Place, rule: Rule) -> Iterator[Finding]:
     multiplier, shift = quantize_multiplier(real)
     if np.any(multiplier == 0):
         i = int(np.argmax(multiplier == 0))
-        yield Finding("warning", "multiplier-lost", f"{place}, channel {i}", f"multiplier {real[i]:.3g} becomes 0",
-                      "at least 2**-32", "the channel gives its zero point whatever the input: check the scales")  # fmt: skip
+        yield Finding(
+            "warning",
+            "multiplier-lost",
+            f"{place}, channel {i}",
+            f"multiplier {real[i]:.3g} becomes 0",
+            "at least 2**-32",
+            "the channel gives its zero point whatever the input: check the scales",
+        )
     if np.any(shift > 30):
         i = int(np.argmax(shift > 30))
-        yield Finding("error", "multiplier-overflow", f"{place}, channel {i}", f"multiplier {real[i]:.3g}", "below 2**30",
-                      "the shift is beyond what the kernels define: check the scales")  # fmt: skip
+        yield Finding(
+            "error",
+            "multiplier-overflow",
+            f"{place}, channel {i}",
+            f"multiplier {real[i]:.3g}",
+            "below 2**30",
+            "the shift is beyond what the kernels define: check the scales",
+        )
 
 
 def _check_same_scale(place: _Place, rule: Rule) -> Iterator[Finding]:
     """Operators that move numbers without computing keep scale and zero point."""
     if not rule.same_scale:
         return
-    tensors = [t for t in (*place.tensors(place.operator.inputs), *place.tensors(place.operator.outputs)) if t is not None]
+    tensors = [
+        t for t in (*place.tensors(place.operator.inputs), *place.tensors(place.operator.outputs)) if t is not None
+    ]
     quantized = [t for t in tensors if t.type in _QUANTIZED and _scales(t).size]
     if len(quantized) < 2:
         return
     first = quantized[0]
     for other in quantized[1:]:
-        if not np.array_equal(_scales(first), _scales(other)) or not np.array_equal(_zero_points(first), _zero_points(other)):
+        if not np.array_equal(_scales(first), _scales(other)) or not np.array_equal(
+            _zero_points(first), _zero_points(other)
+        ):
             legacy = first.type == _UINT8
-            yield Finding("note" if legacy else "error", "same-scale", f"{place}, tensor {other.name}",
-                          _affine(other), f"{_affine(first)}, as {first.name}",
-                          "uint8 kernels rescale, at the cost of a rounding" if legacy else
-                          "the kernel copies integers: real values change by the ratio of the scales")  # fmt: skip
+            yield Finding(
+                "note" if legacy else "error",
+                "same-scale",
+                f"{place}, tensor {other.name}",
+                _affine(other),
+                f"{_affine(first)}, as {first.name}",
+                "uint8 kernels rescale, at the cost of a rounding"
+                if legacy
+                else "the kernel copies integers: real values change by the ratio of the scales",
+            )
 
 
 def _check_fixed_output(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -335,8 +453,14 @@ def _check_fixed_output(place: _Place, rule: Rule) -> Iterator[Finding]:
     scale, zero_point = np.float32(fixed[0]), fixed[1]
     if _scales(out)[0] != scale or _zero_points(out)[0] != zero_point:
         near = abs(float(_scales(out)[0]) / float(scale) - 1) < 1e-3 and _zero_points(out)[0] == zero_point
-        yield Finding("warning" if near else "error", "fixed-output", f"{place}, output {out.name}", _affine(out),
-                      f"scale {scale!s}, zero point {zero_point}", "the kernel gives integers of that scale")  # fmt: skip
+        yield Finding(
+            "warning" if near else "error",
+            "fixed-output",
+            f"{place}, output {out.name}",
+            _affine(out),
+            f"scale {scale!s}, zero point {zero_point}",
+            "the kernel gives integers of that scale",
+        )
 
 
 def _check_activation(place: _Place, rule: Rule) -> Iterator[Finding]:
@@ -350,19 +474,30 @@ def _check_activation(place: _Place, rule: Rule) -> Iterator[Finding]:
     out = place.output()
     if bounds is None or out is None or out.type not in _QUANTIZED or not _usable(out):
         return
-    limits = np.iinfo({_INT8: np.int8, _UINT8: np.uint8, _INT16: np.int16}[TensorType(out.type)])
+    limits = np.iinfo(numpy_dtype(out.type))
     scale, zero = float(_scales(out)[0]), int(_zero_points(out)[0])
     low = max(float(limits.min), zero + np.round(bounds[0] / scale))
     high = min(float(limits.max), zero + np.round(bounds[1] / scale))
     codes = int(max(high - low + 1, 0))
     if codes < _FEW_CODES:
-        yield Finding("warning", "narrow-range", f"{place}, output {out.name}", f"{codes} integers are left by "
-                      f"{ActivationFunctionType(activation).name}", f"at least {_FEW_CODES}",
-                      "the output is nearly constant: calibrate again, or choose its range by hand")  # fmt: skip
+        yield Finding(
+            "warning",
+            "narrow-range",
+            f"{place}, output {out.name}",
+            f"{codes} integers are left by {ActivationFunctionType(activation).name}",
+            f"at least {_FEW_CODES}",
+            "the output is nearly constant: calibrate again, or choose its range by hand",
+        )
     elif codes < (limits.max - limits.min + 1) // 2:
-        yield Finding("note", "unused-codes", f"{place}, output {out.name}", f"{codes} of {limits.max - limits.min + 1} "
-                      f"integers can occur after {ActivationFunctionType(activation).name}", "most of them",
-                      "the range reaches beyond the activation: half a bit or more is wasted")  # fmt: skip
+        yield Finding(
+            "note",
+            "unused-codes",
+            f"{place}, output {out.name}",
+            f"{codes} of {limits.max - limits.min + 1} "
+            f"integers can occur after {ActivationFunctionType(activation).name}",
+            "most of them",
+            "the range reaches beyond the activation: half a bit or more is wasted",
+        )
 
 
 _CHECKS: tuple[Callable[[_Place, Rule], Iterator[Finding]], ...] = (

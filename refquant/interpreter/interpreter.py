@@ -158,7 +158,9 @@ class Interpreter:
 
     def _plan(self, subgraph: int) -> SubgraphPlan:
         if not isinstance(subgraph, (int, np.integer)) or not 0 <= subgraph < len(self.model.subgraphs):
-            raise InvalidInputError(f"subgraph {subgraph!r}: the model has subgraphs 0 to {len(self.model.subgraphs) - 1}")
+            raise InvalidInputError(
+                f"subgraph {subgraph!r}: the model has subgraphs 0 to {len(self.model.subgraphs) - 1}"
+            )
         if subgraph not in self._plans:
             self._plans[subgraph] = SubgraphPlan(self.model, int(subgraph), self.kernels)
         return self._plans[subgraph]

@@ -7,7 +7,6 @@ depends on a shape which only data will tell (a dynamic tensor) is planned in `i
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -110,7 +109,9 @@ class SubgraphPlan:
             subgraph=self.index,
             version=model.operator_version(table),
             options=table.builtin_options if table.builtin_options is not None else table.builtin_options_2,
-            custom_options=b"" if table.custom_options is None else bytes(table.custom_options),
+            custom_options=b""
+            if table.custom_options is None
+            else np.asarray(table.custom_options, np.uint8).tobytes(),
             inputs=[None if i < 0 else self.tensors[i] for i in _indices(table.inputs)],
             outputs=[self.tensors[i] for i in _indices(table.outputs)],
             intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
@@ -168,7 +169,7 @@ class SubgraphPlan:
             )
 
 
-def _indices(vector: Iterable[int] | None) -> list[int]:
+def _indices(vector: Any) -> list[int]:
     return [] if vector is None else [int(i) for i in vector]
 
 

@@ -80,8 +80,9 @@ def logistic(op: Operator) -> Run:
     """1 / (1 + exp(-x)).
 
     float32 with the C library's exp, and exp(x) alone below -9, 1 above 16.6; int8 and uint8 through a table of the
-    float32 function without these two bounds; int16 through 256 values and straight lines between them. Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc,
-    internal/reference/logistic.h and integer_ops/logistic.h.
+    float32 function without these two bounds; int16 through 256 values and straight lines between them.
+    Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc, internal/reference/logistic.h and
+    integer_ops/logistic.h.
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
@@ -227,7 +228,9 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     real = min(np.float64(op.options.beta) * np.float64(x.scale) * 2.0**26, 2.0**31 - 1)
     multiplier, shift = quantize_multiplier(real)
     if int(shift) < 0:
-        raise op.invalid(f"beta {op.options.beta} times the input's scale {x.scale} is too small; the real kernel aborts")
+        raise op.invalid(
+            f"beta {op.options.beta} times the input's scale {x.scale} is too small; the real kernel aborts"
+        )
     diff_min = -int(np.floor(31.0 * 2**26 / 2.0 ** int(shift)))
     differences = np.arange(-255, 1)
     scaled = high_multiply((differences.astype(np.int64) << int(shift)).astype(np.int32), multiplier)

@@ -165,7 +165,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
             f"the scale of the output ({out.scale}) is too small beside those of the inputs; the real kernel aborts"
         )
 
-    def scaled(tensor: TensorInfo) -> Run:
+    def scaled(tensor: TensorInfo) -> Callable[[Array], Array]:
         multiplier, shift = multiplier_for(rule, np.float64(tensor.scale) / twice)
         zero_point = np.int64(tensor.zero_point)
         return tabulate(lambda q: rule((q - zero_point) << shift_left, multiplier, shift), tensor.dtype)

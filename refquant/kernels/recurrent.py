@@ -100,9 +100,9 @@ def _check_shapes(op: Operator) -> _Sizes:
     wanted = {
         _PROJECTION: (outputs, cells),
         _PROJECTION_BIAS: (outputs,),
-        **{i: (cells, features) for i in _INPUT_WEIGHTS.values()},
-        **{i: (cells, outputs) for i in _RECURRENT_WEIGHTS.values()},
-        **{i: (cells,) for i in (*_PEEPHOLE_WEIGHTS.values(), *_BIASES.values())},
+        **dict.fromkeys(_INPUT_WEIGHTS.values(), (cells, features)),
+        **dict.fromkeys(_RECURRENT_WEIGHTS.values(), (cells, outputs)),
+        **dict.fromkeys((*_PEEPHOLE_WEIGHTS.values(), *_BIASES.values()), (cells,)),
     }
     for position, shape in wanted.items():
         tensor = op.optional_input(position)
@@ -364,5 +364,3 @@ def svdf(op: Operator) -> Run:
         return _saturate(double_rounding(total.astype(np.int32), *second) + out_zero, _INT8)
 
     return run
-
-

@@ -1,10 +1,17 @@
-"""One number from many: ARG_MAX, ARG_MIN."""
+"""One number from many: ARG_MAX, ARG_MIN, MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels import profiles
+from refquant.kernels.fused_activation import clamp
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics.fixed_point import quantize_multiplier
 from refquant.tflite.schema import TensorType
 
 
@@ -45,3 +52,122 @@ def _position(op: Operator, largest: bool) -> Run:
         return place
 
     return run
+
+
+@kernel("MEAN")
+def mean(op: Operator) -> Run:
+    """The sum over some axes, divided by the number of elements.
+
+    float32: added in storage order, then divided. int32, int64: the quotient towards zero. Quantized: the sum of the
+    differences from the zero point, times scale_in / scale_out / count; the division by the count is put into the
+    multiplier, which loses up to a bit of it. Source: kernels/reduce.cc, QuantizedMeanOrSum in
+    internal/reference/reduce.h.
+    """
+    x, out, axes, count = _reduction(op)
+    if x.type == TensorType.FLOAT32:
+        return lambda x, _: (_sum_in_order(x, axes) / np.float32(count)).reshape(out.dims)
+    if x.type in (TensorType.INT32, TensorType.INT64):
+        return lambda x, _: _quotient(x.sum(axes, np.int64), count).astype(x.dtype).reshape(out.dims)
+    if x.type not in (TensorType.INT8, TensorType.UINT8, TensorType.INT16):
+        raise op.unsupported()
+    check_scales(op, x)
+    check_scales(op, out)
+    if x.type == TensorType.INT16 and (x.zero_point, out.zero_point) != (0, 0):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    rule = profiles.rounding(op)
+    multiplier, shift = (int(n) for n in quantize_multiplier(np.float64(x.scale) / np.float64(out.scale)))
+    room = min(count.bit_length() - 1, 32, 31 + shift)
+    divided, right = np.asarray((multiplier << room) // count, np.int32), np.asarray(shift - room, np.int32)
+    limits = np.iinfo(out.dtype)
+
+    def run(x: Array, _: Array) -> Array:
+        total = (x.sum(axes, np.int64) - op.input(0).zero_point * count).astype(np.int32)
+        if op.observer is not None:
+            op.observe(accumulator=total, multiplier=divided, shift=right, rounding=rule.__name__)
+        mean = rule(total, divided, right) + np.int32(out.zero_point)
+        return clamp(mean, int(limits.min), int(limits.max), out.dtype).reshape(out.dims)
+
+    return run
+
+
+@kernel("SUM")
+def sum_of(op: Operator) -> Run:
+    """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
+
+    Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
+    """
+    x, out, axes, _ = _reduction(op)
+    if x.type == TensorType.FLOAT32:
+        return lambda x, _: _sum_in_order(x, axes).reshape(out.dims)
+    if x.type in (TensorType.INT32, TensorType.INT64):
+        return lambda x, _: x.sum(axes, x.dtype).reshape(out.dims)
+    raise op.unsupported()
+
+
+@kernel("REDUCE_MAX")
+def reduce_max(op: Operator) -> Run:
+    """The largest number over some axes; NaN is never larger. Source: kernels/reduce.cc."""
+    return _extreme(op, lambda x, best: np.where(x > best, x, best), largest=True)
+
+
+@kernel("REDUCE_MIN")
+def reduce_min(op: Operator) -> Run:
+    """The smallest number over some axes; NaN is never smaller. Source: kernels/reduce.cc."""
+    return _extreme(op, lambda x, best: np.where(x < best, x, best), largest=False)
+
+
+def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
+    x, out, axes, _ = _reduction(op)
+    if x.dtype.kind not in "fiu":
+        raise op.unsupported()
+    if x.type in (TensorType.INT8, TensorType.UINT8) and (
+        not np.array_equal(x.scales, out.scales) or not np.array_equal(x.zero_points, out.zero_points)
+    ):
+        raise op.invalid("input and output must have the same scale and zero point")
+    limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
+    first = limits.min if largest else limits.max
+
+    def run(x: Array, _: Array) -> Array:
+        rows = _rows(x, axes)
+        best = np.full(rows.shape[1:], first, x.dtype)
+        for row in rows:
+            best = better(row, best)
+        return best.reshape(out.dims)
+
+    return run
+
+
+def _reduction(op: Operator) -> tuple[TensorInfo, TensorInfo, tuple[int, ...], int]:
+    """Input, output (whose shape is set), the axes without their signs and in order, the elements in one result."""
+    x, axis, out = op.input(0), op.input(1), op.output()
+    if x.type != out.type:
+        raise op.invalid(f"input is {x.type.name}, output {out.type.name}")
+    if axis.type != TensorType.INT32 or axis.value is None:
+        raise op.unsupported("the axes are not int32 constants")
+    rank = len(x.dims)
+    axes = tuple(sorted({int(n) + (rank if n < 0 else 0) for n in axis.value.ravel()}))
+    if any(not 0 <= n < rank for n in axes):
+        raise op.invalid(f"axes {axis.value.ravel().tolist()} of a tensor of {rank} dimensions")
+    if math.prod(x.dims) == 0:
+        raise op.unsupported("an empty input")
+    keep = op.options.keep_dims
+    out.shape = tuple(1 if i in axes else n for i, n in enumerate(x.dims) if keep or i not in axes)
+    return x, out, axes, math.prod(x.dims[i] for i in axes)
+
+
+def _rows(x: Array, axes: tuple[int, ...]) -> Array:
+    """The elements to reduce along the first dimension, in storage order; what is left in the others."""
+    moved = np.moveaxis(x, axes, range(len(axes)))
+    return moved.reshape(-1, *moved.shape[len(axes) :])
+
+
+def _sum_in_order(x: Array, axes: tuple[int, ...]) -> Array:
+    """0 + x0 + x1 + …, rounded to float32 after each addition."""
+    with np.errstate(all="ignore"):
+        total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + np.float32(0)
+    return total
+
+
+def _quotient(a: Array, b: int) -> Array:
+    """a / b towards zero, as C divides."""
+    return np.where(a < 0, -(-a // b), a // b)

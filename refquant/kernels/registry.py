@@ -172,5 +172,3 @@ def find(name: str, *, custom: bool, profile: str) -> Kernel | None:
 def known_operators() -> list[tuple[str, bool]]:
     """Name and whether it is custom, of every operator that has a kernel, sorted."""
     return sorted({(name, custom) for name, custom, _ in _KERNELS})
-
-

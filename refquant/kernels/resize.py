@@ -38,14 +38,14 @@ def _checked(op: Operator, size: Array) -> tuple[int, int]:
 def resize_bilinear(op: Operator) -> Run:
     """Each output pixel lies between four input pixels, weighted by how near they are.
 
-    float32: positions and weights in float32, four products of pixel, row weight and column weight, added in that
-    order. int8, uint8 and int16: positions with ten bits behind the point, products with twenty, halves away from
-    zero. Source: internal/reference/resize_bilinear.h.
+    float32 and uint8: positions and weights in float32, four products of pixel, row weight and column weight, added
+    in that order; uint8 adds a half and drops the fraction. int8 and int16: positions with ten bits behind the point,
+    products with twenty, halves away from zero. Source: internal/reference/resize_bilinear.h.
     """
     x, size = _sizes(op)
-    if x.type == TensorType.FLOAT32:
+    if x.type in (TensorType.FLOAT32, TensorType.UINT8):
         make = _bilinear_float
-    elif x.type in (TensorType.INT8, TensorType.UINT8, TensorType.INT16):
+    elif x.type in (TensorType.INT8, TensorType.INT16):
         make = _bilinear_integer
     else:
         raise op.unsupported()
@@ -70,6 +70,7 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     y0, y1, dy = positions(dims[1], size[0])
     x0, x1, dx = positions(dims[2], size[1])
     dy, dx = dy[:, None, None], dx[:, None]
+    rounding = f(0) if op.output().dtype.kind == "f" else f(0.5)
 
     def run(x: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -77,7 +78,7 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
             result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
             result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
             result += x[:, y1][:, :, x1] * dy * dx
-            return result + f(0)
+            return (result + rounding).astype(x.dtype)
 
     return run
 

@@ -117,7 +117,7 @@ def strided_slice(op: Operator) -> Run:
 
     Bits of `begin_mask` and `end_mask`: ignore that begin or end; of `ellipsis_mask`: an ellipsis stands there; of
     `new_axis_mask`: a new dimension of 1; of `shrink_axis_mask`: take one element and drop the dimension. With
-    `offset`, an end counts from its begin. Source: kernels/strided_slice.cc, strided_slice_logic.h.
+    `offset`, an end is a length, counted from its begin. Source: kernels/strided_slice.cc, strided_slice_logic.h.
     """
     x, out = _copied(op)
     begin, end, strides = (_constant_ints(op, i) for i in (1, 2, 3))
@@ -174,13 +174,15 @@ def _slices(
         shrink = has(options.shrink_axis_mask, i)
         start = _start(begin[i], size, stride, has(options.begin_mask, i))
         if shrink:
-            if not 0 <= start < size:
-                raise op.invalid(f"index {begin[i]} is out of a dimension of {size}")
+            if not 0 <= start < size or stride < 0:
+                raise op.invalid(f"index {begin[i]} with stride {stride} takes no element of a dimension of {size}")
             index.append(slice(start, start + 1))
             continue
-        stop = begin[i] + end[i] if options.offset else end[i]
+        stop = start + end[i] if options.offset else end[i]
         stop = _stop(stop, size, stride, has(options.end_mask, i))
         count = max(0, -(-(stop - start) // stride))
+        if options.offset and count != -(-end[i] // stride):
+            raise op.invalid(f"{end[i]} elements from {start}: takes no element of a dimension of {size} at the end")
         index.append(slice(start, None if stop < 0 else stop, stride) if count else slice(0, 0))
         shape.append(count)
     whole(len(dims) - len(index))
@@ -207,8 +209,24 @@ def pad(op: Operator) -> Run:
 
     Source: kernels/pad.cc.
     """
+    x = op.input(0)
+    return _pad(op, x.zero_point if x.is_quantized else 0)
+
+
+@kernel("PADV2")
+def pad_v2(op: Operator) -> Run:
+    """As PAD, with the number that the third input holds, as it stands. Source: kernels/pad.cc."""
+    x, value = op.input(0), op.input(2)
+    if value.type != x.type or math.prod(value.dims) != 1:
+        raise op.invalid(f"wants one number of type {x.type.name} to pad with")
+    if not _same_quantization(value, x):
+        raise op.invalid("the number to pad with must have the scale and zero point of the input")
+    return _pad(op, None)
+
+
+def _pad(op: Operator, constant: int | None) -> Run:
+    """PAD with `constant`, or PADV2, which takes its number from the third argument."""
     x, out = _copied(op)
-    value = x.zero_point if x.is_quantized else 0
     counts = _constant_ints(op, 1)
     if op.input(1).dims != (len(x.dims), 2):
         raise op.invalid(f"the paddings of a tensor of {len(x.dims)} dimensions cannot have shape {op.input(1).dims}")
@@ -218,12 +236,15 @@ def pad(op: Operator) -> Run:
             raise op.invalid(f"paddings below zero: {numbers}")
         return list(zip(numbers[::2], numbers[1::2]))
 
-    if counts is None:
-        out.shape = None
-        return lambda x, paddings: np.pad(x, widths([int(n) for n in paddings.ravel()]), constant_values=value)
-    fixed = widths(counts)
-    out.shape = tuple(n + before + after for n, (before, after) in zip(x.dims, fixed))
-    return lambda x, _: np.pad(x, fixed, constant_values=value) if fixed else x.copy()
+    fixed = None if counts is None else widths(counts)
+    out.shape = None if fixed is None else tuple(n + sum(around) for n, around in zip(x.dims, fixed))
+
+    def run(x: Array, paddings: Array, number: Array | None = None) -> Array:
+        around = widths([int(n) for n in paddings.ravel()]) if fixed is None else fixed
+        value: Any = constant if number is None else number.reshape(())
+        return np.pad(x, around, constant_values=value) if around else x.copy()
+
+    return run
 
 
 @kernel("TRANSPOSE")

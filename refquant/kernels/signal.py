@@ -141,7 +141,9 @@ def filter_bank(op: Operator) -> Run:
     if any(t.value is None for t in (weights, unweights, starts, weight_starts, widths)):
         raise op.unsupported("a filter bank that is not constant")
     bands = []
-    for start, weight_start, width in zip(*(t.value.tolist() for t in (starts, weight_starts, widths) if t.value is not None)):
+    for start, weight_start, width in zip(
+        *(t.value.tolist() for t in (starts, weight_starts, widths) if t.value is not None)
+    ):
         size = max(width, 0)
         if size and not (0 <= start <= x.dims[0] - size and 0 <= weight_start <= weights.dims[0] - size):
             raise op.invalid(f"a channel of {size} frequencies from {start} on does not lie within the input")
@@ -243,7 +245,9 @@ def _gain(noise: Array, table: Array) -> Array:
     length = np.frexp(noise.astype(np.float64))[1]  # bits of the number
     base = np.maximum(4 * length - 6, 0)
     wide = noise.astype(np.int64)
-    fraction = (np.where(length < 11, wide << np.maximum(11 - length, 0), wide >> np.maximum(length - 11, 0)) & 0x3FF).astype(np.int32)
+    fraction = (
+        np.where(length < 11, wide << np.maximum(11 - length, 0), wide >> np.maximum(length - 11, 0)) & 0x3FF
+    ).astype(np.int32)
     bend = (table[base + 2] * fraction) >> 5
     slope = (bend + (table[base + 1] << 5)) * fraction
     return np.where(noise <= 2, table[np.minimum(noise, 2)], table[base] + ((slope + (1 << 14)) >> 15))
@@ -266,7 +270,9 @@ def filter_bank_log(op: Operator) -> Run:
 
 
 #: log2(1 + i / 128) - i / 128 in 1/65536, for i from 0 to 128, and one more entry
-_LOG2_EXCESS = np.append(np.rint(65536 * (np.log2(1 + np.arange(129) / 128) - np.arange(129) / 128)), 0).astype(np.int64)
+_LOG2_EXCESS = np.append(np.rint(65536 * (np.log2(1 + np.arange(129) / 128) - np.arange(129) / 128)), 0).astype(
+    np.int64
+)
 _LN2 = 45426  # in 1/65536
 
 

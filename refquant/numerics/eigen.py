@@ -1,4 +1,4 @@
-"""Float32 products and functions as the optimized kernels compute them on x86-64 with AVX and without fused multiply-add.
+"""Float32 products and functions as the optimized kernels compute them on x86-64: with AVX, without fused multiply-add.
 
 TensorFlow Lite's float LSTM uses them in every resolver, the reference one included: matrix times vector in eight
 interleaved partial sums, tanh as a rational function, logistic through exp of a vector of eight, all from Eigen

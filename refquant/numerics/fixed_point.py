@@ -83,7 +83,7 @@ def high_multiply(a: Array, b: Array) -> Int32s:
     return rounded.astype(np.int32)
 
 
-def divide_by_power_of_two(x: Array, exponent: Array) -> Int32s:
+def divide_by_power_of_two(x: Array, exponent: Any) -> Int32s:
     """Round(x / 2**exponent) of int32 numbers, halves away from zero; gemmlowp's RoundingDivideByPOT.
 
     >>> divide_by_power_of_two(np.int32([5, -5, 6, -6, 7]), np.int32(2))      # 1.25 -1.25 1.5 -1.5 1.75

@@ -86,7 +86,7 @@ class Int16Table:
         return base + ((slope * (x & 127) + 64) >> 7)
 
 
-def round_half_away(x: Array) -> Array:
+def round_half_away(x: Any) -> Any:
     """The nearest whole number, halves away from zero, in the precision of `x`, as C's round.
 
     >>> round_half_away(np.array([0.5, -0.5, 2.5, 0.49999999999999994]))

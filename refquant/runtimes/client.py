@@ -125,7 +125,7 @@ class Runtime:
         return answer
 
     def _start(self) -> None:
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process, see close()
         environment = {
             **os.environ,
             "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -18,9 +18,11 @@ class Adapter:
         self._resolver = getattr(interpreter.OpResolverType, tf_style.RESOLVERS[kernels])
 
     def version(self) -> str:
+        """The version of the installed package."""
         return version("ai-edge-litert")
 
     def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        """Outputs of each sample, in order; the state goes on from sample to sample."""
         interpreter = self._module.Interpreter(
             model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
         )

@@ -15,9 +15,11 @@ class Adapter:
         self._runtime = runtime
 
     def version(self) -> str:
+        """The version of the installed package."""
         return version("tflite-micro")
 
     def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        """Outputs of each sample, in order; the state goes on from sample to sample."""
         interpreter = self._runtime.Interpreter.from_bytes(content)
         results = []
         for sample in samples:

@@ -18,9 +18,13 @@ from refquant.runtimes import litert, micro, tensorflow
 class Adapter(Protocol):
     """What each adapter module offers."""
 
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The version of the installed package."""
+        ...
 
-    def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]: ...
+    def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        """Outputs of each sample, in order; the state goes on from sample to sample."""
+        ...
 
 
 def main() -> None:

@@ -17,9 +17,11 @@ class Adapter:
         self._resolver = getattr(tf.lite.experimental.OpResolverType, tf_style.RESOLVERS[kernels])
 
     def version(self) -> str:
+        """The version of the installed package."""
         return str(self._tf.__version__)
 
     def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
+        """Outputs of each sample, in order; the state goes on from sample to sample."""
         interpreter = self._tf.lite.Interpreter(
             model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
         )

@@ -47,7 +47,12 @@ def inputs_of(details: Sequence[dict[str, Any]], seed: int) -> list[list[Array]]
                 sample.append((generator.standard_normal(shape) * scale).astype(dtype))
             else:
                 info = np.iinfo(dtype)
-                low, high = {"random": (info.min, info.max), "low": (info.min,) * 2, "high": (info.max,) * 2, "zero": (0, 0)}[kind]
+                low, high = {
+                    "random": (info.min, info.max),
+                    "low": (info.min,) * 2,
+                    "high": (info.max,) * 2,
+                    "zero": (0, 0),
+                }[kind]
                 sample.append(generator.integers(low, high, shape, dtype, endpoint=True))
         samples.append(sample)
     return samples

@@ -171,5 +171,3 @@ def test_enum_fields_name_their_enum() -> None:
         for field in cls.FIELDS:
             if field.enum is not None:
                 assert isinstance(field.default, field.enum), f"{name}.{field.name}"
-
-

@@ -80,7 +80,9 @@ def mutation(content: bytes, structure: Recorder, chance: random.Random) -> byte
         elif kind == 1:  # a length
             place = chance.choice(structure.lengths)
             (old,) = struct.unpack_from("<I", data, place)
-            new = chance.choice((0, 1, old + 1, old - 1, old * 2, len(data) // 4, len(data), 2**31 - 1, 2**32 - 1, 2**30))
+            new = chance.choice(
+                (0, 1, old + 1, old - 1, old * 2, len(data) // 4, len(data), 2**31 - 1, 2**32 - 1, 2**30)
+            )
             struct.pack_into("<I", data, place, new % 2**32)
         elif kind == 2:  # where a table's vtable is
             place = chance.choice(structure.vtable_distances)
@@ -88,7 +90,9 @@ def mutation(content: bytes, structure: Recorder, chance: random.Random) -> byte
             struct.pack_into("<i", data, place, chance.choice((place - other, 0, 4, -4, -(2**31), 2**31 - 1, place)))
         else:  # what a vtable says: its size, the table's size, where a field is
             place = chance.choice(sorted(structure.vtable_entries))
-            struct.pack_into("<H", data, place, chance.choice((0, 1, 3, 4, 5, 8, 12, 0x7FFF, 0xFFFE, chance.randrange(64))))
+            struct.pack_into(
+                "<H", data, place, chance.choice((0, 1, 3, 4, 5, 8, 12, 0x7FFF, 0xFFFE, chance.randrange(64)))
+            )
     return bytes(data)
 
 

@@ -98,7 +98,9 @@ def everything() -> Model:
         schema.Model(
             version=3,
             operator_codes=[
-                schema.OperatorCode(deprecated_builtin_code=32, builtin_code=BuiltinOperator.CUSTOM, custom_code="Mine"),
+                schema.OperatorCode(
+                    deprecated_builtin_code=32, builtin_code=BuiltinOperator.CUSTOM, custom_code="Mine"
+                ),
                 schema.OperatorCode(deprecated_builtin_code=127, builtin_code=BuiltinOperator.STABLEHLO_REDUCE),
                 schema.OperatorCode(deprecated_builtin_code=BuiltinOperator.IF),
             ],
