@@ -17,7 +17,11 @@ from refquant.tflite.schema import TensorType
 
 @kernel("ARG_MAX")
 def arg_max(op: Operator) -> Run:
-    """Where the largest number stands along an axis; the first of equals. Source: internal/reference/arg_min_max.h."""
+    """Where the largest number stands along an axis; the first of equals.
+
+    Nothing is larger than a NaN that comes first, and no NaN is larger than anything; the real kernel then gives a
+    place at random, even one that does not exist. Source: internal/reference/arg_min_max.h.
+    """
     return _position(op, largest=True)
 
 
@@ -170,4 +174,4 @@ def _sum_in_order(x: Array, axes: tuple[int, ...]) -> Array:
 
 def _quotient(a: Array, b: int) -> Array:
     """a / b towards zero, as C divides."""
-    return np.where(a < 0, -(-a // b), a // b)
+    return a // b + ((a < 0) & (a % b != 0))
