@@ -110,13 +110,17 @@ def sum_of(op: Operator) -> Run:
 
 @kernel("REDUCE_MAX")
 def reduce_max(op: Operator) -> Run:
-    """The largest number over some axes; NaN is never larger. Source: kernels/reduce.cc."""
+    """The largest number over some axes; NaN is never larger.
+
+    Over all axes the search begins with the first number, and a NaN there stays; else with the lowest of the type.
+    Source: kernels/reduce.cc.
+    """
     return _extreme(op, lambda x, best: np.where(x > best, x, best), largest=True)
 
 
 @kernel("REDUCE_MIN")
 def reduce_min(op: Operator) -> Run:
-    """The smallest number over some axes; NaN is never smaller. Source: kernels/reduce.cc."""
+    """The smallest number over some axes, in everything else as REDUCE_MAX."""
     return _extreme(op, lambda x, best: np.where(x < best, x, best), largest=False)
 
 
@@ -130,10 +134,11 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
         raise op.invalid("input and output must have the same scale and zero point")
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
     first = limits.min if largest else limits.max
+    everything = len(set(axes)) == len(x.dims)
 
     def run(x: Array, _: Array) -> Array:
         rows = _rows(x, axes)
-        best = np.full(rows.shape[1:], first, x.dtype)
+        best = rows[0] if everything and len(rows) else np.full(rows.shape[1:], first, x.dtype)
         for row in rows:
             best = better(row, best)
         return best.reshape(out.dims)
