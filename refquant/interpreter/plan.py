@@ -130,6 +130,10 @@ class SubgraphPlan:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
         try:
             step.run = step.kernel(step.operator)
+        except AttributeError as error:
+            if error.obj is not step.operator.options:
+                raise
+            raise step.operator.invalid(f"its options are missing or another operator's: {error}") from error
         except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
             if isinstance(error, InvalidModelError):
                 raise
