@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from refquant.audit import audit
     from refquant.errors import (
         InvalidInputError,
         InvalidModelError,
@@ -32,10 +31,9 @@ __all__ = [
     "RuntimeFailedError",
     "RuntimeUnavailableError",
     "UnsupportedOperatorError",
-    "audit",
 ]
 
-_HOMES = {"Interpreter": "refquant.interpreter", "Model": "refquant.tflite.model", "audit": "refquant.audit"}
+_HOMES = {"Interpreter": "refquant.interpreter", "Model": "refquant.tflite.model"}
 
 
 def __getattr__(name: str) -> Any:

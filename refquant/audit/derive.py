@@ -22,6 +22,10 @@ from refquant.tflite.schema import TensorType
 Array = npt.NDArray[Any]
 
 
+#: operators whose activations are not int8: the converter computes their weights' scales in another, unknown order
+_NOT_DERIVED = "operators not derived (activations are not int8)"
+
+
 def check_derivation(float_model: Model, quantized_model: Model) -> tuple[list[Finding], dict[str, int]]:
     """A finding for each constant of the quantized model that the float model does not give, and what was derived."""
     findings: list[Finding] = []
@@ -33,6 +37,10 @@ def check_derivation(float_model: Model, quantized_model: Model) -> tuple[list[F
         weights = tensor_of(quantized_model, pair.quantized_operator.inputs, rule.weights)
         origin = _float_constant(float_model, pair, rule.weights)
         if weights is None or origin is None or weights.type != TensorType.INT8:
+            continue
+        x = tensor_of(quantized_model, pair.quantized_operator.inputs, 2 if rule.bias == 3 else 0)
+        if x is None or x.type != TensorType.INT8:
+            counts[_NOT_DERIVED] = counts.get(_NOT_DERIVED, 0) + 1
             continue
         values = quantized_model.constant(weights)
         where = f"{pair}, weights {weights.name}"

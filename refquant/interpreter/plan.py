@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import refquant.kernels
-from refquant.errors import InvalidModelError, UnsupportedOperatorError
+from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperatorError
 from refquant.kernels import registry
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.tflite import schema
@@ -80,7 +80,7 @@ class SubgraphPlan:
                 run = self._plan_step(step)
                 step.run = None
             operator.observer = self.observer
-            results = run(*arguments)
+            results = self._run_step(step, run, arguments)
             if not isinstance(results, tuple):
                 results = (results,)
             for tensor, result in zip(operator.outputs, results, strict=True):
@@ -135,10 +135,19 @@ class SubgraphPlan:
                 raise
             raise step.operator.invalid(f"its options are missing or another operator's: {error}") from error
         except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
-            if isinstance(error, InvalidModelError):
+            if isinstance(error, RefquantError):
                 raise
             raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
         return step.run
+
+    def _run_step(self, step: Step, run: Run, arguments: list[Array | None]) -> Array | tuple[Array, ...]:
+        """Runs an operator; what data made impossible becomes an error with a place, not a bare one."""
+        try:
+            return run(*arguments)
+        except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
+            if isinstance(error, RefquantError):
+                raise
+            raise step.operator.invalid(f"cannot be run: {type(error).__name__}: {error}") from error
 
     def _check_order(self) -> None:
         """Each operator may only read what is there by then: inputs, constants, variables, earlier outputs."""

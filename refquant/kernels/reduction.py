@@ -14,6 +14,8 @@ from refquant.kernels.requantization import check_scales
 from refquant.numerics.fixed_point import quantize_multiplier
 from refquant.tflite.schema import TensorType
 
+_ZERO = np.float32(0)
+
 
 @kernel("ARG_MAX")
 def arg_max(op: Operator) -> Run:
@@ -98,11 +100,12 @@ def mean(op: Operator) -> Run:
 def sum_of(op: Operator) -> Run:
     """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
 
-    Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
+    Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it. Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
     """
     x, out, axes, _ = _reduction(op)
     if x.type == TensorType.FLOAT32:
-        return lambda x, _: _sum_in_order(x, axes).reshape(out.dims)
+        start = np.float32(-0.0 if len(axes) == len(x.dims) else 0.0)
+        return lambda x, _: _sum_in_order(x, axes, start).reshape(out.dims)
     if x.type in (TensorType.INT32, TensorType.INT64):
         return lambda x, _: x.sum(axes, x.dtype).reshape(out.dims)
     raise op.unsupported()
@@ -170,10 +173,10 @@ def _rows(x: Array, axes: tuple[int, ...]) -> Array:
     return moved.reshape(-1, *moved.shape[len(axes) :])
 
 
-def _sum_in_order(x: Array, axes: tuple[int, ...]) -> Array:
-    """0 + x0 + x1 + …, rounded to float32 after each addition."""
+def _sum_in_order(x: Array, axes: tuple[int, ...], start: np.float32 = _ZERO) -> Array:
+    """start + x0 + x1 + …, rounded to float32 after each addition; `start` is a zero, its sign the only question."""
     with np.errstate(all="ignore"):
-        total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + np.float32(0)
+        total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + start
     return total
 
 

@@ -62,7 +62,7 @@ def test_any_tensor_can_be_read_and_nothing_is_overwritten() -> None:
     run(interpreter, np.full((1, 8, 8, 1), 90, np.int8))
     second = [interpreter.get_tensor(i) for i in range(22)]
     assert sum(not np.array_equal(a, b) for a, b in zip(first, second)) >= 9
-    constants = [i for i in range(1, 13)]
+    constants = list(range(1, 13))
     assert all(np.array_equal(first[i], second[i]) for i in constants)
 
 
@@ -120,7 +120,7 @@ def test_constructor_refuses_what_it_does_not_know() -> None:
         rq.Interpreter()
     with pytest.raises(rq.InvalidInputError, match="no kernels 'fast'"):
         rq.Interpreter(model=addition(1), kernels="fast")
-    with pytest.raises(rq.InvalidModelError, match="not a .tflite model"):
+    with pytest.raises(rq.InvalidModelError, match=r"not a \.tflite model"):
         rq.Interpreter(model_content=b"nonsense")
 
 
@@ -189,5 +189,5 @@ def test_observers_see_the_inner_numbers() -> None:
 def test_operators_in_the_wrong_order_are_refused() -> None:
     model = addition(2)
     model.subgraphs[0].inputs = np.array([0], np.int32)
-    with pytest.raises(rq.InvalidModelError, match="reads tensor 1 .* before any operator has written it"):
+    with pytest.raises(rq.InvalidModelError, match=r"reads tensor 1 .* before any operator has written it"):
         rq.Interpreter(model=model)
