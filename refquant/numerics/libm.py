@@ -9,7 +9,8 @@ computes:
   the float64 result is then different by at most a few of its units, which float32 shows almost never.
 * `expm1` and `tanh` are the float32 versions of the algorithms of Sun's fdlibm.
 
-Both are compared with the C library itself in tests/numerics/test_libm.py.
+All three had the bits of glibc 2.36 on an x86-64 processor with fused multiply-add for every 257th of the 2**32 bit
+patterns (16,711,936 numbers each, none different); tests/numerics/test_libm.py compares a part of them again.
 """
 
 from __future__ import annotations

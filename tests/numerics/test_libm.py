@@ -79,4 +79,4 @@ def test_exp_of_known_numbers() -> None:
 
 
 def test_logistic_of_known_numbers() -> None:
-    assert libm.logistic(np.float32([0, 100, -100])).tolist() == [0.5, 1.0, libm.exp(np.float32(-100)).item()]
+    assert libm.logistic(np.float32([0, 100, -100])).tolist() == [0.5, 1.0, 0.0]  # exp(100) is infinite
