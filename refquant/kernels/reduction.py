@@ -100,7 +100,8 @@ def mean(op: Operator) -> Run:
 def sum_of(op: Operator) -> Run:
     """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
 
-    Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it. Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
+    Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it.
+    Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
     """
     x, out, axes, _ = _reduction(op)
     if x.type == TensorType.FLOAT32:
