@@ -105,7 +105,12 @@ GREEDY: dict[str, Callable[[int], bytes]] = {
         file(tensors=[TENSOR], operators=[schema.Operator(inputs=[0] * (n // 99)), *[OPERATOR] * (n // 8 - 1)]), n // 8
     ),
     "one subgraph everywhere": lambda n: shared(
-        codec.encode(schema.Model(subgraphs=[schema.SubGraph(tensors=[TENSOR] * (n // 16))] * (n // 32))), n // 32
+        codec.encode(
+            schema.Model(
+                subgraphs=[schema.SubGraph(tensors=[TENSOR] * (n // 16)), *[schema.SubGraph()] * (n // 32 - 1)]
+            )
+        ),
+        n // 32,
     ),
     "zeros": lambda n: b"\x08\0\0\0TFL3" + bytes(n),
     "ones": lambda n: b"\x08\0\0\0TFL3" + b"\xff" * n,
