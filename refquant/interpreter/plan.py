@@ -48,6 +48,7 @@ class SubgraphPlan:
         self.inputs = _indices(self.table.inputs)
         self.outputs = _indices(self.table.outputs)
         self.tensors = [_tensor_info(model, i, tensor) for i, tensor in enumerate(self.table.tensors or ())]
+        self._fill_empty_constants()
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
         self.observer: Observer | None = None
@@ -148,6 +149,13 @@ class SubgraphPlan:
             if isinstance(error, RefquantError):
                 raise
             raise step.operator.invalid(f"cannot be run: {type(error).__name__}: {error}") from error
+
+    def _fill_empty_constants(self) -> None:
+        """A tensor of no elements that nobody writes is a constant without bytes, such as the shape of a scalar."""
+        filled = set(self.inputs).union(*(_indices(operator.outputs) for operator in self.table.operators or ()))
+        for tensor in self.tensors:
+            if tensor.value is None and 0 in tensor.dims and tensor.index not in filled and not tensor.is_variable:
+                tensor.value = np.empty(tensor.dims, tensor.dtype)
 
     def _check_order(self) -> None:
         """Each operator may only read what is there by then: inputs, constants, variables, earlier outputs."""
