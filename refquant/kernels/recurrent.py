@@ -164,7 +164,7 @@ def _integer_step(op: Operator) -> Step:
         check_scales(op, peephole)
         real = np.float32(2.0**exponent * np.float64(peephole.scale) / 2.0**-12)
         multiplier, shift = quantize_multiplier(np.float64(real))
-        weights = _value(op, op.inputs.index(peephole)).astype(np.int32)
+        weights = _reached_peepholes(op, _value(op, op.inputs.index(peephole)), h.dims[1])
 
         def with_peephole(x: Array, h: Array, c: Array) -> Array:
             sums = _saturate(from_h(h) + _saturate(from_x(x), _INT16), _INT16)
@@ -203,6 +203,23 @@ def _integer_step(op: Operator) -> Step:
         return _saturate(rescaled + np.int32(hidden.zero_point), _INT8), new_c
 
     return step
+
+
+def _reached_peepholes(op: Operator, weights: Array, outputs: int) -> Array:
+    """Peephole weights for each sequence of the batch and each cell, zero where the real kernel forgets them.
+
+    It takes the number of outputs for that of cells. With a projection to fewer outputs than cells only so many cells
+    of a sequence have a peephole, or, where `time_major`, so many times the batch in storage order. (With more
+    outputs than cells it leaves its memory; here all cells have one.)
+    """
+    batch, cells = op.input(_CELL_STATE).dims
+    outputs = min(outputs, cells)
+    reached = np.zeros((batch, cells), np.int32)
+    if op.options.time_major:
+        reached.reshape(-1)[: batch * outputs] = np.tile(weights[:outputs], batch)
+    else:
+        reached[:, :outputs] = weights[:outputs]
+    return reached
 
 
 def _matrix(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+#: bytes of memory for tensors
+_ARENA = 1 << 24
+
 
 class Adapter:
     """`tflite_micro.runtime.Interpreter`, which runs Micro's reference kernels."""
@@ -20,7 +23,8 @@ class Adapter:
 
     def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
         """Outputs of each sample, in order; the state goes on from sample to sample."""
-        interpreter = self._runtime.Interpreter.from_bytes(content)
+        arena_size = max(_ARENA, 10 * len(content))  # by default ten times the file, too little for a small one
+        interpreter = self._runtime.Interpreter.from_bytes(content, arena_size=arena_size)
         results = []
         for sample in samples:
             for position, array in enumerate(sample):

@@ -1,0 +1,322 @@
+"""LSTM and SVDF over several invokes against TensorFlow's reference kernels, and the audio front end against Micro."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from flatbuffers import flexbuffers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from refquant.interpreter import Interpreter
+from refquant.runtimes import Runtime
+from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.tflite.model import Model
+from refquant.tflite.schema import (
+    ActivationFunctionType,
+    SVDFOptions,
+    TensorType,
+    UnidirectionalSequenceLSTMOptions,
+)
+
+pytestmark = pytest.mark.oracle
+
+Array = npt.NDArray[Any]
+
+FLOAT32, INT8, INT16, INT32 = TensorType.FLOAT32, TensorType.INT8, TensorType.INT16, TensorType.INT32
+UINT32, UINT64 = TensorType.UINT32, TensorType.UINT64
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, suppress_health_check=[HealthCheck.too_slow])
+
+
+def assert_same_sequence(
+    runtime: Runtime, model: Model, samples: Sequence[Sequence[Array]], kernels: str = "reference"
+) -> None:
+    """Every output of every invoke of one interpreter, whose variables live on."""
+    expected = runtime.run_sequence(model, samples)
+    interpreter = Interpreter(model=model, kernels=kernels)
+    interpreter.allocate_tensors()
+    for number, (sample, theirs) in enumerate(zip(samples, expected, strict=True)):
+        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
+            interpreter.set_tensor(detail["index"], array)
+        interpreter.invoke()
+        for detail, output in zip(interpreter.get_output_details(), theirs, strict=True):
+            ours = interpreter.get_tensor(detail["index"])
+            assert (ours.dtype, ours.shape) == (output.dtype, output.shape)
+            if ours.dtype.kind == "f":
+                ours, output = ours.view(np.uint32), output.view(np.uint32)
+            np.testing.assert_array_equal(ours, output, err_msg=f"invoke {number}, {detail['name']}")
+
+
+@st.composite
+def lstms(draw: st.DrawFn, *, integer: bool) -> tuple[Model, list[list[Array]]]:
+    """An LSTM with or without input gate, peepholes and projection, and three sequences for it.
+
+    One sequence at a time where it is float: a batch of them takes other kernels.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    features, cells, steps = draw(st.integers(1, 20)), draw(st.integers(1, 24)), draw(st.integers(1, 4))
+    batch = draw(st.integers(1, 3)) if integer else 1
+    projection = draw(st.booleans())
+    outputs = draw(st.integers(1, cells)) if projection else cells  # with more and peepholes it leaves its memory
+    coupled, peepholes = draw(st.booleans()), draw(st.booleans())
+    size = draw(st.sampled_from([0.1, 0.7, 3.0]))
+    time_major = draw(st.booleans())
+
+    def scale(low: float = -9, high: float = -5) -> float:
+        return float(np.float32(2.0 ** rng.uniform(low, high)))
+
+    def matrix(*shape: int) -> TensorSpec:
+        if not integer:
+            return TensorSpec(FLOAT32, data=(rng.standard_normal(shape) * size).astype(np.float32))
+        return TensorSpec(INT8, data=rng.integers(-127, 127, shape, np.int8, endpoint=True), scale=scale())
+
+    def bias(count: int) -> TensorSpec:
+        if not integer:
+            return matrix(count)
+        return TensorSpec(INT32, data=rng.integers(-5000, 5000, count, np.int32), scale=scale())
+
+    def peephole() -> TensorSpec:
+        if not integer:
+            return matrix(cells)
+        return TensorSpec(INT16, data=rng.integers(-32767, 32767, cells, np.int16), scale=scale(-17, -12))
+
+    gates = (not coupled, True, True, True)
+    x_scale, out_scale = scale(), scale(-8, -6)
+    x_zero, out_zero = (int(n) for n in rng.integers(-128, 128, 2))
+    x_shape = (steps, batch, features) if time_major else (batch, steps, features)
+    cell_scale = 2.0 ** draw(st.integers(-15, -9))
+    inputs: list[TensorSpec | None] = [
+        TensorSpec(INT8, x_shape, x_scale, x_zero) if integer else TensorSpec(FLOAT32, x_shape),
+        *[matrix(cells, features) if gate else None for gate in gates],
+        *[matrix(cells, outputs) if gate else None for gate in gates],
+        *[peephole() if peepholes and gate else None for gate in (not coupled, True, True)],
+        *[bias(cells) if gate else None for gate in gates],
+        matrix(outputs, cells) if projection else None,
+        bias(outputs) if projection and draw(st.booleans()) else None,
+        TensorSpec(INT8, (batch, outputs), out_scale, out_zero, is_variable=True)
+        if integer
+        else TensorSpec(FLOAT32, (batch, outputs), is_variable=True),
+        TensorSpec(INT16, (batch, cells), cell_scale, is_variable=True)
+        if integer
+        else TensorSpec(FLOAT32, (batch, cells), is_variable=True),
+        *[None] * 4,
+    ]
+    # Where there is no projection the hidden state is the output.
+    hidden = (scale(-8, -6), int(rng.integers(-128, 128))) if projection else (out_scale, out_zero)
+    intermediates = [TensorSpec(INT16, (1,), 2.0**-12) for _ in range(4)] + [TensorSpec(INT8, (1,), *hidden)]
+    clip = draw(st.sampled_from([0.0, 0.0, 0.5, 3.0]))
+    model = single_operator_model(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        inputs,
+        [TensorSpec(INT8, (*x_shape[:2], outputs), out_scale, out_zero)]
+        if integer
+        else [TensorSpec(FLOAT32, (*x_shape[:2], outputs))],
+        UnidirectionalSequenceLSTMOptions(
+            fused_activation_function=ActivationFunctionType.TANH,
+            cell_clip=clip,
+            proj_clip=draw(st.sampled_from([0.0, 0.3])) if projection else 0.0,
+            time_major=time_major,
+        ),
+        intermediates=intermediates if integer else (),
+    )
+    samples = []
+    for _ in range(3):
+        if integer:
+            x = rng.integers(-128, 127, x_shape, np.int8, endpoint=True)
+        else:
+            x = (rng.standard_normal(x_shape) * draw(st.sampled_from([0.0, 1.0, 8.0]))).astype(np.float32)
+        samples.append([x])
+    return model, samples
+
+
+@given(case=lstms(integer=False))
+@examples(120)
+def test_float_lstm(case: tuple[Model, list[list[Array]]], reference: Runtime) -> None:
+    assert_same_sequence(reference, *case)
+
+
+@given(case=lstms(integer=True))
+@examples(120)
+def test_integer_lstm(case: tuple[Model, list[list[Array]]], reference: Runtime) -> None:
+    assert_same_sequence(reference, *case)
+
+
+@st.composite
+def svdfs(draw: st.DrawFn, state: TensorType, with_bias: bool = False) -> tuple[Model, list[list[Array]]]:
+    """A quantized SVDF and more inputs for it than it remembers."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rank, units, memory = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 5))
+    batch, features = draw(st.integers(1, 3)), draw(st.integers(1, 20))
+    filters = rank * units
+
+    def scale(low: float, high: float) -> float:
+        return float(np.float32(2.0 ** rng.uniform(low, high)))
+
+    x_zero, out_zero = (int(n) for n in rng.integers(-128, 128, 2))
+    whole = np.iinfo(np.int16 if state == INT16 else np.int8)
+    state_scale = scale(-12, -7) if state == INT16 else scale(-5, 0)
+    state_zero = 0 if state == INT16 else int(rng.integers(-128, 128))
+    times_scale = scale(-15, -12) if state == INT16 else scale(-8, -5)
+    inputs: list[TensorSpec | None] = [
+        TensorSpec(INT8, (batch, features), scale(-7, -4), x_zero),
+        TensorSpec(INT8, data=rng.integers(-127, 127, (filters, features), np.int8), scale=scale(-8, -5)),
+        TensorSpec(
+            state,
+            data=rng.integers(whole.min + 1, whole.max, (filters, memory)).astype(whole.dtype),
+            scale=times_scale,
+        ),
+        None,
+        TensorSpec(state, (batch, memory * filters), state_scale, state_zero, is_variable=True),
+    ]
+    if with_bias or draw(st.booleans()):
+        bias = rng.integers(-(2**20), 2**20, units, np.int32)
+        inputs[3] = TensorSpec(INT32, data=bias, scale=np.float32(state_scale) * np.float32(times_scale))
+    model = single_operator_model(
+        "SVDF",
+        inputs,
+        [TensorSpec(INT8, (batch, units), scale(-7, -1), out_zero)],
+        SVDFOptions(rank=rank, fused_activation_function=ActivationFunctionType.RELU),
+        version=3,
+    )
+    samples = [[rng.integers(-128, 127, (batch, features), np.int8, endpoint=True)] for _ in range(memory + 2)]
+    return model, samples
+
+
+@given(case=svdfs(INT16))
+@examples(150)
+def test_svdf(case: tuple[Model, list[list[Array]]], reference: Runtime) -> None:
+    assert_same_sequence(reference, *case)
+
+
+@given(case=svdfs(INT16, with_bias=True))  # without one Micro dies
+@examples(60)
+def test_svdf_of_micro(case: tuple[Model, list[list[Array]]], micro: Runtime) -> None:
+    assert_same_sequence(micro, *case, kernels="micro")
+
+
+@given(case=svdfs(INT8, with_bias=True))
+@examples(60)
+def test_svdf_of_micro_with_int8_state(case: tuple[Model, list[list[Array]]], micro: Runtime) -> None:
+    assert_same_sequence(micro, *case, kernels="micro")
+
+
+# --- The audio front end of Micro -----------------------------------------------------------------------------------
+
+
+def options(**numbers: int) -> bytes:
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for name, number in numbers.items():
+            builder.Int(name, number)
+    return bytes(builder.Finish())
+
+
+def assert_same_signal(micro: Runtime, model: Model, samples: Sequence[Sequence[Array]]) -> None:
+    assert_same_sequence(micro, model, samples, kernels="micro")
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(seed=seeds, size=st.integers(1, 40), shift=st.integers(0, 31))
+@examples(60)
+def test_window(seed: int, size: int, shift: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-32768, 32767, size, np.int16, endpoint=True)
+    model = single_operator_model(
+        "SignalWindow",
+        [TensorSpec(INT16, (size,)), TensorSpec(INT16, data=weights)],
+        [TensorSpec(INT16, (size,))],
+        custom_options=options(shift=shift),
+    )
+    x = rng.choice([-32768, 32767, 0, *rng.integers(-32768, 32768, 20)], size).astype(np.int16)
+    assert_same_signal(micro, model, [[x]])
+
+
+@given(seed=seeds, size=st.integers(1, 40), bits=st.integers(0, 16))
+@examples(60)
+def test_auto_scale(seed: int, size: int, bits: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    model = single_operator_model(
+        "SignalFftAutoScale",
+        [TensorSpec(INT16, (size,))],
+        [TensorSpec(INT16, (size,)), TensorSpec(INT32, ())],
+    )
+    x = np.clip(rng.integers(-(2**bits), 2**bits, size, endpoint=True), -32768, 32767).astype(np.int16)
+    assert_same_signal(micro, model, [[x]])
+
+
+@given(seed=seeds, log2=st.integers(6, 11), part=st.integers(1, 64), extreme=st.booleans())
+@examples(60)
+def test_rfft(seed: int, log2: int, part: int, extreme: bool, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    length = 2**log2
+    size = max(1, length * part // 64)
+    model = single_operator_model(
+        "SignalRfft",
+        [TensorSpec(INT16, (size,))],
+        [TensorSpec(INT16, (length + 2,))],
+        custom_options=options(T=7, fft_length=length),
+    )
+    x = rng.choice([-32768, 32767], size) if extreme else rng.integers(-32768, 32768, size)
+    assert_same_signal(micro, model, [[x.astype(np.int16)]])
+
+
+@given(seed=seeds, size=st.integers(1, 40), correction=st.integers(0, 8), scale=st.sampled_from([1, 1600, 65536]))
+@examples(60)
+def test_filter_bank_log(seed: int, size: int, correction: int, scale: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    model = single_operator_model(
+        "SignalFilterBankLog",
+        [TensorSpec(UINT32, (size,))],
+        [TensorSpec(INT16, (size,))],
+        custom_options=options(input_correction_bits=correction, output_scale=scale),
+    )
+    x = (2.0 ** rng.uniform(0, 32 - correction, size)).astype(np.uint64) - 1
+    assert_same_signal(micro, model, [[x.astype(np.uint32)]])
+
+
+@given(seed=seeds, size=st.integers(1, 40), bits=st.integers(0, 10))
+@examples(60)
+def test_filter_bank_square_root(seed: int, size: int, bits: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    model = single_operator_model(
+        "SignalFilterBankSquareRoot",
+        [TensorSpec(UINT64, (size,)), TensorSpec(INT32, data=np.array(bits, np.int32))],
+        [TensorSpec(UINT32, (size,))],
+    )
+    roots = (2.0 ** rng.uniform(0, 31, size)).astype(np.uint64)
+    x = roots * roots + rng.integers(0, 3, size, np.uint64) * roots  # on and beside the ties
+    assert_same_signal(micro, model, [[x]])
+
+
+@given(seed=seeds, channels=st.integers(1, 20))
+@examples(60)
+def test_spectral_subtraction(seed: int, channels: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(seed)
+    smoothing, alternate = (int(n) for n in rng.integers(0, 16384, 2))
+    model = single_operator_model(
+        "SignalFilterBankSpectralSubtraction",
+        [TensorSpec(UINT32, (channels,))],
+        [TensorSpec(UINT32, (channels,)), TensorSpec(UINT32, (channels,))],
+        custom_options=options(
+            num_channels=channels,
+            smoothing=smoothing,
+            one_minus_smoothing=16384 - smoothing,
+            alternate_smoothing=alternate,
+            alternate_one_minus_smoothing=16384 - alternate,
+            smoothing_bits=int(rng.integers(0, 12)),
+            min_signal_remaining=int(rng.integers(0, 16384)),
+            clamping=int(rng.integers(0, 2)),
+            spectral_subtraction_bits=14,
+        ),
+    )
+    samples = [[(2.0 ** rng.uniform(0, 20, channels)).astype(np.uint32)] for _ in range(4)]
+    assert_same_signal(micro, model, samples)
