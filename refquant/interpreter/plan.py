@@ -15,7 +15,7 @@ import numpy as np
 
 import refquant.kernels
 from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperatorError
-from refquant.kernels import registry
+from refquant.kernels import profiles, registry
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -117,6 +117,7 @@ class SubgraphPlan:
             outputs=[self.tensors[i] for i in _indices(table.outputs)],
             intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
             profile=profile,
+            is_custom=model.is_custom(table),
         )
         kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
         if kernel is None:
@@ -129,6 +130,7 @@ class SubgraphPlan:
 
     def _plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
+        profiles.check_compared(step.operator)
         try:
             step.run = step.kernel(step.operator)
         except AttributeError as error:

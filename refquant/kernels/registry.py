@@ -102,6 +102,7 @@ class Operator:
     outputs: Sequence[TensorInfo]
     intermediates: Sequence[TensorInfo] = ()
     profile: str = "reference"
+    is_custom: bool = False
     observer: Observer | None = field(default=None, repr=False)
 
     @property
