@@ -1,7 +1,7 @@
 """What each `TensorType` is in NumPy.
 
 NumPy has no bfloat16, float8, int4, uint4 or int2: bfloat16 and float8 are read as the integers that hold their bits,
-the packed types as the bytes that hold several elements each (`BITS` tells how many bits an element takes).
+the packed types as the bytes that hold several elements each (`PACKED_BITS` tells how many bits an element takes).
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def everything() -> Model:
             buffers=[
                 schema.Buffer(),
                 schema.Buffer(data=list(b"some words")),
-                schema.Buffer(data=np.array([2, 12, 15, 18], "<i4").view(np.uint8).tolist() + list(b"onetwo")[:6]),
+                schema.Buffer(data=np.array([2, 16, 19, 22], "<i4").view(np.uint8).tolist() + list(b"onetwo")),
             ],
             signature_defs=[
                 schema.SignatureDef(
