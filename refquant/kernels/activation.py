@@ -48,17 +48,24 @@ def relu_n1_to_1(op: Operator) -> Run:
     return _relu(op, -1.0, 1.0)
 
 
+@kernel("RELU_0_TO_1")
+def relu_0_to_1(op: Operator) -> Run:
+    """min(max(x, 0), 1)."""
+    return _relu(op, 0.0, 1.0)
+
+
 def _relu(op: Operator, low: float, high: float) -> Run:
     """Clamps to low..high. Quantized: requantizes with double rounding, clamps to the integers of low and high.
 
     Source: ReluEval and its kin in kernels/activations.cc, ReluX in internal/reference/reference_ops.h. The floats
-    are compared as C++ writes it, so a NaN goes through. RELU_N1_TO_1 has no int16 kernel.
+    are compared as C++ writes it, so a NaN goes through. RELU and RELU6 alone have int16 kernels.
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
         low32, high32 = np.float32(low), np.float32(high)
         return lambda x: np.where(x > high32, high32, np.where(x < low32, low32, x))
-    if x.type not in (*_8_BITS, TensorType.INT16) or (x.type == TensorType.INT16 and low != 0):
+    with_int16 = (low, high) in ((0, np.inf), (0, 6))
+    if x.type not in (*_8_BITS, TensorType.INT16) or (x.type == TensorType.INT16 and not with_int16):
         raise op.unsupported()
     multiplier, shift = quantize_multiplier(np.float64(x.scale / out.scale))
     limits = np.iinfo(out.dtype)
@@ -205,15 +212,14 @@ def _float_softmax(beta: np.float32) -> Run:
     """exp((x - max) * beta), each divided by their sum, which is taken from left to right in float32."""
 
     def run(x: Array) -> Array:
-        with np.errstate(all="ignore"):
-            lowest = np.finfo(np.float32).min
-            largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
-            exps = libm.exp((x - largest) * beta)
-            total = np.zeros(x.shape[:-1], np.float32)
-            for c in range(x.shape[-1]):
-                total = total + exps[..., c]
-            result: Array = exps / total[..., None]
-            return result
+        lowest = np.finfo(np.float32).min
+        largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
+        exps = libm.exp((x - largest) * beta)
+        total = np.zeros(x.shape[:-1], np.float32)
+        for c in range(x.shape[-1]):
+            total = total + exps[..., c]
+        result: Array = exps / total[..., None]
+        return result
 
     return run
 

@@ -181,16 +181,16 @@ def _slice(span: range) -> slice:
     return slice(span.start, span.stop)
 
 
-def _multipliers(plan: Convolution) -> Array:
+def filter_multipliers(op: Operator, x: TensorInfo, w: TensorInfo, outputs: int) -> Array:
     """input_scale * filter_scale / output_scale in float64, for each output channel."""
-    op, x, w, y = plan.op, plan.input, plan.filter, plan.op.output()
+    y = op.output()
     if x.type == TensorType.UINT8:
-        return np.full(plan.outputs, np.float64(x.scale * w.scale) / np.float64(y.scale))
-    if w.scales.size not in (1, plan.outputs):
-        raise op.invalid(f"{w.scales.size} filter scales for {plan.outputs} output channels")
+        return np.full(outputs, np.float64(x.scale * w.scale) / np.float64(y.scale))
+    if w.scales.size not in (1, outputs):
+        raise op.invalid(f"{w.scales.size} filter scales for {outputs} output channels")
     if op.name == "CONV_2D" and np.any(w.zero_points):
         raise op.invalid("filters of a signed type have zero points other than 0")
-    return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), plan.outputs) / np.float64(y.scale)
+    return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), outputs) / np.float64(y.scale)
 
 
 def _float(plan: Convolution) -> Run:
@@ -199,7 +199,6 @@ def _float(plan: Convolution) -> Run:
     step = max(1, BLOCK // max(1, columns.out * plan.outputs))
     constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
 
-    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         w = constant if constant is not None else plan.arranged(filter)
         x = x.reshape(*x.shape[:3], groups, plan.channels // groups)
@@ -243,7 +242,6 @@ def _hybrid(plan: Convolution) -> Run:
 
     constant = None if w.value is None else weights(None)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged, flawed = constant or weights(filter)
         rows = x.reshape(len(x), -1)
@@ -273,7 +271,7 @@ def _quantized(plan: Convolution, bits: int) -> Run:
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
     op, x, w = plan.op, plan.input, plan.filter
     check_scales(op, x, w, op.output())
-    finish = output_stage(op, _multipliers(plan), op.output(), plan.activation, bits)
+    finish = output_stage(op, filter_multipliers(op, x, w, plan.outputs), op.output(), plan.activation, bits)
     input_zero = x.zero_point
     filter_zero = w.zero_point if x.type == TensorType.UINT8 else 0  # depthwise kernels disregard that of signed types
     largest = largest_magnitude(x.dtype, input_zero)

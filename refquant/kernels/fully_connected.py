@@ -86,7 +86,6 @@ def _float(op: Operator, activation: int) -> Run:
     rows = int(np.prod(shape[:-1]))
     constant = None if w.value is None else np.ascontiguousarray(w.value.T)[:, None, :]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else filter.T[:, None, :]
         total = np.zeros((rows, 1, shape[-1]), np.float32)
@@ -139,7 +138,6 @@ def _hybrid(op: Operator, activation: int, asymmetric: bool) -> Run:
     activate = activation_of_vector(op, activation)
     constant = constant_weights(w)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         filter = constant if constant is not None else filter
         rows = x.reshape(int(np.prod(shape[:-1])), filter.shape[1])

@@ -82,8 +82,7 @@ def quantized_range(op: Operator, activation: int, output: TensorInfo) -> tuple[
 
 def _quantize(op: Operator, real: float, output: TensorInfo) -> int:
     """The integer of `real`: divided by the scale in float32, rounded with halves away from zero."""
-    with np.errstate(all="ignore"):
-        quotient = np.float32(real) / output.scale
+    quotient = np.float32(real) / output.scale
     if not abs(quotient) <= 2.0**31:
         raise op.invalid(f"{real} is beyond int32 at the output's scale of {output.scale}")
     return output.zero_point + int(np.trunc(quotient + np.copysign(np.float64(0.5), quotient)))

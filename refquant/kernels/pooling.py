@@ -28,7 +28,6 @@ def average_pool_2d(op: Operator) -> Run:
     count = np.outer(_elements(rows), _elements(columns))[..., None]
     if op.input(0).type == TensorType.FLOAT32:
 
-        @np.errstate(over="ignore", invalid="ignore")
         def run_float(x: Array) -> Array:
             total = np.zeros(shape, np.float32)
             for outputs, inputs in _taps(rows, columns):
@@ -71,7 +70,6 @@ def l2_pool_2d(op: Operator) -> Run:
     shape = op.output().dims
     count = np.outer(_elements(rows), _elements(columns))[..., None].astype(np.float32)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.float32)
         for outputs, inputs in _taps(rows, columns):

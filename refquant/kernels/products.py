@@ -48,7 +48,6 @@ def largest_magnitude(dtype: np.dtype[Any], zero_point: int) -> int:
     return max(abs(int(limits.min) - zero_point), abs(int(limits.max) - zero_point))
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def add_products_in_order(
     total: npt.NDArray[np.float32], x: npt.NDArray[np.float32], w: npt.NDArray[np.float32]
 ) -> None:

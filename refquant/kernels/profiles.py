@@ -9,8 +9,8 @@ disagree. Kernels look their rule up::
     multiplier, shift = multiplier_for(rule, real)          # when planning
     y = rule(accumulator, multiplier, shift)                # when running
 
-The type of a row is that of the activations (of the operator's first input), `bits` the width of the accumulator:
-operators on int16 have two kernels, for biases of 32 and of 64 bits.
+The type of a row is that of the activations (of the operator's first input of data), `bits` the width of the
+accumulator: operators on int16 have two kernels, for biases of 32 and of 64 bits.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Rounding:
 _REFERENCE = "internal/reference/"
 _CONV = _REFERENCE + "integer_ops/conv.h"
 _DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
+_TRANSPOSE = _REFERENCE + "integer_ops/transpose_conv.h"
 _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
 _MICRO = "tests/oracle/test_models.py::test_every_tensor_in_micro"
@@ -59,6 +60,10 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("reference", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                        _TEST),
     ("reference", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  _REFERENCE + "depthwiseconv_uint8.h", _TEST),
     ("reference", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                        _TEST),
+    ("reference", "TRANSPOSE_CONV",    _INT8,  32, double_rounding,  _TRANSPOSE,                        _TEST),
+    ("reference", "TRANSPOSE_CONV",    _UINT8, 32, double_rounding,  _REFERENCE + "transpose_conv.h",   _TEST),
+    ("reference", "TRANSPOSE_CONV",    _INT16, 32, double_rounding,  _TRANSPOSE,                        _TEST),
+    ("reference", "TRANSPOSE_CONV",    _INT16, 64, wide,             _TRANSPOSE,                        _TEST),
     ("reference", "FULLY_CONNECTED",   _INT8,  32, float64_rounding, _FULLY,                            _TEST),
     ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, _REFERENCE + "fully_connected.h",  _TEST),
     ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                            _TEST),
@@ -136,12 +141,14 @@ def check_compared(op: Operator) -> None:
         raise op.unsupported("these types have not been compared with the real kernel")
 
 
-def rounding(op: Operator, bits: int = 32) -> Requantize:
-    """The rule by which `op` requantizes accumulators of `bits`: by its profile, name and type of its first input.
+def rounding(op: Operator, bits: int = 32, type: TensorType | None = None) -> Requantize:
+    """The rule by which `op` requantizes accumulators of `bits`: by its profile, name and type of activations.
+
+    That is the type of its first input unless `type` says otherwise.
 
     Raises UnsupportedOperatorError when the table has no row for it.
     """
-    rule = _ROUNDING.get((op.profile, op.name, op.input(0).type, bits))
+    rule = _ROUNDING.get((op.profile, op.name, op.input(0).type if type is None else type, bits))
     if rule is None:
         raise op.unsupported("no rounding rule is known")
     return rule

@@ -50,11 +50,10 @@ def quantize(op: Operator) -> Run:
     x_zero, out_zero = np.int32(x.zero_point), np.int32(out.zero_point)
 
     def run(x: Array) -> Array:
-        with np.errstate(over="ignore"):
-            difference = x.astype(np.int32) - x_zero
-            if op.observer is not None:
-                op.observe(accumulator=difference, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-            rescaled = rule(difference, multiplier, shift) + out_zero
+        difference = x.astype(np.int32) - x_zero
+        if op.observer is not None:
+            op.observe(accumulator=difference, multiplier=multiplier, shift=shift, rounding=rule.__name__)
+        rescaled = rule(difference, multiplier, shift) + out_zero
         return clamp(rescaled, int(limits.min), int(limits.max), out.dtype)
 
     return run
@@ -117,8 +116,7 @@ def cast(op: Operator) -> Run:
         return lambda x: _float_to_integer(x, out.dtype)
 
     def run(x: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return x.astype(out.dtype)
+        return x.astype(out.dtype)
 
     return run
 

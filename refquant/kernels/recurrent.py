@@ -306,19 +306,18 @@ def _float_step(op: Operator, batch: int) -> Step:
     projection_bias = np.float32(0) if op.optional_input(_PROJECTION_BIAS) is None else _value(op, _PROJECTION_BIAS)
 
     def step(x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        with np.errstate(all="ignore"):
-            forget = forget_gate(x, h, c)
-            let_in = np.float32(1) - forget if input_gate is None else input_gate(x, h, c)
-            update = cell_gate(x, h, c)
-            new_c = forget * c + update * let_in
-            if clip > 0:
-                new_c = np.clip(new_c, -clip, clip)
-            new_h = output_gate(x, h, new_c) * eigen.tanh(new_c)
-            if projection is not None:
-                new_h = eigen.matrix_vector(projection, new_h[0])[None] + projection_bias
-                if projection_clip > 0:
-                    new_h = np.clip(new_h, -projection_clip, projection_clip)
-            return new_h, new_c
+        forget = forget_gate(x, h, c)
+        let_in = np.float32(1) - forget if input_gate is None else input_gate(x, h, c)
+        update = cell_gate(x, h, c)
+        new_c = forget * c + update * let_in
+        if clip > 0:
+            new_c = np.clip(new_c, -clip, clip)
+        new_h = output_gate(x, h, new_c) * eigen.tanh(new_c)
+        if projection is not None:
+            new_h = eigen.matrix_vector(projection, new_h[0])[None] + projection_bias
+            if projection_clip > 0:
+                new_h = np.clip(new_h, -projection_clip, projection_clip)
+        return new_h, new_c
 
     return step
 

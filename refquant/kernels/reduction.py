@@ -176,8 +176,7 @@ def _rows(x: Array, axes: tuple[int, ...]) -> Array:
 
 def _sum_in_order(x: Array, axes: tuple[int, ...], start: np.float32 = _ZERO) -> Array:
     """start + x0 + x1 + …, rounded to float32 after each addition; `start` is a zero, its sign the only question."""
-    with np.errstate(all="ignore"):
-        total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + start
+    total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + start
     return total
 
 

@@ -50,7 +50,7 @@ def output_stage(op: Operator, real: npt.ArrayLike, output: TensorInfo, activati
     `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
     the bias they make accumulators of `bits`, which wrap.
     """
-    rule = profiles.rounding(op, bits)
+    rule = profiles.rounding(op, bits, output.type)
     multiplier, shift = multiplier_for(rule, real)
     low, high = quantized_range(op, activation, output)
     zero_point = np.int32(output.zero_point)

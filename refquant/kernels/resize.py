@@ -73,12 +73,11 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     rounding = f(0) if op.output().dtype.kind == "f" else f(0.5)
 
     def run(x: Array) -> Array:
-        with np.errstate(all="ignore"):
-            result: Array = x[:, y0][:, :, x0] * (f(1) - dy) * (f(1) - dx)
-            result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
-            result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
-            result += x[:, y1][:, :, x1] * dy * dx
-            return (result + rounding).astype(x.dtype)
+        result: Array = x[:, y0][:, :, x0] * (f(1) - dy) * (f(1) - dx)
+        result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
+        result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
+        result += x[:, y1][:, :, x1] * dy * dx
+        return (result + rounding).astype(x.dtype)
 
     return run
 

@@ -27,6 +27,7 @@ from refquant.tflite.schema import (
     Padding,
     Pool2DOptions,
     TensorType,
+    TransposeConvOptions,
 )
 
 pytestmark = pytest.mark.oracle
@@ -207,6 +208,38 @@ def convolutions(draw: st.DrawFn, numbers: Numbers, depthwise: bool = False) -> 
 
 
 @st.composite
+def transpose_convolutions(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Array]]:
+    """The output is as large as a forward convolution wants it, or one less or more."""
+    height, width, outputs, channels = (draw(st.integers(1, 4)) for _ in range(4))
+    rows, columns, stride_h, stride_w = (draw(st.integers(1, 5)) for _ in range(4))
+    padding = draw(st.sampled_from(Padding))
+    sides = []
+    for size, filter, stride in ((rows, height, stride_h), (columns, width, stride_w)):
+        side = size * stride if padding == Padding.SAME else (size - 1) * stride + filter
+        sides.append(max(1, side + draw(st.sampled_from([0, 0, 0, -1, 1]))))
+    if padding == Padding.VALID:
+        assume(sides[0] >= height and sides[1] >= width)
+    batch = draw(st.integers(1, 2))
+    x_shape, w_shape = (batch, rows, columns, channels), (outputs, height, width, channels)
+    (x, w, bias), output, array = draw(quantized_tensors(numbers, x_shape, w_shape, outputs, 0))
+    if draw(st.booleans()) and numbers.activations != INT16:
+        bias = None
+    output.shape = (batch, *sides, outputs)
+    sizes = np.array(output.shape, np.int32)
+    dynamic = draw(st.integers(0, 4)) == 0
+    options = TransposeConvOptions(
+        padding=padding,
+        stride_h=stride_h,
+        stride_w=stride_w,
+        fused_activation_function=draw(small_activations),
+        quantized_bias_type=numbers.quantized_bias_type,
+    )
+    shape = TensorSpec(INT32, (4,)) if dynamic else TensorSpec(INT32, data=sizes)
+    model = single_operator_model("TRANSPOSE_CONV", [shape, w, x, bias], [output], options)
+    return model, [sizes, array] if dynamic else [array]
+
+
+@st.composite
 def fully_connected(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Array]]:
     depth = draw(st.integers(1, 40) | st.sampled_from([64, 300]))
     outputs = draw(st.integers(1, 12))
@@ -275,6 +308,13 @@ def test_depthwise_conv_2d(reference: Runtime, numbers: Numbers, data: st.DataOb
 
 @every_type()
 @given(data=st.data())
+@examples(60)
+def test_transpose_conv(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
+    assert_same_bits(reference, *data.draw(transpose_convolutions(numbers)))
+
+
+@every_type()
+@given(data=st.data())
 @examples(120)
 def test_fully_connected(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
     assert_same_bits(reference, *data.draw(fully_connected(numbers)))
@@ -313,16 +353,19 @@ def accumulator_model(
     elif row.operator == "CONV_2D":
         x_shape, w_shape, axis = (1, 1, 1, 1), (channels, 1, 1, 1), 0
         options = Conv2DOptions(stride_h=1, stride_w=1, quantized_bias_type=quantized_bias_type)
+    elif row.operator == "TRANSPOSE_CONV":
+        x_shape, w_shape, axis = (1, 1, 1, 1), (channels, 1, 1, 1), 0
+        options = TransposeConvOptions(stride_h=1, stride_w=1, quantized_bias_type=quantized_bias_type)
     else:
         x_shape, w_shape, axis = (1, 1, 1, channels), (1, 1, 1, channels), 3
         options = DepthwiseConv2DOptions(stride_h=1, stride_w=1, depth_multiplier=1)
+    x = TensorSpec(row.type, x_shape, x_scale, 0)
+    w = TensorSpec(weights, (), scale, 0, axis, np.zeros(w_shape, DTYPES[weights]))
+    bias = TensorSpec(bias_type, (), scale * x_scale, data=accumulators.astype(DTYPES[bias_type]))
+    out_shape = TensorSpec(INT32, data=np.array([1, 1, 1, channels], np.int32))
     model = single_operator_model(
         row.operator,
-        [
-            TensorSpec(row.type, x_shape, x_scale, 0),
-            TensorSpec(weights, (), scale, 0, axis, np.zeros(w_shape, DTYPES[weights])),
-            TensorSpec(bias_type, (), scale * x_scale, data=accumulators.astype(DTYPES[bias_type])),
-        ],
+        [out_shape, w, x, bias] if row.operator == "TRANSPOSE_CONV" else [x, w, bias],
         [TensorSpec(row.type, (), 1.0, 128 if row.type == UINT8 else 0)],
         options,
     )

@@ -1,0 +1,154 @@
+"""Rectifiers with a slope or a bend: LEAKY_RELU, PRELU, HARD_SWISH."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.lookup import tabulate
+from refquant.tflite.schema import TensorType
+
+_8_BITS = (TensorType.INT8, TensorType.UINT8)
+_QUANTIZED = (*_8_BITS, TensorType.INT16)
+
+
+def _input_and_output(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    x, out = op.input(0), op.output()
+    if x.type != out.type or x.type not in (TensorType.FLOAT32, *_QUANTIZED):
+        raise op.unsupported()
+    out.shape = x.dims
+    if x.type != TensorType.FLOAT32:
+        check_scales(op, x, out)
+    return x, out
+
+
+@kernel("LEAKY_RELU")
+def leaky_relu(op: Operator) -> Run:
+    """x where it is positive, alpha * x elsewhere; quantized with a multiplier for either side, double rounding.
+
+    Sources: LeakyReluPrepare in kernels/activations.cc, internal/reference/leaky_relu.h.
+    """
+    x, out = _input_and_output(op)
+    alpha = np.float32(op.options.alpha)
+    if x.type == TensorType.FLOAT32:
+        return lambda x: np.where(x > 0, x, x * alpha)
+    if x.type == TensorType.INT16 and (x.zero_point or out.zero_point):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    identity = quantize_multiplier(np.float64(x.scale / out.scale))
+    slope = quantize_multiplier(np.float64(x.scale * alpha / out.scale))
+    limits = np.iinfo(out.dtype)
+
+    def function(q: Array) -> Array:
+        centered = q.astype(np.int32) - np.int32(x.zero_point)
+        rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(centered, *slope))
+        return np.clip(rescaled + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
+
+    return tabulate(function, x.dtype)
+
+
+@kernel("PRELU")
+def prelu(op: Operator) -> Run:
+    """x where it is not negative, alpha * x elsewhere, alpha broadcast to x; int16 has an alpha of int8.
+
+    Sources: PreluPrepare and ApplyPrelu in kernels/activations.cc, internal/reference/prelu.h.
+    """
+    x, out = _input_and_output(op)
+    alpha = op.input(1)
+    if alpha.type != (TensorType.INT8 if x.type == TensorType.INT16 else x.type):
+        raise op.unsupported()
+    try:
+        fits = np.broadcast_shapes(x.dims, alpha.dims) == x.dims
+    except ValueError:
+        fits = False
+    if not fits:
+        raise op.invalid(f"alpha of shape {alpha.dims} does not fit an input of shape {x.dims}")
+    if len(x.dims) > 4 and x.dims != alpha.dims:
+        raise op.unsupported("broadcasting in more than 4 dimensions")
+    if x.type == TensorType.FLOAT32:
+        return lambda x, alpha: np.where(x >= 0, x, x * alpha)
+    check_scales(op, alpha)
+    identity = quantize_multiplier(np.float64(x.scale / out.scale))
+    slope = quantize_multiplier(np.float64(x.scale * alpha.scale / out.scale))
+    limits = np.iinfo(out.dtype)
+
+    def run(q: Array, a: Array) -> Array:
+        centered = q.astype(np.int32) - np.int32(x.zero_point)
+        product = centered * (a.astype(np.int32) - np.int32(alpha.zero_point))
+        rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(product, *slope))
+        return np.clip(rescaled + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
+
+    return run
+
+
+@kernel("HARD_SWISH")
+def hard_swish(op: Operator) -> Run:
+    """x * min(6, max(0, x + 3)) / 6.
+
+    Quantized in 16-bit integers: x, raised by 7 bits, times a "reluish" factor which is x rescaled from [-3, 3] to
+    [0, 1] and saturated. Sources: HardSwishPrepare in kernels/activations.cc, internal/reference/hard_swish.h.
+    """
+    x, out = _input_and_output(op)
+    if x.type == TensorType.FLOAT32:
+        return _float_hard_swish
+    if x.type not in _8_BITS:
+        raise op.unsupported()
+    raised_scale = np.float32(1 / 128) * x.scale
+    multiplier, exponent = _multiplier16(raised_scale / out.scale)
+    reluish_multiplier, reluish_exponent = _multiplier16(raised_scale / np.float32(3 / 32768))
+    if exponent > 0:
+        raise op.invalid(f"the output's scale {out.scale} is too small for an input scale of {x.scale}")
+    limits = np.iinfo(out.dtype)
+
+    def function(q: Array) -> Array:
+        raised = _int16((q.astype(np.int32) - x.zero_point) << 7)
+        reluish = raised
+        if reluish_exponent > 0:
+            reluish = _saturate(reluish << (reluish_exponent - 1))
+        reluish = _high_multiply16(reluish, reluish_multiplier)
+        if reluish_exponent > 0:
+            reluish = _saturate(reluish << 1)
+        if reluish_exponent < 0:
+            reluish = _divide16(reluish, -reluish_exponent)
+        factor = (reluish + 2**15) >> 1
+        product = np.trunc(factor * _high_multiply16(raised, multiplier) / 2**15).astype(np.int64)
+        return np.clip(_divide16(product, -exponent) + out.zero_point, limits.min, limits.max).astype(out.dtype)
+
+    return tabulate(function, x.dtype)
+
+
+def _float_hard_swish(x: Array) -> Array:
+    three, six = np.float32(3), np.float32(6)
+    raised = x + three
+    positive = np.where(np.float32(0) < raised, raised, np.float32(0))  # as C++ compares, so of a NaN comes 0
+    return x * np.where(positive < six, positive, six) / six
+
+
+def _multiplier16(real: np.float32) -> tuple[int, int]:
+    """A multiplier of 16 bits and its exponent: that of 32 bits, rounded, halves up, and saturated."""
+    multiplier, exponent = quantize_multiplier(np.float64(real))
+    return min((int(multiplier) + 2**15) >> 16, 32767), int(exponent)
+
+
+def _saturate(x: Array) -> Array:
+    return np.clip(x, -32768, 32767)
+
+
+def _int16(x: Array) -> Array:
+    """The low 16 bits, as numbers of 64 bits."""
+    return x.astype(np.int16).astype(np.int64)
+
+
+def _high_multiply16(a: Array, b: int) -> Array:
+    """The upper half of 2 * a * b, halves away from zero (gemmlowp's high multiply of 16 bits)."""
+    product = a * b
+    nudge = np.where(product >= 0, 2**14, 1 - 2**14)
+    return np.trunc((product + nudge) / 2**15).astype(np.int64)
+
+
+def _divide16(x: Array, exponent: int) -> Array:
+    """x / 2**exponent, halves away from zero. From 16 on the mask of the remainder is -1, being of 16 bits."""
+    mask = 2**exponent - 1 if exponent < 16 else -1
+    threshold = (mask >> 1) + (x < 0)
+    return (x >> exponent) + ((x & mask) > threshold)

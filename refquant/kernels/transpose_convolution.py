@@ -1,0 +1,166 @@
+"""TRANSPOSE_CONV: each input scatters its products with the filter over the output.
+
+    y[n, iy * stride - before + ky, ix * stride - before + kx, c] += x[n, iy, ix, i] * w[c, ky, kx, i]
+
+and then the bias and the activation. `before` is the padding of the forward convolution that would lead from y to x.
+Sources: kernels/transpose_conv.cc, internal/reference/transpose_conv.h, …/integer_ops/transpose_conv.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refquant.kernels.convolution import filter_multipliers
+from refquant.kernels.fused_activation import clamp_float
+from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales, output_stage
+from refquant.kernels.windows import Axis, axis
+from refquant.numerics.dynamic_range import asymmetric_quantize
+from refquant.tflite.schema import TensorType, TransposeConvOptions
+
+_UINT8, _INT16, _INT32 = TensorType.UINT8, TensorType.INT16, TensorType.INT32
+
+Place = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """Along either axis the window of the forward convolution, from the output of `shape` to the input."""
+
+    shape: tuple[int, ...]
+    rows: Axis
+    columns: Axis
+
+    def taps(self) -> Iterator[tuple[int, int, Place, Place]]:
+        """ky, kx, which inputs they meet, and the outputs there.
+
+        From the last tap to the first: so each output gets its products in the order of the inputs, row by row.
+        """
+        for ky in reversed(range(self.rows.filter)):
+            iy, oy = self.rows.overlap(ky)
+            for kx in reversed(range(self.columns.filter)):
+                ix, ox = self.columns.overlap(kx)
+                yield ky, kx, (iy, ix), (oy, ox)
+
+
+@kernel("TRANSPOSE_CONV")
+def transpose_conv(op: Operator) -> Run:
+    """The transposed convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels].
+
+    Inputs: the output's shape (int32), filters, x, and a bias or none. Activations float32 (filters float32, or int8:
+    then each image is quantized on the fly), int8, uint8 or int16.
+    """
+    options = op.options
+    if not isinstance(options, TransposeConvOptions):
+        raise op.invalid("has no TransposeConvOptions")
+    sizes, w, x, out = op.input(0), op.input(1), op.input(2), op.output()
+    bias = op.optional_input(3)
+    if sizes.type != _INT32 or sizes.dims != (4,):
+        raise op.invalid(f"the output's shape must be 4 int32 numbers, it is {sizes.type.name} of shape {sizes.dims}")
+    if len(x.dims) != 4 or len(w.dims) != 4 or min(x.dims[1:]) <= 0 or min(w.dims) <= 0 or w.dims[3] != x.dims[3]:
+        raise op.invalid(f"input {x.dims} and filters {w.dims} do not fit together")
+    if bias is not None and int(np.prod(bias.dims)) != w.dims[0]:
+        raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} output channels")
+    if out.type != x.type:
+        raise op.unsupported()
+    if sizes.value is None:
+        out.shape = None
+    else:
+        out.shape = _geometry(op, options, sizes.value).shape
+    bias_type = None if bias is None else bias.type
+    match x.type, w.type, bias_type:
+        case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None:
+            return _float(op, options)
+        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None:
+            return _hybrid(op, options)
+        case (
+            (TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None)
+            | (TensorType.INT8, TensorType.INT8, TensorType.INT32 | None)
+            | (TensorType.INT16, TensorType.INT8, TensorType.INT32)
+        ):
+            return _quantized(op, options, x, w, 32)
+        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
+            return _quantized(op, options, x, w, 32 if options.quantized_bias_type == _INT32 else 64)
+    raise op.unsupported()
+
+
+def _geometry(op: Operator, options: TransposeConvOptions, sizes: Array) -> _Geometry:
+    """What the numbers of the output's shape make of the window."""
+    x, w = op.input(2), op.input(1)
+    shape = tuple(int(n) for n in sizes)
+    if shape[0] != x.dims[0] or shape[3] != w.dims[0] or min(shape[1:3]) <= 0:
+        raise op.invalid(f"an output of shape {shape} does not fit input {x.dims} and filters {w.dims}")
+    if max(shape) > 2**24 or np.prod(shape, dtype=object) > 2**31:
+        raise op.invalid(f"an output of shape {shape} is too large")
+    forward = (
+        axis(op, "y", shape[1], w.dims[1], options.stride_h, 1, options.padding),
+        axis(op, "x", shape[2], w.dims[2], options.stride_w, 1, options.padding),
+    )
+    return _Geometry(shape, *(replace(a, out=n) for a, n in zip(forward, x.dims[1:3])))
+
+
+def _float(op: Operator, options: TransposeConvOptions) -> Run:
+    """float32: from 0, products added in the order of the inputs (rows, columns, channels), the bias last."""
+
+    def run(sizes: Array, w: Array, x: Array, bias: Array | None = None) -> Array:
+        geometry = _geometry(op, options, sizes)
+        filters = w.transpose(1, 2, 3, 0)[..., None, :]  # [ky, kx, channel, 1, output]
+        y = np.zeros((*geometry.shape[:3], 1, geometry.shape[3]), np.float32)
+        for image, total in zip(x[..., None, :], y):
+            for ky, kx, inputs, outputs in geometry.taps():
+                add_products_in_order(total[outputs], image[inputs], filters[ky, kx])
+        y = y.reshape(geometry.shape)
+        return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
+
+    return run
+
+
+def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
+    """float32 with int8 filters: x is quantized asymmetrically, and each single product scaled back and added."""
+    w = op.input(1)
+    check_scales(op, w)
+    if w.scales.size not in (1, w.dims[0]):
+        raise op.invalid(f"{w.scales.size} filter scales for {w.dims[0]} output channels")
+
+    def run(sizes: Array, filters: Array, x: Array, bias: Array | None = None) -> Array:
+        geometry = _geometry(op, options, sizes)
+        q, scales, zero_points = asymmetric_quantize(x.reshape(len(x), -1))
+        centred = (q - zero_points[:, None]).astype(np.float32).reshape(x.shape)
+        wide = filters.transpose(1, 2, 3, 0).astype(np.float32)
+        y = np.zeros(geometry.shape, np.float32)
+        for image, scale, total in zip(centred, scales.reshape(-1), y):
+            for ky, kx, inputs, outputs in geometry.taps():
+                for channel in range(x.shape[3]):
+                    products = image[inputs][..., channel, None] * wide[ky, kx, channel]  # exact
+                    total[outputs] += products * w.scales * scale
+        return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
+
+    return run
+
+
+def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: TensorInfo, bits: int) -> Run:
+    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
+    out = op.output()
+    check_scales(op, x, w, out)
+    if x.type == _INT16 and (x.zero_point or out.zero_point):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    real = filter_multipliers(op, x, w, w.dims[0])
+    finish = output_stage(op, real, out, int(options.fused_activation_function), bits)
+    filter_zero = w.zero_point if x.type == _UINT8 else 0
+    largest = largest_magnitude(x.dtype, x.zero_point) * largest_magnitude(w.dtype, filter_zero)
+    exact = exact_type(largest * int(np.prod(w.dims[1:])))
+
+    def run(sizes: Array, filters: Array, q: Array, bias: Array | None = None) -> Array:
+        geometry = _geometry(op, options, sizes)
+        matrices = np.subtract(filters, filter_zero, dtype=exact).transpose(1, 2, 3, 0)
+        centred = np.subtract(q, x.zero_point, dtype=exact)
+        total = np.zeros(geometry.shape, exact)
+        for ky, kx, (iy, ix), (oy, ox) in geometry.taps():
+            total[:, oy, ox] += centred[:, iy, ix] @ matrices[ky, kx]
+        return finish(total, bias)
+
+    return run
