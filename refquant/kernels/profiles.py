@@ -64,6 +64,8 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("reference", "TRANSPOSE_CONV",    _UINT8, 32, double_rounding,  _REFERENCE + "transpose_conv.h",   _TEST),
     ("reference", "TRANSPOSE_CONV",    _INT16, 32, double_rounding,  _TRANSPOSE,                        _TEST),
     ("reference", "TRANSPOSE_CONV",    _INT16, 64, wide,             _TRANSPOSE,                        _TEST),
+    ("reference", "BATCH_MATMUL",      _INT8,  32, double_rounding,  _REFERENCE + "batch_matmul.h",     _SUMS),
+    ("reference", "BATCH_MATMUL",      _INT16, 64, wide,             _REFERENCE + "batch_matmul.h",     _SUMS),
     ("reference", "FULLY_CONNECTED",   _INT8,  32, float64_rounding, _FULLY,                            _TEST),
     ("reference", "FULLY_CONNECTED",   _UINT8, 32, float64_rounding, _REFERENCE + "fully_connected.h",  _TEST),
     ("reference", "FULLY_CONNECTED",   _INT16, 32, float64_rounding, _FULLY,                            _TEST),

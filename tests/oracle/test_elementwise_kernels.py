@@ -659,6 +659,12 @@ def model_of_row(row: Rounding, rng: np.random.Generator) -> tuple[Model, list[A
         specs = [TensorSpec(row.type, x.shape, 1.0), TensorSpec(INT32, data=np.array([1], np.int32))]
         options = schema.ReducerOptions()
         return single_operator_model("MEAN", specs, [TensorSpec(row.type, (), 2.0)], options), [x]
+    if row.operator == "BATCH_MATMUL":
+        x, y = numbers(rng, row.type, (500, 8)), numbers(rng, row.type, (8, 9))
+        out_scale = 4.0 * np.iinfo(dtype).max
+        specs = [TensorSpec(row.type, x.shape, x_scale), TensorSpec(row.type, data=y, scale=1.0)]
+        options = schema.BatchMatMulOptions()
+        return single_operator_model("BATCH_MATMUL", specs, [TensorSpec(row.type, (), out_scale)], options), [x]
     x = rng.integers(-32768, 32768, (500, 30)).astype(np.int16)
     specs = [TensorSpec(INT16, x.shape, 2.0 ** rng.integers(-11, -8) * 5)]
     options = schema.SoftmaxOptions(beta=1.0)

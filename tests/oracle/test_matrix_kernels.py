@@ -21,6 +21,7 @@ from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.tflite.model import Model
 from refquant.tflite.schema import (
     ActivationFunctionType,
+    BatchMatMulOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
@@ -263,6 +264,32 @@ def fully_connected(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Arra
 
 
 @st.composite
+def batch_products(draw: st.DrawFn, types: tuple[TensorType, TensorType, TensorType]) -> tuple[Model, list[Array]]:
+    lead = draw(st.lists(st.integers(1, 3), max_size=3))
+    rows, depth, columns = draw(st.integers(1, 5)), draw(st.integers(1, 20)), draw(st.integers(1, 5))
+    options = BatchMatMulOptions(adj_x=draw(st.booleans()), adj_y=draw(st.booleans()))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    extreme = draw(st.booleans())
+    specs, arrays = [], []
+    for type, sides, turned in ((types[0], (rows, depth), options.adj_x), (types[1], (depth, columns), options.adj_y)):
+        # with adj_x and a second tensor that is repeated the real kernel reads memory that is not its own
+        may_be_one = len(specs) == 0 or not options.adj_x
+        shared = [1 if may_be_one and draw(st.integers(0, 2)) == 0 else n for n in lead]
+        if may_be_one:
+            shared = shared[draw(st.integers(0, len(lead))) :]
+        shape = (*shared, *(sides[::-1] if turned else sides))
+        zero_point = 0 if INT16 in types else draw(zero_points(type))
+        specs.append(TensorSpec(type, shape, None if type == FLOAT32 else 2.0 ** rng.uniform(-9, -3), zero_point))
+        arrays.append(activations(rng, type, shape, extreme))
+    scale = None if types[2] == FLOAT32 else 2.0 ** rng.uniform(-9, 2)
+    output = TensorSpec(types[2], (), scale, 0 if types[2] == INT32 else draw(zero_points(types[2])))
+    model: list[TensorSpec | None] = [*specs]
+    if draw(st.booleans()):
+        specs[1].data = arrays.pop()
+    return single_operator_model("BATCH_MATMUL", model, [output], options), arrays
+
+
+@st.composite
 def pools(draw: st.DrawFn, operator: str, type: TensorType) -> tuple[Model, list[Array]]:
     rows, columns = draw(st.integers(1, 11)), draw(st.integers(1, 11))
     padding = draw(st.sampled_from(Padding))
@@ -318,6 +345,19 @@ def test_transpose_conv(reference: Runtime, numbers: Numbers, data: st.DataObjec
 @examples(120)
 def test_fully_connected(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
     assert_same_bits(reference, *data.draw(fully_connected(numbers)))
+
+
+@pytest.mark.parametrize(
+    "types",
+    [(FLOAT32,) * 3, (INT8,) * 3, (INT8, INT8, INT32), (INT16,) * 3],
+    ids=lambda types: "-".join(t.name for t in types),
+)
+@given(data=st.data())
+@examples(60)
+def test_batch_matmul(
+    reference: Runtime, types: tuple[TensorType, TensorType, TensorType], data: st.DataObject
+) -> None:
+    assert_same_bits(reference, *data.draw(batch_products(types)))
 
 
 @pytest.mark.parametrize("type", [FLOAT32, INT8, UINT8, INT16], ids=lambda t: t.name)
