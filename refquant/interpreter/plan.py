@@ -135,6 +135,8 @@ class SubgraphPlan:
     def _plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
         profiles.check_compared(step.operator)
+        if step.operator.name != "DENSIFY" and any(t is not None and t.is_sparse for t in step.operator.inputs):
+            raise step.operator.unsupported("no kernel with sparse inputs, which DENSIFY alone takes,")
         try:
             with np.errstate(all="ignore"):
                 step.run = step.kernel(step.operator)
@@ -223,4 +225,5 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor) -> TensorInfo:
         quantized_dimension=0 if quantization is None else quantization.quantized_dimension,
         value=None if tensor.is_variable else model.constant(tensor),
         is_variable=bool(tensor.is_variable),
+        is_sparse=tensor.sparsity is not None,
     )

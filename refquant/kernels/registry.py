@@ -40,6 +40,7 @@ class TensorInfo:
     `shape` is None while it depends on data that are not there yet; `value` is the array of a constant, else None.
     `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
+    `is_sparse` tells that the file holds only the values that are not zero; `value` has all.
     """
 
     index: int
@@ -52,6 +53,7 @@ class TensorInfo:
     quantized_dimension: int = 0
     value: Array | None = None
     is_variable: bool = False
+    is_sparse: bool = False
 
     @property
     def dims(self) -> Shape:

@@ -328,3 +328,15 @@ def pack(op: Operator) -> Run:
         raise op.invalid("all tensors must have the same scale and zero point")
     out.shape = (*dims[:axis], len(tensors), *dims[axis:])
     return lambda *xs: np.stack(xs, axis)
+
+
+@kernel("DENSIFY")
+def densify(op: Operator) -> Run:
+    """A sparse constant with its zeros; see `refquant.tflite.sparsity`. Source: kernels/densify.cc."""
+    x, out = _copied(op)
+    if x.type not in (TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT8):
+        raise op.unsupported()
+    if x.value is None or not x.is_sparse:
+        raise op.invalid("the input must be a sparse constant")
+    out.shape = x.dims
+    return lambda x: x

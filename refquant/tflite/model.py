@@ -16,6 +16,7 @@ import numpy.typing as npt
 from refquant.errors import InvalidInputError, InvalidModelError
 from refquant.tflite import codec, schema
 from refquant.tflite.schema import BuiltinOperator, TensorType
+from refquant.tflite.sparsity import densify
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype, stored_bytes
 from refquant.tflite.validate import validate
 
@@ -140,11 +141,10 @@ class Model:
     def constant(self, tensor: schema.Tensor) -> Array | None:
         """The array of a constant tensor, in its dtype and shape, or None where the tensor has no data.
 
-        A read-only view where the type allows it. Packed types (int4, uint4, int2) come as their flat bytes, strings
-        as an object array of bytes. Raises `InvalidModelError` where shape and data disagree.
+        A read-only view where the type allows it; of a sparse tensor a new array with its zeros. Packed types (int4,
+        uint4, int2) come as their flat bytes, strings as an object array of bytes. Raises `InvalidModelError` where
+        shape and data disagree.
         """
-        if tensor.sparsity is not None:
-            return None
         data: Array = self.buffer(tensor.buffer)
         shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
         elements = math.prod(shape)
@@ -153,6 +153,12 @@ class Model:
         if tensor.type in (TensorType.STRING, TensorType.VARIANT, TensorType.RESOURCE):
             return _strings(data, shape, tensor) if tensor.type == TensorType.STRING else None
         dtype = numpy_dtype(tensor.type)
+        if tensor.sparsity is not None:
+            if tensor.type in PACKED_BITS or data.size % dtype.itemsize:
+                raise InvalidModelError(
+                    f"tensor {tensor.name!r} ({tensor.type.name}): {data.size} bytes of sparse values cannot be read"
+                )
+            return densify(data.view(dtype), shape, tensor.sparsity, tensor.name or "")
         expected = stored_bytes(tensor.type, elements)
         if data.size != expected:
             raise InvalidModelError(
