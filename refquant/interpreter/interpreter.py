@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from refquant.errors import InvalidInputError
-from refquant.interpreter.plan import SubgraphPlan
+from refquant.interpreter.plan import SubgraphPlan, Subgraphs
 from refquant.kernels.registry import Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -55,7 +55,8 @@ class Interpreter:
             model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
         self.model = model
         self.kernels = kernels
-        self._plans = {0: SubgraphPlan(model, 0, kernels)}
+        self._plans = Subgraphs(model, kernels)
+        self._plan(0)
         self._allocated: set[int] = set()
 
     def allocate_tensors(self) -> None:
@@ -151,8 +152,7 @@ class Interpreter:
 
     def observe(self, observer: Observer | None) -> None:
         """Has the kernels hand their inner numbers to `observer(operator, numbers)` in each `invoke` to come."""
-        for plan in self._plans.values():
-            plan.observer = observer
+        self._plans.observe(observer)
 
     # What follows serves several subgraphs: subgraph 0 for the methods above, any for a signature.
 
@@ -161,9 +161,7 @@ class Interpreter:
             raise InvalidInputError(
                 f"subgraph {subgraph!r}: the model has subgraphs 0 to {len(self.model.subgraphs) - 1}"
             )
-        if subgraph not in self._plans:
-            self._plans[subgraph] = SubgraphPlan(self.model, int(subgraph), self.kernels)
-        return self._plans[subgraph]
+        return self._plans[int(subgraph)]
 
     def _allocate(self, subgraph: int) -> None:
         self._plan(subgraph).plan()

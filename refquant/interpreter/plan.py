@@ -7,7 +7,9 @@ depends on a shape which only data will tell (a dynamic tensor) is planned in `i
 from __future__ import annotations
 
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -25,13 +27,20 @@ for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a m
     import_module(f"refquant.kernels.{_module.name}")
 
 
+_MAX_DEPTH = 32  # how deep subgraphs may call each other
+
+
 @dataclass(eq=False, slots=True)
 class Step:
-    """An operator, its kernel, and the function that runs it once it is planned."""
+    """An operator, its kernel, and once it is planned the function that runs it and the shapes of its outputs.
+
+    A shape is None where it depends on data.
+    """
 
     operator: Operator
     kernel: registry.Kernel
     run: Run | None = None
+    shapes: Sequence[Shape | None] = ()
 
 
 class SubgraphPlan:
@@ -41,8 +50,9 @@ class SubgraphPlan:
     `plan` on, inputs when they are set, the rest after `invoke`, which overwrites no value that it has not computed.
     """
 
-    def __init__(self, model: Model, subgraph: int, profile: str) -> None:
+    def __init__(self, model: Model, subgraph: int, profile: str, subgraphs: Subgraphs) -> None:
         self.model = model
+        self.subgraphs = subgraphs
         self.index = subgraph
         self.table = model.subgraphs[subgraph]
         self.inputs = _indices(self.table.inputs)
@@ -52,10 +62,12 @@ class SubgraphPlan:
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
         self.observer: Observer | None = None
+        self._planned_for: Sequence[Shape] | None = None
         self._check_order()
 
     def plan(self) -> None:
         """Plans every operator that can be planned without data, and sets all variables to their first value."""
+        self._planned_for = None
         computed = {index for step in self.steps for index in _written(step)}
         for index in computed:
             self.values[index] = None
@@ -67,6 +79,15 @@ class SubgraphPlan:
             else:
                 for output in step.operator.outputs:
                     output.shape = None
+        self._planned_for = [self.tensors[i].dims for i in self.inputs]
+
+    def plan_for(self, shapes: Sequence[Shape]) -> None:
+        """Plans for inputs of these shapes, unless that is how it is planned already."""
+        if self._planned_for == shapes:
+            return
+        for i, shape in zip(self.inputs, shapes, strict=True):
+            self.tensors[i].shape = shape
+        self.plan()
 
     def invoke(self) -> None:
         """Computes every operator in order from `values`; floats overflow without a word, as in the real runtimes."""
@@ -76,7 +97,7 @@ class SubgraphPlan:
     def _invoke(self) -> None:
         for step in self.steps:
             operator = step.operator
-            arguments = [None if tensor is None else self._value(tensor, operator) for tensor in operator.inputs]
+            arguments = [None if tensor is None else self.value(tensor.index, operator) for tensor in operator.inputs]
             run = step.run
             if run is None:
                 for tensor, value in zip(operator.inputs, arguments):
@@ -88,11 +109,10 @@ class SubgraphPlan:
             results = self._run_step(step, run, arguments)
             if not isinstance(results, tuple):
                 results = (results,)
-            for tensor, result in zip(operator.outputs, results, strict=True):
-                self._check_result(operator, tensor, result)
+            for tensor, shape, result in zip(operator.outputs, step.shapes, results, strict=True):
+                self._check_result(operator, tensor, shape, result)
                 self.values[tensor.index] = result
-                if step.run is None:
-                    tensor.shape = result.shape
+                tensor.shape = result.shape
 
     def reset_variables(self) -> None:
         """Sets every variable to zero, int8 ones to the byte of their zero point, as the real interpreter does."""
@@ -122,6 +142,7 @@ class SubgraphPlan:
             intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
             profile=profile,
             is_custom=model.is_custom(table),
+            subgraphs=self.subgraphs,
         )
         kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
         if kernel is None:
@@ -148,6 +169,7 @@ class SubgraphPlan:
             if isinstance(error, RefquantError):
                 raise
             raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
+        step.shapes = [output.shape for output in step.operator.outputs]
         return step.run
 
     def _run_step(self, step: Step, run: Run, arguments: list[Array | None]) -> Array | tuple[Array, ...]:
@@ -185,18 +207,77 @@ class SubgraphPlan:
                     f"output tensor {index} ({self.tensors[index].name!r}) of subgraph {self.index} is never written"
                 )
 
-    def _value(self, tensor: TensorInfo, operator: Operator) -> Array:
-        value = self.values[tensor.index]
+    def value(self, index: int, operator: Operator) -> Array:
+        """The array of a tensor that `operator` asks for."""
+        value = self.values[index]
         if value is None:
-            raise operator.invalid(f"tensor {tensor.index} ({tensor.name!r}) has no value yet")
+            raise operator.invalid(f"tensor {index} ({self.tensors[index].name!r}) has no value yet")
         return value
 
-    def _check_result(self, operator: Operator, tensor: TensorInfo, result: Array) -> None:
-        if result.dtype != tensor.dtype or (tensor.shape is not None and result.shape != tensor.shape):
+    def _check_result(self, operator: Operator, tensor: TensorInfo, shape: Shape | None, result: Array) -> None:
+        if result.dtype != tensor.dtype or (shape is not None and result.shape != shape):
             raise operator.invalid(
-                f"tensor {tensor.index} ({tensor.name!r}) should be {tensor.dtype} {tensor.shape}, "
+                f"tensor {tensor.index} ({tensor.name!r}) should be {tensor.dtype} {shape}, "
                 f"the kernel gave {result.dtype} {result.shape}"
             )
+
+
+class Subgraphs:
+    """The plans of all subgraphs of a model, each made when it is first asked for."""
+
+    def __init__(self, model: Model, profile: str) -> None:
+        self.model = model
+        self._profile = profile
+        self._plans: dict[int, SubgraphPlan] = {}
+        self._observer: Observer | None = None
+        self._busy: set[int] = set()
+
+    def __getitem__(self, index: int) -> SubgraphPlan:
+        if index not in self._plans:
+            self._plans[index] = SubgraphPlan(self.model, index, self._profile, self)
+            self._plans[index].observer = self._observer
+        return self._plans[index]
+
+    def observe(self, observer: Observer | None) -> None:
+        """Has the kernels of all subgraphs hand their inner numbers to `observer`."""
+        self._observer = observer
+        for plan in self._plans.values():
+            plan.observer = observer
+
+    def plan(self, op: Operator, index: int, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
+        """Plans a subgraph for the inputs with which `op` calls it; the facts of its outputs."""
+        with self._entered(op, index) as plan:
+            own = [plan.tensors[i] for i in plan.inputs]
+            if [tensor.type for tensor in own] != [tensor.type for tensor in inputs]:
+                raise op.invalid(
+                    f"it gives subgraph {index} inputs of types {[tensor.type.name for tensor in inputs]}, "
+                    f"expected {[tensor.type.name for tensor in own]}"
+                )
+            plan.plan_for([given.dims for given in inputs])
+            return [replace(plan.tensors[i]) for i in plan.outputs]
+
+    def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """Runs a subgraph that is planned, anew where the inputs have other shapes; its outputs."""
+        with self._entered(op, index) as plan:
+            plan.plan_for([array.shape for array in inputs])
+            for i, array in zip(plan.inputs, inputs, strict=True):
+                plan.values[i] = array
+            plan.invoke()
+            return tuple(plan.value(i, op) for i in plan.outputs)
+
+    @contextmanager
+    def _entered(self, op: Operator, index: int) -> Iterator[SubgraphPlan]:
+        if not 0 <= index < len(self.model.subgraphs):
+            raise op.invalid(f"calls subgraph {index}, the model has {len(self.model.subgraphs)}")
+        if index in self._busy:
+            raise op.invalid(f"calls subgraph {index}, which is calling it")
+        if len(self._busy) == _MAX_DEPTH:
+            raise op.invalid(f"subgraphs call each other more than {_MAX_DEPTH} deep")
+        self._busy.add(index)
+        try:
+            yield self[index]
+        finally:
+            self._busy.remove(index)
 
 
 def _indices(vector: Any) -> list[int]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,16 @@ class TensorInfo:
             )
 
 
+class Subgraphs(Protocol):
+    """The subgraphs of the model, for operators that call them."""
+
+    def plan(self, op: Operator, index: int, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
+        """Plans subgraph `index`, called by `op`, for inputs of these types and shapes; the facts of its outputs."""
+
+    def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """Runs subgraph `index`, called by `op`; its outputs."""
+
+
 @dataclass(eq=False, slots=True)
 class Operator:
     """The static facts of one operator: all that its kernel may look at before data come.
@@ -105,6 +115,7 @@ class Operator:
     intermediates: Sequence[TensorInfo] = ()
     profile: str = "reference"
     is_custom: bool = False
+    subgraphs: Subgraphs | None = field(default=None, repr=False)
     observer: Observer | None = field(default=None, repr=False)
 
     @property
