@@ -134,3 +134,35 @@ def mirror_pad(op: Operator) -> Run:
     pairs = checked(x.dims, paddings.value)
     out.shape = tuple(n + before + after for n, (before, after) in zip(x.dims, pairs))
     return lambda x, _: np.pad(x, pairs, mode)
+
+
+@kernel("FILL")
+def fill(op: Operator) -> Run:
+    """A tensor of a shape that the first input gives, full of the second. Source: kernels/fill.cc."""
+    dims, value, out = op.input(0), op.input(1), op.output()
+    if dims.type not in _INTEGERS or value.type != out.type or value.dtype == object:
+        raise op.unsupported()
+    if len(dims.dims) != 1 or value.dims != ():
+        raise op.invalid(f"takes a shape and one number, got {dims.dims} and {value.dims}")
+
+    def checked(dims: Array) -> Shape:
+        shape = tuple(int(n) for n in dims)
+        if min(shape, default=0) < 0 or math.prod(shape) >= _LARGEST:
+            raise op.invalid(f"a shape of {shape} cannot be")
+        return shape
+
+    if dims.value is None:
+        out.shape = None
+        return lambda dims, value: np.full(checked(dims), value, value.dtype)
+    shape = out.shape = checked(dims.value)
+    return lambda _, value: np.full(shape, value, value.dtype)
+
+
+@kernel("ZEROS_LIKE")
+def zeros_like(op: Operator) -> Run:
+    """Zeros in the shape of x: float32, int32 or int64. Source: kernels/zeros_like.cc."""
+    x, out = _same_type(op)
+    if x.type not in (TensorType.FLOAT32, *_INTEGERS):
+        raise op.unsupported()
+    out.shape = x.dims
+    return np.zeros_like

@@ -146,3 +146,75 @@ def gather(op: Operator) -> Run:
         return result
 
     return run
+
+
+@kernel("GATHER_ND")
+def gather_nd(op: Operator) -> Run:
+    """The slices of x that the rows of the indices name, a coordinate for each of the first dimensions.
+
+    A coordinate that is out of range is an error when running. Source: kernels/gather_nd.cc.
+    """
+    x, indices, out = op.input(0), op.input(1), op.output()
+    _part_of(op, x, out)
+    if indices.type not in _INTEGERS:
+        raise op.unsupported()
+    if not indices.dims or not x.dims or indices.dims[-1] > len(x.dims):
+        raise op.invalid(f"indices of shape {indices.dims} do not fit an input of shape {x.dims}")
+    depth = indices.dims[-1]
+    out.shape = (*indices.dims[:-1], *x.dims[depth:])
+    limits = np.array(x.dims[:depth], np.int64)
+
+    def run(x: Array, indices: Array) -> Array:
+        if np.any(indices < 0) or np.any(indices >= limits):
+            raise op.invalid(f"an index is out of range: the input has shape {x.shape}")
+        return x[tuple(np.moveaxis(indices, -1, 0))].copy()
+
+    return run
+
+
+@kernel("EMBEDDING_LOOKUP")
+def embedding_lookup(op: Operator) -> Run:
+    """The rows of a table that int32 ids name; an id that is out of range is an error when running.
+
+    Source: kernels/embedding_lookup.cc.
+    """
+    ids, table, out = op.input(0), op.input(1), op.output()
+    _part_of(op, table, out)
+    if ids.type != TensorType.INT32:
+        raise op.unsupported()
+    if len(ids.dims) != 1 or len(table.dims) < 2:
+        raise op.invalid(f"ids of shape {ids.dims} and a table of shape {table.dims}: expected 1 and at least 2 axes")
+    out.shape = (ids.dims[0], *table.dims[1:])
+    rows = table.dims[0]
+
+    def run(ids: Array, table: Array) -> Array:
+        if ids.size and not 0 <= ids.min() <= ids.max() < rows:
+            raise op.invalid(f"an id is out of range: the table has {rows} rows")
+        return table[ids]
+
+    return run
+
+
+@kernel("DYNAMIC_UPDATE_SLICE")
+def dynamic_update_slice(op: Operator) -> Run:
+    """x with a part overwritten, which begins at the third input, moved back to where it fits.
+
+    Source: kernels/dynamic_update_slice.cc.
+    """
+    x, update, start, out = op.input(0), op.input(1), op.input(2), op.output()
+    _part_of(op, x, out)
+    if update.type != x.type or start.type not in _INTEGERS:
+        raise op.unsupported()
+    rank = len(x.dims)
+    if start.dims != (rank,) or len(update.dims) != rank or any(u > n for u, n in zip(update.dims, x.dims)):
+        raise op.invalid(f"an update {update.dims} at {start.dims} numbers does not fit an input of shape {x.dims}")
+    out.shape = x.dims
+    room = np.array(x.dims, np.int64) - np.array(update.dims, np.int64)
+
+    def run(x: Array, update: Array, start: Array) -> Array:
+        result = x.copy()
+        first = np.clip(start, 0, room).tolist()
+        result[tuple(slice(f, f + n) for f, n in zip(first, update.shape))] = update
+        return result
+
+    return run

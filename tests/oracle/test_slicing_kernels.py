@@ -202,6 +202,75 @@ def test_mirror_pad(
     assert_same_bits(reference, model, numbers(rng, type, shape), *([pairs] if dynamic else []))
 
 
+@given(data=st.data(), rng=generators, type=TYPES, shape=st.lists(sides, min_size=1, max_size=4))
+@examples(40)
+def test_gather_nd(
+    reference: Runtime, data: st.DataObject, rng: np.random.Generator, type: TensorType, shape: list[int]
+) -> None:
+    depth = data.draw(st.integers(1, len(shape)))
+    lead = data.draw(st.lists(st.integers(1, 3), max_size=2))
+    indices = rng.integers(0, shape[:depth], (*lead, depth))
+    index_type = data.draw(integer_types)
+    indices = indices.astype(np.int64 if index_type == TensorType.INT64 else np.int32)
+    inputs = [tensor(type, shape), TensorSpec(index_type, indices.shape)]
+    model = single_operator_model("GATHER_ND", inputs, [tensor(type)], schema.GatherNdOptions())
+    assert_same_bits(reference, model, numbers(rng, type, shape), indices)
+    assert_both_refuse(reference, model, numbers(rng, type, shape), indices - shape[0])
+
+
+@given(rng=generators, type=TYPES, shape=st.lists(sides, min_size=2, max_size=4), count=st.integers(1, 6))
+@examples(40)
+def test_embedding_lookup(
+    reference: Runtime, rng: np.random.Generator, type: TensorType, shape: list[int], count: int
+) -> None:
+    ids = rng.integers(0, shape[0], count).astype(np.int32)
+    inputs = [TensorSpec(TensorType.INT32, ids.shape), tensor(type, shape)]
+    model = single_operator_model("EMBEDDING_LOOKUP", inputs, [tensor(type)])
+    assert_same_bits(reference, model, ids, numbers(rng, type, shape))
+    assert_both_refuse(reference, model, ids + shape[0], numbers(rng, type, shape))
+
+
+@given(
+    data=st.data(),
+    rng=generators,
+    type=st.sampled_from([TensorType.FLOAT32, TensorType.INT8, TensorType.INT32, TensorType.BOOL]),
+    shape=st.lists(sides, min_size=1, max_size=4),
+)
+@examples(40)
+def test_dynamic_update_slice(
+    reference: Runtime, data: st.DataObject, rng: np.random.Generator, type: TensorType, shape: list[int]
+) -> None:
+    part = [data.draw(st.integers(1, n)) for n in shape]
+    index_type = data.draw(integer_types)
+    start = rng.integers(-3, 7, len(shape)).astype(np.int64 if index_type == TensorType.INT64 else np.int32)
+    inputs = [tensor(type, shape), tensor(type, part), TensorSpec(index_type, start.shape)]
+    model = single_operator_model("DYNAMIC_UPDATE_SLICE", inputs, [tensor(type)], schema.DynamicUpdateSliceOptions())
+    assert_same_bits(reference, model, numbers(rng, type, shape), numbers(rng, type, part), start)
+
+
+@given(
+    data=st.data(),
+    rng=generators,
+    type=st.sampled_from([TensorType.FLOAT32, TensorType.INT8, TensorType.INT32, TensorType.BOOL]),
+    shape=st.lists(sides, max_size=4),
+    dynamic=st.booleans(),
+)
+@examples(40)
+def test_fill(
+    reference: Runtime, data: st.DataObject, rng: np.random.Generator, type: TensorType, shape: list[int], dynamic: bool
+) -> None:
+    dims, extra = shape_like(shape, dynamic, data.draw(integer_types))
+    model = single_operator_model("FILL", [dims, tensor(type)], [tensor(type)], schema.FillOptions())
+    assert_same_bits(reference, model, *extra, numbers(rng, type, ()))
+
+
+@pytest.mark.parametrize("type", [TensorType.FLOAT32, TensorType.INT32, TensorType.INT64], ids=lambda t: t.name)
+def test_zeros_like(reference: Runtime, type: TensorType) -> None:
+    x = numbers(np.random.default_rng(0), type, (3, 2))
+    model = single_operator_model("ZEROS_LIKE", [tensor(type, x.shape)], [tensor(type)], schema.ZerosLikeOptions())
+    assert_same_bits(reference, model, x)
+
+
 INVALID: dict[str, tuple[str, list[Any], Any]] = {
     "split unequal": ("SPLIT", [constant(0), (5,)], schema.SplitOptions(num_splits=2)),
     "split axis": ("SPLIT", [constant(3), (4,)], schema.SplitOptions(num_splits=2)),
