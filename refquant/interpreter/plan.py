@@ -109,6 +109,8 @@ class SubgraphPlan:
             results = self._run_step(step, run, arguments)
             if not isinstance(results, tuple):
                 results = (results,)
+            if len(results) != len(operator.outputs):
+                raise operator.invalid(f"it has {len(operator.outputs)} outputs, its kernel gives {len(results)}")
             for tensor, shape, result in zip(operator.outputs, step.shapes, results, strict=True):
                 self._check_result(operator, tensor, shape, result)
                 self.values[tensor.index] = result

@@ -249,3 +249,10 @@ def test_a_chain_of_subgraphs_ends() -> None:
         else:
             with pytest.raises(InvalidModelError, match="more than 32 deep"):
                 interpreter.allocate_tensors()
+
+
+def test_more_outputs_than_the_kernel_gives_are_refused() -> None:
+    builder = Builder()
+    builder.subgraph([VECTOR], [("ADD", [0, 0], ADD, [VECTOR, VECTOR])], [1])
+    with pytest.raises(InvalidModelError, match=r"operator 0 \(ADD\).*has 2 outputs, its kernel gives 1"):
+        run(builder.model(), X)

@@ -12,7 +12,7 @@ import pytest
 
 from refquant.errors import InvalidModelError, UnsupportedOperatorError
 from refquant.interpreter import Interpreter
-from refquant.interpreter.plan import SubgraphPlan
+from refquant.interpreter.plan import Subgraphs
 from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
@@ -128,7 +128,7 @@ def test_the_observer_sees_the_sum() -> None:
         [TensorSpec(INT8, (), 2.0)],
         schema.AddOptions(),
     )
-    plan, seen = SubgraphPlan(model, 0, "reference"), []
+    plan, seen = Subgraphs(model, "reference")[0], []
     plan.observer = lambda op, numbers: seen.append(numbers)
     plan.plan()
     for index, value in zip(plan.inputs, (6, 4)):
