@@ -6,6 +6,7 @@ depends on a shape which only data will tell (a dynamic tensor) is planned in `i
 
 from __future__ import annotations
 
+import math
 import pkgutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a m
     import_module(f"refquant.kernels.{_module.name}")
 
 
+_MAX_ELEMENTS = 2**31  # of an operator's output; the real runtimes count in 32 bits
 _MAX_DEPTH = 32  # how deep subgraphs may call each other
 
 
@@ -172,6 +174,9 @@ class SubgraphPlan:
                 raise
             raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
         step.shapes = [output.shape for output in step.operator.outputs]
+        for shape in step.shapes:
+            if shape is not None and math.prod(shape) >= _MAX_ELEMENTS:
+                raise step.operator.invalid(f"an output of shape {shape} has more elements than a runtime can count")
         return step.run
 
     def _run_step(self, step: Step, run: Run, arguments: list[Array | None]) -> Array | tuple[Array, ...]:

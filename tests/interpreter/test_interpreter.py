@@ -191,3 +191,15 @@ def test_operators_in_the_wrong_order_are_refused() -> None:
     model.subgraphs[0].inputs = np.array([0], np.int32)
     with pytest.raises(rq.InvalidModelError, match=r"reads tensor 1 .* before any operator has written it"):
         rq.Interpreter(model=model)
+
+
+def test_an_output_that_no_runtime_could_count_is_refused_at_planning() -> None:
+    paddings = np.array([[2**30, 2**30], [0, 3]], np.int32)
+    model = single_operator_model(
+        "PAD",
+        [TensorSpec(TensorType.FLOAT32, (1, 1)), TensorSpec(TensorType.INT32, data=paddings)],
+        [TensorSpec(TensorType.FLOAT32)],
+        schema.PadOptions(),
+    )
+    with pytest.raises(rq.InvalidModelError, match=r"operator 0 \(PAD\).*more elements than a runtime can count"):
+        rq.Interpreter(model=model).allocate_tensors()
