@@ -11,7 +11,10 @@ from hypothesis import settings
 
 from refquant.runtimes import Runtime, is_installed, open_runtime
 
-settings.register_profile("refquant", deadline=None, print_blob=True)
+#: the same examples in every run, others in each with REFQUANT_EXPLORE=1
+settings.register_profile(
+    "refquant", deadline=None, print_blob=True, derandomize=not os.environ.get("REFQUANT_EXPLORE")
+)
 settings.load_profile("refquant")
 
 

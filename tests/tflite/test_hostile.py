@@ -8,6 +8,7 @@ REFQUANT_HOSTILE_FILES sets how many files are made beside the truncations; a lo
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import struct
@@ -123,14 +124,20 @@ MODELS = {"tensors of 8 bytes", "operators of 8 bytes", "empty vectors", "one lo
 @pytest.mark.parametrize("name", GREEDY)
 def test_a_megabyte_takes_no_second(name: str) -> None:
     content = GREEDY[name](1_000_000)
-    start = time.process_time()
-    try:
-        Model.read(content)
-        read = True
-    except InvalidModelError:
-        read = False
-    assert time.process_time() - start < 1.5  # it takes half of that on an idle machine
+    gc.collect()
+    gc.freeze()  # what other tests have left is not looked through
+    seconds = []
+    for _ in range(3):
+        start = time.thread_time()
+        try:
+            Model.read(content)
+            read = True
+        except InvalidModelError:
+            read = False
+        seconds.append(time.thread_time() - start)
+    gc.unfreeze()
     assert read == (name in MODELS)
+    assert min(seconds) < 1.5  # it takes half of that on an idle machine
 
 
 @pytest.mark.parametrize("name", GREEDY)
