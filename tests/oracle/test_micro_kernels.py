@@ -117,6 +117,8 @@ def test_operator(
     if operator == "MEAN":
         inputs.append(TensorSpec(INT32, data=np.array([1, 2], np.int32)))
     out = data.draw(st.composite(output)(operator, out_type, x))
+    if operator in ("ADD", "SUB") and type == INT8:  # Micro aborts where the last multiplier reaches 1
+        out.scale = max(float(out.scale), *(float(i.scale) / 2**18 for i in inputs))  # type: ignore[arg-type]
     model = single_operator_model(operator, inputs, [out], (UNARY | BINARY).get(operator))
     (expected,) = micro.run(model, arrays)
     interpreter = Interpreter(model=model, kernels="micro")
