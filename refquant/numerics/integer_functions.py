@@ -1,4 +1,4 @@
-"""exp, logistic and tanh of fixed-point numbers, with integers only.
+"""exp, logistic, tanh and the inverse square root of fixed-point numbers, with integers only.
 
 A fixed-point number Qm.n is an integer read as integer / 2**n; a type of 32 bits has n = 31 - m, one of 16 bits
 n = 15 - m. Products keep the high half, rounded (`_multiply`), so the product of Qa and Qb is a Q(a+b).
@@ -19,13 +19,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.fixed_point import INT32_MAX
+
 Array = npt.NDArray[Any]
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 #: exponent i: exp(-2**i) as Q0.31
 _EXP_OF_POWERS = {-2: 1672461947, -1: 1302514674, 0: 790015084, 1: 290630308, 2: 39332535, 3: 720401, 4: 242}
 _EXP_OF_MINUS_AN_EIGHTH = 1895147668  # Q0.31
 _ONE_THIRD = 715827883  # Q0.31
+_HALF_OF_ROOT_OF_2 = 1518500250  # Q0.31
 _48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
 
 
@@ -81,6 +85,40 @@ def tanh(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
     reciprocal = _reciprocal_of_half_of_one_plus(e, bits)
     magnitude = _shift_left_saturating(reciprocal - (1 << (bits - 3)), 2, bits)  # (Q2 - 1) as Q0
     return np.where(x == 0, 0, np.where(x < 0, -magnitude, magnitude))
+
+
+def one_over_square_root(x: Array) -> tuple[Int32s, Int32s]:
+    """1 / sqrt(x) of integers x >= 1, as a multiplier and a shift: multiplier / 2**31 * 2**shift.
+
+    x is brought between 2**27 and 2**29 by powers of four, where five steps of Newton's method from y = 1 are
+    y <- y * 3/2 - y**3 * x/2. Source: GetInvSqrtQuantizedMultiplierExp in kernels/internal/common.h.
+
+    >>> multiplier, shift = one_over_square_root(np.array([4]))
+    >>> round(float(multiplier[0] / 2**31 * 2.0 ** shift[0]), 6)
+    0.5
+    """
+    x = np.asarray(x, np.int64)
+    large = np.maximum(x, 2)
+    shift = np.full(x.shape, 11, np.int64)
+    while np.any(large >= 1 << 29):
+        too_large = large >= 1 << 29
+        shift += too_large
+        large = np.where(too_large, large >> 2, large)
+    bits = np.frexp(large.astype(np.float64))[1]
+    pairs = (31 - bits) // 2 - 1
+    shift -= pairs
+    whole = (large << (2 * pairs)) >> 1  # Q3
+    half = _divide(whole, 1)
+    y = np.full(x.shape, 1 << 28, np.int64)
+    for _ in range(5):
+        cube = _shift_left_saturating(_multiply(_multiply(y, y, 32), y, 32), 6, 32)
+        y = _shift_left_saturating(_multiply(3 << 27, y, 32) - _multiply(half, cube, 32), 3, 32)
+    multiplier = _multiply(y, _HALF_OF_ROOT_OF_2, 32) << np.maximum(-shift, 0)
+    one = x <= 1
+    return (
+        np.where(one, INT32_MAX, multiplier).astype(np.int32),
+        np.where(one, 0, -np.maximum(shift, 0)).astype(np.int32),
+    )
 
 
 def _exp_between_minus_a_quarter_and_0(x: Int64s, bits: int) -> Int64s:

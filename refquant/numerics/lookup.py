@@ -50,8 +50,9 @@ def int8_table(
 
     def entry(x: Array) -> Array:
         real = scale * (x.astype(np.int32) - zero_point).astype(np.float32)
-        rescaled = round_half_away(function(real) * (np.float32(1) / out_scale)) + np.float32(out_zero)
-        return np.clip(rescaled, limits.min, limits.max).astype(dtype)
+        with np.errstate(over="ignore"):
+            rescaled = round_half_away(function(real) * (np.float32(1) / out_scale)) + np.float32(out_zero)
+        return np.where(np.isnan(rescaled), 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
 
     return tabulate(entry, dtype)
 
@@ -60,29 +61,44 @@ class Int16Table:
     """A function on an interval, as 513 int16 entries with straight lines between them.
 
     Entry i stands for low + i * (high - low) / 512. Each entry is moved by half of the error that interpolation
-    makes in the middle of its interval. Source: LUTPopulate and LUTLookup in kernels/internal/common.h, in float64.
+    makes in the middle of its interval. Computed in the precision of `low`, which must be a NumPy float (or Python's,
+    which is float64). Source: LUTPopulate and LUTLookup in kernels/internal/common.h.
 
     The index is a number of 16 bits: its upper nine choose the entry, its lower seven the place up to the next.
     """
 
-    def __init__(self, function: Function, low: float, high: float, out_low: float, out_high: float) -> None:
-        step = (high - low) / 512
-        scale = 65536 / (out_high - out_low)
-        i = np.arange(512)
-        value = function(low + i * step)
-        middle = function(low + i * step + step / 2)
-        following = function(low + (i + 1) * step)
-        sample = round_half_away(value * scale)
-        interpolated = round_half_away((following * scale + sample) / 2)
-        correction = round_half_away((interpolated - round_half_away(middle * scale)) / 2)
-        last = round_half_away(np.atleast_1d(function(np.array([high]))) * scale)
-        self.entries = np.clip(np.append(sample - correction, last), -32768, 32767).astype(np.int64)
+    def __init__(self, function: Function, low: Any, high: Any, out_low: Any, out_high: Any) -> None:
+        real = np.asarray(low).dtype.type
+        step = (high - low) / real(512)
+        scale = real(65536) / (out_high - out_low)
+        i = np.arange(512).astype(real)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = function(low + i * step)
+            middle = function(low + i * step + step / real(2))
+            following = function(low + (i + real(1)) * step)
+            sample = round_half_away(value * scale)
+            interpolated = round_half_away((following * scale + sample) / real(2))
+            correction = round_half_away((interpolated - round_half_away(middle * scale)) / real(2))
+            last = round_half_away(function(np.array([high])) * scale)
+            entries = np.clip(np.append(sample - correction, last), -32768, 32767)
+        self.entries = np.where(np.isnan(entries), 0, entries).astype(np.int64)
+
+    @classmethod
+    def of_scales(
+        cls, function: Function, scale: np.float32, zero_point: int, out_scale: np.float32, out_zero: int
+    ) -> Int16Table:
+        """The table of a float32 function of all int16 numbers with this scale and zero point, in float32."""
+
+        def real(scale: np.float32, zero_point: int) -> list[np.float32]:
+            return [scale * np.float32(end - zero_point) for end in (-32768, 32767)]
+
+        return cls(function, *real(scale, zero_point), *real(out_scale, out_zero))
 
     def __call__(self, x: Array) -> Array:
         """The values at `x`, integers from -32768 to 32767, as int64."""
         index = 256 + (x >> 7)
         base = self.entries[index]
-        slope = self.entries[index + 1] - base
+        slope = (self.entries[index + 1] - base).astype(np.int16).astype(np.int64)  # a steeper one wraps
         return base + ((slope * (x & 127) + 64) >> 7)
 
 
@@ -93,4 +109,6 @@ def round_half_away(x: Any) -> Any:
     array([ 1., -1.,  3.,  0.])
     """
     whole = np.trunc(x)
-    return whole + np.trunc(2 * (x - whole))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is no half
+        up = np.abs(x - whole) >= 0.5
+    return whole + np.where(up, np.sign(x), 0).astype(np.asarray(x).dtype)
