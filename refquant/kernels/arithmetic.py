@@ -1,0 +1,189 @@
+"""More operators on two tensors, element by element: POW, FLOOR_DIV, FLOOR_MOD, SQUARED_DIFFERENCE, ATAN2,
+BITWISE_XOR, RIGHT_SHIFT; and ADD_N on any number of them.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from refquant.kernels.elementwise import broadcast_shape
+from refquant.kernels.fused_activation import clamp, clamp_float
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics import trigonometry
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.logarithm import pow
+from refquant.tflite.schema import ActivationFunctionType, TensorType
+
+_FLOAT32, _FLOAT64 = TensorType.FLOAT32, TensorType.FLOAT64
+_INT8, _INT16, _INT32, _INT64 = TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64
+_UP_TO_32_BITS = (_INT8, _INT16, _INT32, TensorType.UINT8, TensorType.UINT16, TensorType.UINT32)
+
+
+def _two_of(op: Operator, *types: TensorType) -> tuple[TensorInfo, TensorInfo]:
+    """Two inputs and an output of one of these types, which broadcast to the shape of the output."""
+    x, y, out = op.input(0), op.input(1), op.output()
+    if not x.type == y.type == out.type or x.type not in types:
+        raise op.unsupported()
+    out.shape = broadcast_shape(op, x, y)
+    return x, y
+
+
+@kernel("POW")
+def pow_(op: Operator) -> Run:
+    """x to the power y.
+
+    float32 by the C library; int32 in float64, what does not fit becoming -2**31, and an exponent below zero is an
+    error. One exponent for a tensor of another shape, if it is at most 1e-5 away from a whole number of at least 1,
+    multiplies instead: square after square, and x once more for each odd half. Source: kernels/pow.cc,
+    BroadcastPow4D in internal/optimized/optimized_ops.h.
+    """
+    x, y = _two_of(op, _FLOAT32, _INT32)
+
+    def run(x: Array, y: Array) -> Array:
+        if x.dtype == np.int32 and np.any(y < 0):
+            raise op.invalid("an int32 power must not have an exponent below zero")
+        if x.shape != y.shape and y.size == 1:
+            exponent = y.ravel()[0]
+            whole = float(np.rint(exponent)) if np.isfinite(exponent) else 0.0
+            if 1 <= whole < 2**31 and abs(exponent - exponent.dtype.type(whole)) < 1e-5:
+                return _multiplied(x, int(whole)).reshape(np.broadcast_shapes(x.shape, y.shape))
+        if x.dtype == np.float32:
+            return pow(x, y)
+        with np.errstate(over="ignore"):
+            result = np.power(x.astype(np.float64), y)
+        return np.where(np.abs(result) < 2.0**31, result, -(2.0**31)).astype(np.int32)
+
+    return run
+
+
+def _multiplied(x: Array, exponent: int) -> Array:
+    """x to a whole power of at least 1, by multiplications in the order of the bits of the exponent."""
+    result = x
+    for bit in bin(exponent)[3:]:
+        result = _without_infinities(result * result)
+        if bit == "1":
+            result = _without_infinities(x * result)
+    return result
+
+
+def _without_infinities(x: Array) -> Array:
+    """float32 infinities become the largest numbers, as in all kernels with a fused activation, even NONE."""
+    return clamp_float(x, ActivationFunctionType.NONE) if x.dtype == np.float32 else x
+
+
+@kernel("FLOOR_DIV")
+def floor_div(op: Operator) -> Run:
+    """The largest whole number not above x / y, divided in float64; a zero among the divisors is an error.
+
+    Source: kernels/floor_div.cc, internal/reference/floor_div.h.
+    """
+    _two_of(op, _FLOAT32, _INT8, _INT16, _INT32)
+
+    def run(x: Array, y: Array) -> Array:
+        if np.any(y == 0):
+            raise op.invalid("division by zero")
+        with np.errstate(all="ignore"):
+            quotient = np.floor(x.astype(np.float64) / y.astype(np.float64))
+            return quotient.astype(x.dtype) if x.dtype == np.float32 else quotient.astype(np.int64).astype(x.dtype)
+
+    return run
+
+
+@kernel("FLOOR_MOD")
+def floor_mod(op: Operator) -> Run:
+    """What FLOOR_DIV leaves, which has the sign of y; a zero among whole divisors is an error.
+
+    The remainder of the division towards zero, plus y where their signs differ. Source: kernels/floor_mod.cc.
+    """
+    _two_of(op, _FLOAT32, _INT8, _INT16, _INT32, _INT64)
+
+    def run(x: Array, y: Array) -> Array:
+        if y.dtype != np.float32 and np.any(y == 0):
+            raise op.invalid("division by zero")
+        with np.errstate(all="ignore"):
+            rest = np.fmod(x, y)
+            return np.where((rest != 0) & ((y < 0) != (rest < 0)), rest + y, rest)
+
+    return run
+
+
+@kernel("SQUARED_DIFFERENCE")
+def squared_difference(op: Operator) -> Run:
+    """(x - y)**2; int32 wraps.
+
+    int8: both inputs times 2**7 are brought to twice the larger of their scales, their difference is squared, and that
+    goes to the output's scale; each step with double rounding. Source: kernels/squared_difference.cc.
+    """
+    x, y = _two_of(op, _FLOAT32, _INT32, _INT8)
+    if x.type != _INT8:
+        return lambda x, y: np.square(x - y)
+    out = op.output()
+    for tensor in (x, y, out):
+        check_scales(op, tensor)
+    twice = 2 * np.float64(max(x.scale, y.scale))
+    real = twice * twice / np.float64(np.float32(2**14) * out.scale)
+    if real >= 1:
+        raise op.invalid("the output's scale is too small for these inputs; the real kernel aborts")
+    to_common = [(np.int32(t.zero_point), *quantize_multiplier(np.float64(t.scale) / twice)) for t in (x, y)]
+    to_out = quantize_multiplier(real)
+
+    def run(*inputs: Array) -> Array:
+        x, y = (
+            double_rounding((q.astype(np.int32) - zero) << 7, multiplier, shift)
+            for q, (zero, multiplier, shift) in zip(inputs, to_common)
+        )
+        return clamp(double_rounding(np.square(x - y), *to_out) + np.int32(out.zero_point), -128, 127, np.int8)
+
+    return run
+
+
+@kernel("ATAN2")
+def atan2(op: Operator) -> Run:
+    """The angle of the point (y, x), from -pi to pi: the first input is y. Of one shape; float32 or float64.
+
+    float64 is NumPy's, which is the C library's. Source: kernels/atan2.cc.
+    """
+    y, x = _two_of(op, _FLOAT32, _FLOAT64)
+    if y.dims != x.dims:
+        raise op.invalid(f"shapes {y.dims} and {x.dims} differ, and are not broadcast here")
+    return trigonometry.atan2 if y.type == _FLOAT32 else np.arctan2
+
+
+@kernel("BITWISE_XOR")
+def bitwise_xor(op: Operator) -> Run:
+    """x ^ y of integers of up to 32 bits. Source: kernels/bitwise_xor.cc."""
+    _two_of(op, *_UP_TO_32_BITS)
+    return np.bitwise_xor
+
+
+@kernel("RIGHT_SHIFT")
+def right_shift(op: Operator) -> Run:
+    """x >> y of integers of up to 32 bits, the sign coming in from the left; y is limited to 0 … bits - 1.
+
+    Source: kernels/right_shift.cc.
+    """
+    x, _ = _two_of(op, *_UP_TO_32_BITS)
+    most = 8 * x.dtype.itemsize - 1
+    return lambda x, y: x >> np.clip(y, 0, most).astype(x.dtype)
+
+
+@kernel("ADD_N")
+def add_n(op: Operator) -> Run:
+    """The sum of tensors of one shape, from first to last; int32 wraps, float32 infinities become the largest numbers.
+
+    Source: kernels/add_n.cc.
+    """
+    first, out = op.input(0), op.output()
+    if first.type not in (_FLOAT32, _INT32) or len(op.inputs) < 2:
+        raise op.unsupported()
+    for i in range(len(op.inputs)):
+        tensor = op.input(i)
+        if (tensor.type, tensor.dims) != (first.type, first.dims):
+            raise op.invalid(f"input {i} is {tensor.type.name} of shape {tensor.dims}, input 0 of {first.dims}")
+    if out.type != first.type:
+        raise op.unsupported()
+    out.shape = first.dims
+    return lambda *xs: reduce(lambda x, y: _without_infinities(x + y), xs)
