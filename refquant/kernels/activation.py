@@ -9,7 +9,9 @@ import numpy as np
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
-from refquant.numerics import libm
+from refquant.kernels.unary import float_table
+from refquant.numerics import eigen, libm
+from refquant.numerics.error_function import erfc
 from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
@@ -106,6 +108,46 @@ def logistic(op: Operator) -> Run:
 def _float_logistic(x: Array) -> Array:
     low, high = np.float32(-9), np.float32(16.619047164916992)
     return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
+
+
+@kernel("GELU")
+def gelu(op: Operator) -> Run:
+    """x times the normal distribution function of x: x / 2 * erfc(-x / sqrt(2)).
+
+    `approximate` takes x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) instead. float32 with the erfc and
+    tanh of Eigen, whose erfc depends on the processor's estimate of a reciprocal; integers through tables of a float32
+    function with those of the C library. Source: internal/reference/gelu.h.
+    """
+    x, out = _one_input(op)
+    if x.type == TensorType.FLOAT32:
+        return _approximate_gelu if op.options.approximate else _gelu
+    if x.type in (*_8_BITS, TensorType.INT16):
+        return float_table(x, out, _approximate_gelu_of_tables if op.options.approximate else _gelu_of_tables)
+    raise op.unsupported()
+
+
+_HALF, _ONE = np.float32(0.5), np.float32(1)
+_ROOT_OF_HALF, _ROOT_OF_2_OVER_PI = np.float32(np.sqrt(0.5)), np.float32(np.sqrt(2 / np.pi))
+_CUBIC = np.float32(0.044715)
+
+
+@np.errstate(all="ignore")
+def _gelu(x: Array) -> Array:
+    return (x * _HALF) * eigen.erfc(x * -_ROOT_OF_HALF)
+
+
+@np.errstate(all="ignore")
+def _approximate_gelu(x: Array) -> Array:
+    return _HALF * x * (_ONE + eigen.tanh(_ROOT_OF_2_OVER_PI * (x + _CUBIC * (x * x * x))))
+
+
+def _gelu_of_tables(x: Array) -> Array:
+    return _HALF * x * erfc(x * -_ROOT_OF_HALF)
+
+
+@np.errstate(all="ignore")
+def _approximate_gelu_of_tables(x: Array) -> Array:
+    return _HALF * x * (_ONE + libm.tanh(_ROOT_OF_2_OVER_PI * (x + _CUBIC * x * x * x)))
 
 
 @kernel("TANH")

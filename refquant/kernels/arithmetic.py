@@ -40,7 +40,7 @@ def pow_(op: Operator) -> Run:
     multiplies instead: square after square, and x once more for each odd half. Source: kernels/pow.cc,
     BroadcastPow4D in internal/optimized/optimized_ops.h.
     """
-    x, y = _two_of(op, _FLOAT32, _INT32)
+    _two_of(op, _FLOAT32, _INT32)
 
     def run(x: Array, y: Array) -> Array:
         if x.dtype == np.int32 and np.any(y < 0):

@@ -13,9 +13,53 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.reciprocal_estimate import reciprocal
+
 Float32s = npt.NDArray[np.float32]
 
 _f = np.float32
+_EXP_LIMIT, _EXP_LOW = _f(88.723), _f(-104.0)
+_EXP = [
+    _f(c)
+    for c in (
+        0.49999988079071044921875,
+        0.16666518151760101318359375,
+        4.166965186595916748046875e-2,
+        8.36894474923610687255859375e-3,
+        1.37449637986719608306884765625e-3,
+    )
+]
+_ERFC_LIMIT = _f(11)
+_ERFC_NEAR = [
+    _f(c)
+    for c in (
+        5.61802298761904239654541015625e-04,
+        -4.91381669417023658752441406250e-03,
+        2.67075151205062866210937500000e-02,
+        -1.12800106406211853027343750000e-01,
+        3.76122951507568359375000000000e-01,
+        -1.12837910652160644531250000000e00,
+    )
+]
+_ERFC_NUMERATOR = [
+    _f(c)
+    for c in (
+        1.0208116471767425537109375e-01,
+        4.2920666933059692382812500e-01,
+        3.2379078865051269531250000e-01,
+        5.3971976041793823242187500e-02,
+    )
+]
+_ERFC_DENOMINATOR = [
+    _f(c)
+    for c in (
+        1.7251677811145782470703125e-02,
+        3.9137163758277893066406250e-01,
+        1.0,
+        6.2173241376876831054687500e-01,
+        9.5662862062454223632812500e-02,
+    )
+]
 _WIDTH = 8  # numbers in a vector register
 
 _TANH_LIMIT = _f(7.90738964080810547)
@@ -123,3 +167,46 @@ def logistic(x: Float32s) -> Float32s:
     e = np.ldexp(p, np.where(np.isfinite(power), power, 0).astype(np.int32))
     e = e * e
     return np.where(x < _LOGISTIC_LOW, _f(0), e / (_f(1) + e))
+
+
+def exp(x: Float32s) -> Float32s:
+    """2**m * p(r) with x = m * ln 2 + r and a polynomial of degree 6.
+
+    >>> float(exp(np.array([0.0], np.float32))[0])
+    1.0
+    """
+    limited = np.minimum(x, _EXP_LIMIT)
+    m = np.floor(limited * _LOG2_E + _f(0.5))
+    r = m * _LN2_HIGH + limited
+    r = m * _LN2_LOW + r
+    square = r * r
+    p2, p3, p4, p5, p6 = _EXP
+    even = square * (square * p6 + p4) + p2
+    odd = square * p5 + p3
+    p = square * (r * odd + even) + (r + _f(1))
+    power = np.where(np.isfinite(m), m, 0).astype(np.int32)
+    result: Float32s = np.where(x < _EXP_LOW, _f(0), np.ldexp(p, power))
+    return result
+
+
+def erfc(x: Float32s) -> Float32s:
+    """1 - erf(x): 1 + x * p(x**2) up to 1, exp(-x**2) / x * p(1/x**2) / q(1/x**2) beyond, x clamped to ±11.
+
+    What x**2 loses in rounding is made good: exp(-x**2) (1 - lost). 1/x**2 is the processor's estimate, refined
+    (`refquant.numerics.reciprocal_estimate`). Source: generic_fast_erfc in
+    unsupported/Eigen/src/SpecialFunctions/SpecialFunctionsImpl.h.
+
+    >>> float(erfc(np.array([0.0], np.float32))[0])
+    1.0
+    """
+    x = np.maximum(np.minimum(x, _ERFC_LIMIT), -_ERFC_LIMIT)
+    square = x * x
+    near = x * _polynomial(square, _ERFC_NEAR) + _f(1)
+    lost = (x.astype(np.float64) * x - square).astype(np.float32)
+    e = exp(-square)
+    z = e - e * lost
+    inverse = reciprocal(np.fmax(square, _f(1)))
+    ratio = _polynomial(inverse, _ERFC_NUMERATOR) / (x * _polynomial(inverse, _ERFC_DENOMINATOR))
+    far = z * ratio + np.where(x < 0, _f(2), _f(0))
+    result: Float32s = np.where(square > 1, far, near)
+    return result

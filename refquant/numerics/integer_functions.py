@@ -1,4 +1,4 @@
-"""exp, logistic, tanh and the inverse square root of fixed-point numbers, with integers only.
+"""exp, log, logistic, tanh and the inverse square root of fixed-point numbers, with integers only.
 
 A fixed-point number Qm.n is an integer read as integer / 2**n; a type of 32 bits has n = 31 - m, one of 16 bits
 n = 15 - m. Products keep the high half, rounded (`_multiply`), so the product of Qa and Qb is a Q(a+b).
@@ -29,7 +29,7 @@ Int64s = npt.NDArray[np.int64]
 _EXP_OF_POWERS = {-2: 1672461947, -1: 1302514674, 0: 790015084, 1: 290630308, 2: 39332535, 3: 720401, 4: 242}
 _EXP_OF_MINUS_AN_EIGHTH = 1895147668  # Q0.31
 _ONE_THIRD = 715827883  # Q0.31
-_HALF_OF_ROOT_OF_2 = 1518500250  # Q0.31
+_HALF_OF_ROOT_OF_2, _FOURTH_ROOT_OF_HALF, _LOG_OF_2 = 1518500250, 1805811301, 1488522236  # Q0.31
 _48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
 
 
@@ -104,8 +104,7 @@ def one_over_square_root(x: Array) -> tuple[Int32s, Int32s]:
         too_large = large >= 1 << 29
         shift += too_large
         large = np.where(too_large, large >> 2, large)
-    bits = np.frexp(large.astype(np.float64))[1]
-    pairs = (31 - bits) // 2 - 1
+    pairs = (_leading_zeros(large) - 1) // 2 - 1
     shift -= pairs
     whole = (large << (2 * pairs)) >> 1  # Q3
     half = _divide(whole, 1)
@@ -119,6 +118,37 @@ def one_over_square_root(x: Array) -> tuple[Int32s, Int32s]:
         np.where(one, INT32_MAX, multiplier).astype(np.int32),
         np.where(one, 0, -np.maximum(shift, 0)).astype(np.int32),
     )
+
+
+def log_of_at_least_one(x: Array) -> Int64s:
+    """log(x) as Q5.26 of x >= 1 as Q12.19.
+
+    x = 2**a * r with r in [1/2**0.75, 2**0.25), found in one of two ways; log(x) = a * log(2) + log(r), and log(r) is a
+    quotient of polynomials in r and in r - 2**-0.25. Source: log_x_for_x_greater_than_or_equal_to_1_impl in
+    kernels/internal/common.h, which takes it from Cody's approximation around the fourth root.
+
+    >>> round(int(log_of_at_least_one(np.array(10 << 19))) / 2**26, 6)            # log(10) = 2.302585
+    2.302585
+    """
+    x = np.asarray(x, np.int64)
+    quarter = 1 << 23  # Q6.25
+    zeros = _leading_zeros(x)
+    r_a = _shift_left_saturating(_multiply(_shift_left_saturating(x, zeros - 1, 32), _HALF_OF_ROOT_OF_2, 32), 1, 32)
+    power_a = ((12 - zeros) << 25) + quarter
+    z_b = _multiply(x, _HALF_OF_ROOT_OF_2, 32)
+    zeros_b = _leading_zeros(z_b) - 1
+    r_b = _shift_left_saturating(x, zeros_b, 32)
+    power_b = ((12 - zeros_b) << 25) - quarter
+    r = np.minimum(r_a, r_b)
+    power = np.maximum(power_a, power_b)
+    half_sum = r + _FOURTH_ROOT_OF_HALF
+    p = np.sign(half_sum) * ((np.abs(half_sum) + 1) >> 1)
+    q = 2 * (r - _FOURTH_ROOT_OF_HALF)
+    square = _multiply(q, q, 32)
+    numerator = _multiply(q, r, 32) + _multiply(_multiply(q, square, 32), 117049297, 32)
+    denominator = _multiply(p, 1057819769 + q + _multiply(127690142, square, 32), 32) + _multiply(638450708, q, 32)
+    quotient = _multiply(_divide(numerator, 6), one_over_one_plus_x(denominator), 32)
+    return _shift_left_saturating(_multiply(power, _LOG_OF_2, 32) + quotient, 1, 32)
 
 
 def _exp_between_minus_a_quarter_and_0(x: Int64s, bits: int) -> Int64s:
@@ -170,6 +200,11 @@ def _divide(x: Array, exponent: int) -> Int64s:
 def _shift_left_saturating(x: Int64s, exponent: int, bits: int) -> Int64s:
     """x * 2**exponent, limited to the range of `bits`."""
     return np.clip(x << exponent, -_one(bits) - 1, _one(bits))
+
+
+def _leading_zeros(x: Int64s) -> Int64s:
+    """How many of 32 bits are zero before the first one of x > 0."""
+    return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
 
 
 def _wrap(x: Int64s, bits: int) -> Int64s:

@@ -1,0 +1,165 @@
+"""Rows brought to a common size: L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION, LOG_SOFTMAX."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics import libm
+from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
+from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
+from refquant.numerics.logarithm import log
+from refquant.tflite.schema import ActivationFunctionType, TensorType
+
+_8_BITS = (TensorType.INT8, TensorType.UINT8)
+_EPSILON = np.float32(1e-6)
+
+
+def _same_type(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    x, out = op.input(0), op.output()
+    if x.type != out.type:
+        raise op.unsupported("input and output are of different types")
+    out.shape = x.dims
+    return x, out
+
+
+@kernel("L2_NORMALIZATION")
+def l2_normalization(op: Operator) -> Run:
+    """Each row over the root of the sum of its squares, which counts as at least 1e-6.
+
+    float32: added from left to right. int8 and uint8: the fixed-point inverse root of the sum of (x - zero_point)**2,
+    times the difference, as multiples of 1/128. Source: kernels/l2norm.cc, internal/reference/l2normalization.h,
+    integer_ops/l2normalization.h.
+    """
+    x, out = _same_type(op)
+    if not 1 <= len(x.dims) <= 4:
+        raise op.invalid(f"an input of {len(x.dims)} dimensions: expected 1 to 4")
+    if op.options.fused_activation_function != ActivationFunctionType.NONE:
+        raise op.invalid("a fused activation is not allowed here")
+    if x.type == TensorType.FLOAT32:
+        return _divided_by_norm
+    if x.type not in _8_BITS:
+        raise op.unsupported()
+    check_scales(op, x)
+    middle = 0 if x.type == TensorType.INT8 else 128
+    if (out.scale, out.zero_point) != (np.float32(1 / 128), middle):
+        raise op.invalid(f"the output must have scale 1/128 and zero point {middle}")
+    limits = np.iinfo(x.dtype)
+
+    def run(q: Array) -> Array:
+        difference = q.astype(np.int32) - np.int32(x.zero_point)
+        multiplier, shift = one_over_square_root(np.square(difference).sum(-1, np.int32, keepdims=True))
+        if x.type == TensorType.INT8:
+            scaled = double_rounding(difference, multiplier, shift + 7)
+        else:
+            scaled = double_rounding(128 * difference, multiplier, shift)
+        return np.clip(scaled + middle, limits.min, limits.max).astype(x.dtype)
+
+    return run
+
+
+def _sum_in_order(x: Array) -> Array:
+    """The sum along the last axis, from left to right in float32, starting from zero."""
+    total = np.zeros(x.shape[:-1], np.float32)
+    for c in range(x.shape[-1]):
+        total = total + x[..., c]
+    return total
+
+
+def _divided_by_norm(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        norm = np.sqrt(_sum_in_order(x * x))
+    norm = np.where(norm < _EPSILON, _EPSILON, norm)
+    result: Array = x / norm[..., None]
+    return result
+
+
+@kernel("LOCAL_RESPONSE_NORMALIZATION")
+def local_response_normalization(op: Operator) -> Run:
+    """x * (bias + alpha * sum)**-beta, with the sum of the squares of the `radius` channels before and after.
+
+    Only radius - 1 channels after count. The sum is float32, from left to right; the power is float64, rounded once.
+    Source: kernels/local_response_norm.cc, LocalResponseNormalization in internal/reference/reference_ops.h.
+    """
+    x, _ = _same_type(op)
+    if x.type != TensorType.FLOAT32:
+        raise op.unsupported()
+    if len(x.dims) != 4:
+        raise op.invalid(f"an input of shape {x.dims}: expected 4 dimensions")
+    radius = op.options.radius
+    bias, alpha, beta = (np.float64(np.float32(n)) for n in (op.options.bias, op.options.alpha, op.options.beta))
+    depth = x.dims[-1]
+
+    def run(x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            squares = x * x
+            total = np.zeros(x.shape, np.float32)
+            for offset in range(-radius, radius):
+                c = np.arange(max(0, -offset), min(depth, depth - offset))
+                total[..., c] = total[..., c] + squares[..., c + offset]
+            return x * np.power(bias + alpha * total, -beta).astype(np.float32)
+
+    return run
+
+
+@kernel("LOG_SOFTMAX")
+def log_softmax(op: Operator) -> Run:
+    """x - max - log(sum(exp(x - max))) along the last axis.
+
+    float32 with the C library's exp and log, added from left to right. int8 and uint8 in integers only: the exps as in
+    SOFTMAX, their sum through the logarithm of `refquant.numerics.integer_functions`, as multiples of 1/16 below the
+    largest number of the type. Source: LogSoftmaxPrepare in kernels/activations.cc, internal/reference/log_softmax.h.
+    """
+    x, out = _same_type(op)
+    if not x.dims:
+        raise op.invalid("the input must have a dimension to sum over")
+    if x.type == TensorType.FLOAT32:
+        return _float_log_softmax
+    if x.type not in _8_BITS:
+        raise op.unsupported()
+    return _log_softmax_of_8_bits(op, x, out)
+
+
+def _float_log_softmax(x: Array) -> Array:
+    lowest = np.finfo(np.float32).min
+    with np.errstate(all="ignore"):
+        shifted = x - np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
+        largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)
+        result: Array = x - largest - log(_sum_in_order(libm.exp(shifted)))[..., None]
+    return result
+
+
+def _log_softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+    """Differences from the largest and the logarithm of the sum are Q5.26, the sum itself is Q12.19."""
+    check_scales(op, x)
+    limits = np.iinfo(out.dtype)
+    if (out.scale, out.zero_point) != (np.float32(1 / 16), int(limits.max)):
+        raise op.invalid(f"the output must have scale 1/16 and zero point {limits.max}")
+    multiplier, shift = quantize_multiplier(min(np.float64(x.scale) * 2.0**26, 2.0**31 - 1))
+    left = int(shift)
+    if left < 0:
+        raise op.invalid(f"the input's scale {x.scale} is too small; the real kernel aborts")
+    diff_min = -int(np.floor(31.0 * 2**26 / 2.0**left))
+    reverse = quantize_multiplier(2.0 ** (31 - left) / np.float64(multiplier))
+    differences = np.arange(-255, 1)
+    scaled = high_multiply((differences << left).astype(np.int32), multiplier)
+    counted = differences >= diff_min
+    exps = np.where(counted, (exp_on_negative_values(scaled, 5) + (1 << 11)) >> 12, 0)  # Q12.19
+
+    def run(q: Array) -> Array:
+        wide = q.astype(np.int64)
+        if not wide.size:
+            return np.empty(q.shape, q.dtype)
+        index = wide - wide.max(-1, keepdims=True) + 255
+        total = exps[index].sum(-1, keepdims=True)
+        if total.max() >= 2**31:
+            raise op.invalid("a sum of more than 4095 does not fit the integers of this operator")
+        log_of_sum = log_of_at_least_one(total)
+        lowest = (log_of_sum - 2**31).astype(np.int32)
+        bound = np.maximum(diff_min - 1, double_rounding(lowest, *reverse))
+        value = divide_by_power_of_two((scaled[index] - log_of_sum).astype(np.int32), 22) + int(limits.max)
+        result = np.where(index - 255 > bound, np.clip(value, limits.min, limits.max), limits.min)
+        return result.astype(q.dtype)
+
+    return run
