@@ -135,7 +135,9 @@ def squared_difference(op: Operator) -> Run:
             double_rounding((q.astype(np.int32) - zero) << 7, multiplier, shift)
             for q, (zero, multiplier, shift) in zip(inputs, to_common)
         )
-        return clamp(double_rounding(np.square(x - y), *to_out) + np.int32(out.zero_point), -128, 127, np.int8)
+        return clamp(
+            double_rounding(np.square(x - y), *to_out) + np.int32(out.zero_point), -128, 127, np.dtype(np.int8)
+        )
 
     return run
 

@@ -197,7 +197,7 @@ def _divide(x: Array, exponent: int) -> Int64s:
     return quotient
 
 
-def _shift_left_saturating(x: Int64s, exponent: int, bits: int) -> Int64s:
+def _shift_left_saturating(x: Int64s, exponent: Any, bits: int) -> Int64s:
     """x * 2**exponent, limited to the range of `bits`."""
     return np.clip(x << exponent, -_one(bits) - 1, _one(bits))
 

@@ -1,0 +1,315 @@
+"""Operators along one axis, and those that make or describe shapes: RANK, RANGE, BROADCAST_ARGS, BITCAST, CUMSUM,
+REVERSE_V2, REVERSE_SEQUENCE, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.tflite.schema import TensorType
+
+_FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
+_INT8, _UINT8, _INT16, _BOOL = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.BOOL
+_UINT32 = TensorType.UINT32
+_MOVABLE = (_FLOAT32, _UINT8, _INT8, _INT16, _INT32, _INT64, _BOOL)
+_LARGEST = 2**31
+
+
+def _one_of(op: Operator, position: int, *types: TensorType) -> TensorInfo:
+    tensor = op.input(position)
+    if tensor.type not in types:
+        raise op.unsupported()
+    return tensor
+
+
+def _axis(op: Operator, axis: int, rank: int) -> int:
+    """An axis counted from the front."""
+    if not -rank <= axis < rank:
+        raise op.invalid(f"there is no axis {axis} in a tensor of {rank} dimensions")
+    return axis % rank
+
+
+@kernel("RANK")
+def rank(op: Operator) -> Run:
+    """The number of dimensions, as one int32. Source: kernels/rank.cc."""
+    x, out = op.input(0), op.output()
+    if out.type != _INT32:
+        raise op.unsupported()
+    out.shape = ()
+    result = np.array(len(x.dims), np.int32)
+    return lambda _: result
+
+
+@kernel("RANGE")
+def range_(op: Operator) -> Run:
+    """start, start + delta, …, up to limit, which is not reached; each number is the one before plus delta.
+
+    How many there are is computed in float64 for float32. Source: kernels/range.cc.
+    """
+    tensors, out = [op.input(i) for i in range(3)], op.output()
+    if tensors[0].type not in (_FLOAT32, _INT32, _INT64) or any(t.type != out.type for t in tensors):
+        raise op.unsupported()
+    if any(t.dims for t in tensors):
+        raise op.invalid(f"takes three single numbers, got shapes {[t.dims for t in tensors]}")
+
+    def run(*inputs: Array) -> Array:
+        start, limit, delta = (x.item() for x in inputs)
+        if (
+            delta == 0
+            or ((start < limit) == (delta < 0) and start != limit)
+            or not all(map(math.isfinite, (start, limit)))
+        ):
+            raise op.invalid(f"there is no way from {start} to {limit} in steps of {delta}")
+        if out.type == _FLOAT32:
+            count = math.ceil(abs((limit - start) / delta))
+        else:
+            count = (abs(limit - start) + abs(delta) - 1) // abs(delta)
+        if count >= _LARGEST:
+            raise op.invalid(f"{count} numbers are too many")
+        steps = np.full(count, delta, out.dtype)
+        steps[:1] = start
+        return np.cumsum(steps, dtype=out.dtype)
+
+    if all(t.value is not None for t in tensors):
+        result = run(*(t.value for t in tensors if t.value is not None))
+        out.shape = result.shape
+        return lambda *_: result
+    out.shape = None
+    return run
+
+
+@kernel("BROADCAST_ARGS")
+def broadcast_args(op: Operator) -> Run:
+    """The shape that tensors of two shapes have together. Source: kernels/broadcast_args.cc."""
+    a, b, out = _one_of(op, 0, _INT32, _INT64), op.input(1), op.output()
+    if not a.type == b.type == out.type:
+        raise op.unsupported()
+    if len(a.dims) != 1 or len(b.dims) != 1:
+        raise op.invalid(f"takes two shapes, got tensors of shapes {a.dims} and {b.dims}")
+    out.shape = (max(a.dims[0], b.dims[0]),)
+
+    def run(a: Array, b: Array) -> Array:
+        length = max(a.size, b.size)
+        a, b = (np.concatenate([np.ones(length - n.size, n.dtype), n]) for n in (a, b))
+        if np.any((a != b) & (a != 1) & (b != 1)):
+            raise op.invalid(f"shapes {a.tolist()} and {b.tolist()} cannot be broadcast together")
+        return np.where(a == 1, b, a)
+
+    return run
+
+
+@kernel("BITCAST")
+def bitcast(op: Operator) -> Run:
+    """The same bytes as another type; a smaller type adds a dimension, a larger one takes the last away.
+
+    Source: kernels/bitcast.cc.
+    """
+    x, out = op.input(0), op.output()
+    before, after = x.dtype.itemsize, out.dtype.itemsize
+    if object in (x.dtype, out.dtype):
+        raise op.unsupported()
+    if before > after:
+        out.shape = (*x.dims, before // after)
+    elif before == after:
+        out.shape = x.dims
+    elif not x.dims or x.dims[-1] != after // before:
+        raise op.invalid(f"the last dimension of shape {x.dims} must be {after // before}")
+    else:
+        out.shape = x.dims[:-1]
+    shape, dtype = out.shape, out.dtype
+    return lambda x: np.frombuffer(np.ascontiguousarray(x).tobytes(), dtype).reshape(shape)
+
+
+@kernel("CUMSUM")
+def cumsum(op: Operator) -> Run:
+    """Sums of all numbers up to each one along an axis, from the back with `reverse`, without it with `exclusive`.
+
+    Source: kernels/cumsum.cc, CumSum in internal/optimized/optimized_ops.h.
+    """
+    x, axis_tensor, out = _one_of(op, 0, _FLOAT32, _INT32, _INT64), _one_of(op, 1, _INT32), op.output()
+    if x.type != out.type:
+        raise op.unsupported()
+    if math.prod(axis_tensor.dims) != 1 or not x.dims:
+        raise op.invalid(f"takes a tensor and one axis, got shapes {x.dims} and {axis_tensor.dims}")
+    out.shape = x.dims
+    exclusive, reverse = op.options.exclusive, op.options.reverse
+
+    def run(x: Array, axis_array: Array) -> Array:
+        axis = _axis(op, int(axis_array.item()), x.ndim)
+        x = np.flip(x, axis) if reverse else x
+        with np.errstate(all="ignore"):
+            total = np.cumsum(x, axis, x.dtype)
+        if x.shape[axis] and x.dtype.kind == "f":
+            total = total + np.float32(0)  # the sum starts from zero, so no -0.0
+        if exclusive:
+            zero = np.zeros_like(np.take(total, [0] if x.shape[axis] else [], axis))
+            total = np.concatenate([zero, np.take(total, range(max(x.shape[axis] - 1, 0)), axis)], axis)
+        return np.flip(total, axis) if reverse else total
+
+    return run
+
+
+@kernel("REVERSE_V2")
+def reverse_v2(op: Operator) -> Run:
+    """x backwards along some axes, which must be neighbours. Source: kernels/reverse.cc."""
+    x, axes_tensor, out = _one_of(op, 0, *_MOVABLE), _one_of(op, 1, _INT32), op.output()
+    if x.type != out.type:
+        raise op.unsupported()
+    if len(axes_tensor.dims) != 1 or axes_tensor.dims[0] > len(x.dims):
+        raise op.invalid(f"axes of shape {axes_tensor.dims} for a tensor of shape {x.dims}")
+    out.shape = x.dims
+
+    def run(x: Array, axes_array: Array) -> Array:
+        axes = sorted(_axis(op, int(n), x.ndim) for n in axes_array)
+        if any(b - a != 1 for a, b in zip(axes, axes[1:])):
+            raise op.invalid(f"axes {axes} are not neighbours")
+        return np.flip(x, tuple(axes))
+
+    return run
+
+
+@kernel("REVERSE_SEQUENCE")
+def reverse_sequence(op: Operator) -> Run:
+    """The first `lengths[i]` entries along `seq_dim` backwards, for each i along `batch_dim`.
+
+    Source: kernels/reverse_sequence.cc.
+    """
+    x, lengths, out = op.input(0), _one_of(op, 1, _INT32, _INT64), op.output()
+    if x.type != out.type or x.type not in (_FLOAT32, _UINT8, _INT16, _INT32, _INT64):
+        raise op.unsupported()
+    along, batch = op.options.seq_dim, op.options.batch_dim
+    if not (0 <= along < len(x.dims) and 0 <= batch < len(x.dims) and along != batch):
+        raise op.invalid(f"seq_dim {along} and batch_dim {batch} do not fit a tensor of shape {x.dims}")
+    if lengths.dims != (x.dims[batch],):
+        raise op.invalid(f"lengths of shape {lengths.dims} for {x.dims[batch]} sequences")
+    out.shape = x.dims
+
+    def run(x: Array, lengths: Array) -> Array:
+        size = x.shape[along]
+        if np.any((lengths < 0) | (lengths > size)):
+            raise op.invalid(f"a length among {lengths.tolist()} is not within 0 … {size}")
+        moved = np.moveaxis(x, (batch, along), (0, 1))
+        i = np.arange(size)
+        ends = lengths[:, None]
+        source = np.where(i < ends, ends - 1 - i, i)
+        taken = moved[np.arange(len(lengths))[:, None], source]
+        return np.ascontiguousarray(np.moveaxis(taken, (0, 1), (batch, along)))
+
+    return run
+
+
+@kernel("TOPK_V2")
+def topk_v2(op: Operator) -> Run:
+    """The k largest of each row, from large to small, and where they stand; the first of equals first.
+
+    Among NaNs the real kernel has no order. Source: kernels/topk_v2.cc.
+    """
+    x, k_tensor = op.input(0), _one_of(op, 1, _INT32, _INT16)
+    values, indices = op.output(0), op.output(1)
+    if x.type not in (_FLOAT32, _INT8, _UINT8, _INT16, _INT32, _INT64) or values.type != x.type:
+        raise op.unsupported()
+    if indices.type not in (_INT32, _INT16):
+        raise op.unsupported()
+    if not x.dims or math.prod(k_tensor.dims) != 1:
+        raise op.invalid(f"takes rows and one number k, got shapes {x.dims} and {k_tensor.dims}")
+
+    def checked(k: int, row: int) -> int:
+        if not 0 <= k <= row:
+            raise op.invalid(f"cannot take the {k} largest of {row} numbers")
+        return k
+
+    def run(x: Array, k_array: Array) -> tuple[Array, Array]:
+        k = checked(int(k_array.item()), x.shape[-1])
+        order = np.argsort(-x if x.dtype.kind == "f" else ~x, axis=-1, kind="stable")[..., :k]
+        return np.take_along_axis(x, order, -1), order.astype(indices.dtype)
+
+    if k_tensor.value is None:
+        values.shape = indices.shape = None
+    else:
+        values.shape = indices.shape = (*x.dims[:-1], checked(int(k_tensor.value.item()), x.dims[-1]))
+    return run
+
+
+@kernel("UNIQUE")
+def unique(op: Operator) -> Run:
+    """The numbers of a vector without repetition, in the order of their first appearance, and the place of each there.
+
+    A NaN at the start equals all, and any other one the smallest number before it, because the real kernel looks them
+    up in an ordered tree. Source: kernels/unique.cc.
+    """
+    x, values, places = _one_of(op, 0, _INT8, _UINT8, _INT16, _INT32, _INT64, _FLOAT32), op.output(0), op.output(1)
+    if values.type != x.type or places.type not in (_INT32, _INT64) or places.type != op.options.idx_out_type:
+        raise op.unsupported()
+    if len(x.dims) != 1:
+        raise op.invalid(f"takes a vector, got shape {x.dims}")
+    values.shape, places.shape = None, x.dims
+
+    def run(x: Array) -> tuple[Array, Array]:
+        if x.size and x[0] != x[0]:
+            return x[:1], np.zeros(x.size, places.dtype)
+        first: dict[float, int] = {}
+        place = [first.setdefault(min(first) if n != n else n, len(first)) for n in x.tolist()]
+        return np.array(list(first), x.dtype), np.array(place, places.dtype)
+
+    return run
+
+
+@kernel("BUCKETIZE")
+def bucketize(op: Operator) -> Run:
+    """How many of the sorted `boundaries` are not larger than each number. Source: kernels/bucketize.cc."""
+    x, out = _one_of(op, 0, _FLOAT32, TensorType.FLOAT64, _INT32, _INT64), op.output()
+    if out.type != _INT32:
+        raise op.unsupported()
+    boundaries = np.asarray(op.options.boundaries if op.options.boundaries is not None else [], np.float32)
+    if not np.all(boundaries[1:] >= boundaries[:-1]):
+        raise op.invalid("the boundaries are not sorted")
+    out.shape = x.dims
+    common = np.float64 if x.type == TensorType.FLOAT64 else np.float32
+    return lambda x: np.searchsorted(boundaries.astype(common), x.astype(common), side="right").astype(np.int32)
+
+
+@kernel("ONE_HOT")
+def one_hot(op: Operator) -> Run:
+    """`on` where the number along a new axis is the index, `off` elsewhere. Source: kernels/one_hot.cc."""
+    indices, depth_tensor, on, off = (op.input(i) for i in range(4))
+    out = op.output()
+    if indices.type not in (_INT32, _INT64) or depth_tensor.type != _INT32 or not on.type == off.type == out.type:
+        raise op.unsupported()
+    if on.type not in (_FLOAT32, _INT8, _UINT8, _INT32, _INT64, _BOOL):
+        raise op.unsupported()
+    if any(math.prod(t.dims) != 1 for t in (depth_tensor, on, off)):
+        raise op.invalid("depth, on value and off value must be one number each")
+    rank = len(indices.dims)
+    if not -1 <= op.options.axis <= rank:
+        raise op.invalid(f"a new axis {op.options.axis} does not fit indices of shape {indices.dims}")
+    axis = rank if op.options.axis == -1 else op.options.axis
+
+    def with_depth(shape: Shape, depth: int) -> Shape:
+        if depth < 0 or math.prod(shape) * depth >= _LARGEST:
+            raise op.invalid(f"a depth of {depth} for indices of shape {shape}")
+        return (*shape[:axis], depth, *shape[axis:])
+
+    def run(indices: Array, depth_array: Array, on: Array, off: Array) -> Array:
+        depth = int(depth_array.item())
+        with_depth(indices.shape, depth)
+        places = np.arange(depth).reshape(-1, *[1] * (rank - axis))
+        return np.where(np.expand_dims(indices, axis) == places, on.item(), off.item()).astype(out.dtype)
+
+    known = depth_tensor.value
+    out.shape = None if known is None else with_depth(indices.dims, int(known.item()))
+    return run
+
+
+@kernel("WHERE")
+def where(op: Operator) -> Run:
+    """The places of all numbers that are not zero, one row of int64 each. Source: kernels/where.cc."""
+    x, out = _one_of(op, 0, _BOOL, _FLOAT32, _INT64, _INT32, _INT8, _UINT8, _UINT32), op.output()
+    if out.type != _INT64:
+        raise op.unsupported()
+    if not x.dims:
+        raise op.invalid("the input must have a dimension to give places in")
+    out.shape = None
+    return lambda x: np.argwhere(x)
