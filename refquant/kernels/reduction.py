@@ -1,4 +1,4 @@
-"""One number from many: ARG_MAX, ARG_MIN, MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
+"""One number from many: ARG_MAX, ARG_MIN, MEAN, SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_ANY, REDUCE_ALL."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.requantization import check_scales
-from refquant.numerics.fixed_point import quantize_multiplier
+from refquant.numerics.fixed_point import quantize_multiplier, wide
 from refquant.tflite.schema import TensorType
 
-_ZERO = np.float32(0)
+_ZERO, _NAN = np.float32(0), np.float32(np.nan)
+_QUANTIZED = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
+Axes = tuple[int, ...]
 
 
 @kernel("ARG_MAX")
@@ -66,15 +68,22 @@ def mean(op: Operator) -> Run:
 
     float32: added in storage order, then divided. int32, int64: the quotient towards zero. Quantized: the sum of the
     differences from the zero point, times scale_in / scale_out / count; the division by the count is put into the
-    multiplier, which loses up to a bit of it. Source: kernels/reduce.cc, QuantizedMeanOrSum in
-    internal/reference/reduce.h.
+    multiplier, which loses up to a bit of it. Of nothing: NaN, or zero for integers. Source: kernels/reduce.cc,
+    QuantizedMeanOrSum in internal/reference/reduce.h.
     """
-    x, out, axes, count = _reduction(op)
+    x, out = op.input(0), op.output()
     if x.type == TensorType.FLOAT32:
-        return lambda x, _: (_sum_in_order(x, axes) / np.float32(count)).reshape(out.dims)
+
+        def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
+            with np.errstate(invalid="ignore"):
+                return lambda x: _sum_in_order(x, axes) / np.float32(count) if count else _sum_in_order(x, axes) * _NAN
+
+        return _reduction(op, mean_of_float)
     if x.type in (TensorType.INT32, TensorType.INT64):
-        return lambda x, _: _quotient(x.sum(axes, np.int64), count).astype(x.dtype).reshape(out.dims)
-    if x.type not in (TensorType.INT8, TensorType.UINT8, TensorType.INT16):
+        return _reduction(
+            op, lambda axes, count: lambda x: _quotient(x.sum(axes, np.int64), max(count, 1)).astype(x.dtype)
+        )
+    if x.type not in _QUANTIZED:
         raise op.unsupported()
     check_scales(op, x)
     check_scales(op, out)
@@ -82,34 +91,85 @@ def mean(op: Operator) -> Run:
         raise op.invalid("the zero points of int16 tensors must be 0")
     rule = profiles.rounding(op)
     multiplier, shift = (int(n) for n in quantize_multiplier(np.float64(x.scale) / np.float64(out.scale)))
-    room = min(count.bit_length() - 1, 32, 31 + shift)
-    divided, right = np.asarray((multiplier << room) // count, np.int32), np.asarray(shift - room, np.int32)
     limits = np.iinfo(out.dtype)
 
-    def run(x: Array, _: Array) -> Array:
-        total = (x.sum(axes, np.int64) - op.input(0).zero_point * count).astype(np.int32)
-        if op.observer is not None:
-            op.observe(accumulator=total, multiplier=divided, shift=right, rounding=rule.__name__)
-        mean = rule(total, divided, right) + np.int32(out.zero_point)
-        return clamp(mean, int(limits.min), int(limits.max), out.dtype).reshape(out.dims)
+    def mean_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
+        if not count:
+            return lambda x: x.sum(axes, out.dtype)
+        room = min(count.bit_length() - 1, 32, 31 + shift)
+        divided, right = np.asarray((multiplier << room) // count, np.int32), np.asarray(shift - room, np.int32)
 
-    return run
+        def run(x: Array) -> Array:
+            total = (x.sum(axes, np.int64) - op.input(0).zero_point * count).astype(np.int32)
+            if op.observer is not None:
+                op.observe(accumulator=total, multiplier=divided, shift=right, rounding=rule.__name__)
+            mean = rule(total, divided, right) + np.int32(out.zero_point)
+            return clamp(mean, int(limits.min), int(limits.max), out.dtype)
+
+        return run
+
+    return _reduction(op, mean_of_quantized)
 
 
 @kernel("SUM")
 def sum_of(op: Operator) -> Run:
     """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
 
-    Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it.
+    A sum of bool tells whether one is true. Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it.
     Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
     """
-    x, out, axes, _ = _reduction(op)
+    x = op.input(0)
     if x.type == TensorType.FLOAT32:
-        start = np.float32(-0.0 if len(axes) == len(x.dims) else 0.0)
-        return lambda x, _: _sum_in_order(x, axes, start).reshape(out.dims)
+
+        def sum_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
+            start = np.float32(-0.0 if len(axes) == len(x.dims) and count else 0.0)
+            return lambda x: _sum_in_order(x, axes, start)
+
+        return _reduction(op, sum_of_float)
     if x.type in (TensorType.INT32, TensorType.INT64):
-        return lambda x, _: x.sum(axes, x.dtype).reshape(out.dims)
+        return _reduction(op, lambda axes, _: lambda x: x.sum(axes, x.dtype))
+    if x.type == TensorType.BOOL:
+        return _logical(op, np.any)
     raise op.unsupported()
+
+
+@kernel("REDUCE_PROD")
+def reduce_prod(op: Operator) -> Run:
+    """The product over some axes: float32 in storage order, int32 and int64 wrapping; 1 of nothing.
+
+    int8, int16: differences from the zero point are multiplied one after the other, each product brought down by
+    scale_in / scale_out**(1/count) with a multiplier of 15 bits. Source: kernels/reduce.cc, QuantizedReduceProd in
+    internal/reference/reduce.h.
+    """
+    x, out = op.input(0), op.output()
+    if x.type == TensorType.FLOAT32:
+        return _reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
+    if x.type in (TensorType.INT32, TensorType.INT64):
+        return _reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
+    if x.type == TensorType.BOOL:
+        return _logical(op, np.all)
+    if x.type not in (TensorType.INT8, TensorType.INT16):
+        raise op.unsupported()
+    check_scales(op, x)
+    check_scales(op, out)
+    limits = np.iinfo(out.dtype)
+
+    def prod_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
+        if not count:
+            raise op.unsupported("a product of nothing")
+        multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / count))
+
+        def run(q: Array) -> Array:
+            first, *others = _rows(q, axes).astype(np.int64) - x.zero_point
+            product = first
+            for factor in others:
+                product = wide(product * factor, multiplier, shift).astype(np.int64)
+            result = wide(product, multiplier, shift) + np.int32(out.zero_point)
+            return clamp(result, int(limits.min), int(limits.max), out.dtype)
+
+        return run
+
+    return _reduction(op, prod_of_quantized)
 
 
 @kernel("REDUCE_MAX")
@@ -129,8 +189,10 @@ def reduce_min(op: Operator) -> Run:
 
 
 def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
-    x, out, axes, _ = _reduction(op)
-    if x.dtype.kind not in "fiu":
+    x, out = op.input(0), op.output()
+    if x.type == TensorType.BOOL:
+        return _logical(op, np.any if largest else np.all)
+    if x.type not in (TensorType.FLOAT32, TensorType.INT32, TensorType.INT64, *_QUANTIZED):
         raise op.unsupported()
     if x.type in (TensorType.INT8, TensorType.UINT8) and (
         not np.array_equal(x.scales, out.scales) or not np.array_equal(x.zero_points, out.zero_points)
@@ -138,46 +200,103 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
         raise op.invalid("input and output must have the same scale and zero point")
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
     first = limits.min if largest else limits.max
-    everything = len(set(axes)) == len(x.dims)
 
-    def run(x: Array, _: Array) -> Array:
-        rows = _rows(x, axes)
-        best = rows[0] if everything and len(rows) else np.full(rows.shape[1:], first, x.dtype)
-        for row in rows:
-            best = better(row, best)
-        return best.reshape(out.dims)
+    def extreme_of(axes: Axes, _: int) -> Callable[[Array], Array]:
+        def run(x: Array) -> Array:
+            rows = _rows(x, axes)
+            from_first = len(axes) == x.ndim and len(rows)
+            best = rows[0] if from_first else np.full(rows.shape[1:], first, x.dtype)
+            for row in rows:
+                best = better(row, best)
+            return best
 
-    return run
+        return run
+
+    return _reduction(op, extreme_of)
 
 
-def _reduction(op: Operator) -> tuple[TensorInfo, TensorInfo, tuple[int, ...], int]:
-    """Input, output (whose shape is set), the axes without their signs and in order, the elements in one result."""
+@kernel("REDUCE_ANY")
+def reduce_any(op: Operator) -> Run:
+    """Whether one is true, over some axes; false of nothing. Source: kernels/reduce.cc."""
+    return _logical(op, np.any)
+
+
+@kernel("REDUCE_ALL")
+def reduce_all(op: Operator) -> Run:
+    """Whether all are true, over some axes; true of nothing. Source: kernels/reduce.cc."""
+    return _logical(op, np.all)
+
+
+def _logical(op: Operator, function: Callable[..., Array]) -> Run:
+    if op.input(0).type != TensorType.BOOL:
+        raise op.unsupported()
+    return _reduction(op, lambda axes, _: lambda x: function(x, axis=axes))
+
+
+def _reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
+    """The kernel that reduces the axes which the second input names, constant or not.
+
+    `planned` makes the function of an array from the axes, sorted and counted from the front, and the number of
+    elements that go into one result.
+    """
     x, axis, out = op.input(0), op.input(1), op.output()
     if x.type != out.type:
         raise op.invalid(f"input is {x.type.name}, output {out.type.name}")
-    if axis.type != TensorType.INT32 or axis.value is None:
-        raise op.unsupported("the axes are not int32 constants")
-    rank = len(x.dims)
-    axes = tuple(sorted({int(n) + (rank if n < 0 else 0) for n in axis.value.ravel()}))
-    if any(not 0 <= n < rank for n in axes):
-        raise op.invalid(f"axes {axis.value.ravel().tolist()} of a tensor of {rank} dimensions")
-    if math.prod(x.dims) == 0:
-        raise op.unsupported("an empty input")
-    keep = op.options.keep_dims
-    out.shape = tuple(1 if i in axes else n for i, n in enumerate(x.dims) if keep or i not in axes)
-    return x, out, axes, math.prod(x.dims[i] for i in axes)
+    if axis.type != TensorType.INT32:
+        raise op.unsupported("the axes are not int32")
+    keep, rank = op.options.keep_dims, len(x.dims)
+
+    def resolved(numbers: Array) -> Axes:
+        if rank == 0:
+            return ()  # the real kernel does not look at the axes of a single number
+        axes = tuple(sorted({int(n) + (rank if n < 0 else 0) for n in numbers.ravel()}))
+        if any(not 0 <= n < rank for n in axes):
+            raise op.invalid(f"axes {numbers.ravel().tolist()} of a tensor of {rank} dimensions")
+        return axes
+
+    def reduced(shape: Shape, axes: Axes) -> Shape:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes)
+
+    def function_of(shape: Shape, axes: Axes) -> Callable[[Array], Array]:
+        return planned(axes, math.prod(shape[i] for i in axes))
+
+    if axis.value is None:
+        out.shape = None
+
+        def run(x: Array, axis: Array) -> Array:
+            axes = resolved(axis)
+            return function_of(x.shape, axes)(x).reshape(reduced(x.shape, axes))
+
+        return run
+    axes = resolved(axis.value)
+    shape, function = reduced(x.dims, axes), function_of(x.dims, axes)
+    out.shape = shape
+    return lambda x, _: function(x).reshape(shape)
 
 
-def _rows(x: Array, axes: tuple[int, ...]) -> Array:
+def _rows(x: Array, axes: Axes) -> Array:
     """The elements to reduce along the first dimension, in storage order; what is left in the others."""
     moved = np.moveaxis(x, axes, range(len(axes)))
-    return moved.reshape(-1, *moved.shape[len(axes) :])
+    left = moved.shape[len(axes) :]
+    return moved.reshape(math.prod(moved.shape[: len(axes)]), *left)
 
 
-def _sum_in_order(x: Array, axes: tuple[int, ...], start: np.float32 = _ZERO) -> Array:
+def _sum_in_order(x: Array, axes: Axes, start: np.float32 = _ZERO) -> Array:
     """start + x0 + x1 + …, rounded to float32 after each addition; `start` is a zero, its sign the only question."""
-    total: Array = np.cumsum(_rows(x, axes), 0, np.float32)[-1] + start
-    return total
+    return _in_order(np.add, x, axes, start)
+
+
+def _in_order(function: np.ufunc, x: Array, axes: Axes, start: np.float32) -> Array:
+    """`function` of x0, x1, … and `start`, rounded to float32 after each step; `start` alone of nothing.
+
+    `start` comes last, because it only makes a difference where it could stand at any place.
+    """
+    rows = _rows(x, axes)
+    if not len(rows):
+        return np.full(rows.shape[1:], start, np.float32)
+    with np.errstate(all="ignore"):
+        result: Array = function(function.accumulate(rows, 0, np.float32)[-1], start)
+    return result
 
 
 def _quotient(a: Array, b: int) -> Array:

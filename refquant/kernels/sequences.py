@@ -5,6 +5,7 @@ REVERSE_V2, REVERSE_SEQUENCE, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -164,7 +165,7 @@ def reverse_v2(op: Operator) -> Run:
 
     def run(x: Array, axes_array: Array) -> Array:
         axes = sorted(_axis(op, int(n), x.ndim) for n in axes_array)
-        if any(b - a != 1 for a, b in zip(axes, axes[1:])):
+        if any(b - a != 1 for a, b in pairwise(axes)):
             raise op.invalid(f"axes {axes} are not neighbours")
         return np.flip(x, tuple(axes))
 
