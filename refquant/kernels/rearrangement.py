@@ -1,4 +1,5 @@
-"""Operators that repeat or rearrange: TILE, BROADCAST_TO, SPACE_TO_DEPTH, DEPTH_TO_SPACE, MIRROR_PAD.
+"""Operators that repeat or rearrange: TILE, BROADCAST_TO, SPACE_TO_DEPTH, DEPTH_TO_SPACE, SPACE_TO_BATCH_ND,
+BATCH_TO_SPACE_ND, MIRROR_PAD, FILL.
 
 They take all types of numbers; the real kernels refuse some of them.
 """
@@ -6,7 +7,8 @@ They take all types of numbers; the real kernels refuse some of them.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +16,14 @@ from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, k
 from refquant.tflite.schema import MirrorPadMode, TensorType
 
 _INTEGERS = (TensorType.INT32, TensorType.INT64)
+_IMAGES = (
+    TensorType.FLOAT32,
+    TensorType.UINT8,
+    TensorType.INT8,
+    TensorType.INT16,
+    TensorType.INT32,
+    TensorType.INT64,
+)
 _LARGEST = 2**31
 
 
@@ -105,6 +115,85 @@ def depth_to_space(op: Operator) -> Run:
     left = depth // (block * block)
     shape = out.shape = (n, height * block, width * block, left)
     return lambda x: x.reshape(n, height, width, block, block, left).transpose(0, 1, 3, 2, 4, 5).reshape(shape)
+
+
+@kernel("SPACE_TO_BATCH_ND")
+def space_to_batch_nd(op: Operator) -> Run:
+    """The image, padded, falls into blocks; each place within a block becomes an image of its own along the batch.
+
+    Paddings are filled with the zero point. Source: kernels/space_to_batch_nd.cc.
+    """
+    x, out = _spatial(op)
+    fill = x.dtype.type(out.zero_point if out.is_quantized and x.dtype.kind in "iu" else 0)
+
+    def plan(shape: Shape, block: list[int], pads: list[tuple[int, int]]) -> Shape:
+        padded = [n + before + after for n, (before, after) in zip(shape[1:], pads)]
+        if min(block) < 1 or min(min(pair) for pair in pads) < 0 or any(n % b for n, b in zip(padded, block)):
+            raise op.invalid(f"an image of {shape[1:-1]} with paddings {pads} is not made of blocks of {block}")
+        return (shape[0] * math.prod(block), *(n // b for n, b in zip(padded, block)), *shape[1 + len(block) :])
+
+    def compute(x: Array, block: list[int], pads: list[tuple[int, int]]) -> Array:
+        shape = plan(x.shape, block, pads)
+        padded = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
+        split = [size for n, b in zip(shape[1:], block) for size in (n, b)]
+        d = len(block)
+        order = [*range(2, 2 * d + 1, 2), 0, *range(1, 2 * d, 2), 2 * d + 1]
+        return padded.reshape(x.shape[0], *split, x.shape[-1]).transpose(order).reshape(shape)
+
+    return _planned(op, out, plan, compute)
+
+
+@kernel("BATCH_TO_SPACE_ND")
+def batch_to_space_nd(op: Operator) -> Run:
+    """Images along the batch become the places within blocks of a larger image, which is then cropped.
+
+    The inverse of SPACE_TO_BATCH_ND. Source: kernels/batch_to_space_nd.cc.
+    """
+    _, out = _spatial(op)
+
+    def plan(shape: Shape, block: list[int], crops: list[tuple[int, int]]) -> Shape:
+        image = [n * b - before - after for n, b, (before, after) in zip(shape[1:], block, crops)]
+        if min(block) < 1 or shape[0] % math.prod(block) or min(min(pair) for pair in crops) < 0 or min(image) < 0:
+            raise op.invalid(f"a shape of {shape} does not give blocks of {block} with crops {crops}")
+        return (shape[0] // math.prod(block), *image, *shape[1 + len(block) :])
+
+    def compute(x: Array, block: list[int], crops: list[tuple[int, int]]) -> Array:
+        shape = plan(x.shape, block, crops)
+        d = len(block)
+        order = [d, *(axis for i in range(d) for axis in (d + 1 + i, i)), 2 * d + 1]
+        split = x.reshape(*block, shape[0], *x.shape[1:]).transpose(order)
+        image = split.reshape(shape[0], *(n * b for n, b in zip(x.shape[1:], block)), x.shape[-1])
+        kept = [slice(before, before + n) for (before, _), n in zip(crops, shape[1:])]
+        return np.ascontiguousarray(image[(slice(None), *kept)])
+
+    return _planned(op, out, plan, compute)
+
+
+def _spatial(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    """Input and output of the operators between space and batch, of 3 or 4 dimensions."""
+    x, out = _same_type(op)
+    block, edges = op.input(1), op.input(2)
+    if x.type not in _IMAGES or block.type != TensorType.INT32 or edges.type != TensorType.INT32:
+        raise op.unsupported()
+    spatial = len(x.dims) - 2
+    if spatial not in (1, 2) or block.dims != (spatial,) or edges.dims != (spatial, 2):
+        raise op.invalid(f"shapes {x.dims}, {block.dims} and {edges.dims} do not fit together")
+    if not np.array_equal(x.scales, out.scales) or not np.array_equal(x.zero_points, out.zero_points):
+        raise op.invalid("input and output must have the same scale and zero point")
+    return x, out
+
+
+def _planned(
+    op: Operator, out: TensorInfo, plan: Callable[..., Shape], compute: Callable[[Array, Any, Any], Array]
+) -> Run:
+    """The kernel of `compute`, whose output's shape `plan` gives where block and edges are constants."""
+
+    def unpacked(block: Array, edges: Array) -> tuple[list[int], list[tuple[int, int]]]:
+        return block.tolist(), [(int(before), int(after)) for before, after in edges]
+
+    block, edges = op.input(1).value, op.input(2).value
+    out.shape = None if block is None or edges is None else plan(op.input(0).dims, *unpacked(block, edges))
+    return lambda x, block, edges: compute(x, *unpacked(block, edges))
 
 
 @kernel("MIRROR_PAD")

@@ -1,0 +1,189 @@
+"""Numbers sent to places that another input names: SCATTER_ND, SPARSE_TO_DENSE, SEGMENT_SUM, UNSORTED_SEGMENT_SUM,
+UNSORTED_SEGMENT_PROD, UNSORTED_SEGMENT_MAX, UNSORTED_SEGMENT_MIN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.tflite.schema import TensorType
+
+_FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
+_INT8, _UINT8, _BOOL = TensorType.INT8, TensorType.UINT8, TensorType.BOOL
+_LARGEST = 2**31
+
+
+def _shape_of(op: Operator, numbers: Array) -> Shape:
+    """The shape that a tensor of numbers describes."""
+    shape = tuple(int(n) for n in numbers.ravel())
+    if min(shape, default=0) < 0 or math.prod(shape) >= _LARGEST:
+        raise op.invalid(f"{list(shape)} is not a shape")
+    return shape
+
+
+@kernel("SCATTER_ND")
+def scatter_nd(op: Operator) -> Run:
+    """Zeros of a given shape, to which `updates` are added at the places that the rows of `indices` name.
+
+    Updates of one place are added in their order, bool ones as "or". Source: kernels/scatter_nd.cc, ScatterNd in
+    internal/reference/reference_ops.h.
+    """
+    indices, updates, shape_tensor, out = op.input(0), op.input(1), op.input(2), op.output()
+    if indices.type != _INT32 or shape_tensor.type != _INT32 or updates.type != out.type:
+        raise op.unsupported()
+    if updates.type not in (_FLOAT32, _UINT8, _BOOL, _INT8, _INT32, _INT64):
+        raise op.unsupported()
+    if not indices.dims or len(shape_tensor.dims) != 1:
+        raise op.invalid(f"indices of shape {indices.dims} and an output shape of shape {shape_tensor.dims}")
+    depth = indices.dims[-1]
+
+    def checked(indices: Shape, updates: Shape, numbers: Array) -> Shape:
+        shape = _shape_of(op, numbers)
+        if depth > len(shape) or updates != indices[:-1] + shape[depth:]:
+            raise op.invalid(
+                f"indices of shape {indices} and updates of shape {updates} do not fit an output of {shape}"
+            )
+        return shape
+
+    def run(indices: Array, updates: Array, numbers: Array) -> Array:
+        shape = checked(indices.shape, updates.shape, numbers)
+        result = np.zeros(shape, updates.dtype)
+        rows = indices.reshape(-1, depth)
+        if np.any((rows < 0) | (rows >= np.array(shape[:depth]))):
+            raise op.invalid(f"an index lies outside of the shape {shape}")
+        places = np.ravel_multi_index(tuple(rows.T), shape[:depth]) if depth else np.zeros(len(rows), np.int64)
+        with np.errstate(all="ignore"):
+            np.add.at(result.reshape(math.prod(shape[:depth]), -1), places, updates.reshape(len(rows), -1))
+        return result
+
+    out.shape = None if shape_tensor.value is None else checked(indices.dims, updates.dims, shape_tensor.value)
+    return run
+
+
+@kernel("SPARSE_TO_DENSE")
+def sparse_to_dense(op: Operator) -> Run:
+    """A tensor full of `default`, with `values` (or one value) at the places that the rows of `indices` name.
+
+    The last value of a place counts. Source: kernels/sparse_to_dense.cc.
+    """
+    indices, shape_tensor, values, default = (op.input(i) for i in range(4))
+    out = op.output()
+    if indices.type not in (_INT32, _INT64) or shape_tensor.type not in (_INT32, _INT64):
+        raise op.unsupported()
+    if values.type not in (_FLOAT32, _INT32, _INT64, _INT8, _UINT8) or not values.type == default.type == out.type:
+        raise op.unsupported()
+    if len(indices.dims) > 2 or len(shape_tensor.dims) != 1 or len(values.dims) > 1 or math.prod(default.dims) != 1:
+        raise op.invalid(
+            f"indices {indices.dims}, output shape {shape_tensor.dims}, values {values.dims}, default {default.dims} "
+            "do not fit together"
+        )
+    rank = shape_tensor.dims[0]
+    count, depth = indices.dims if len(indices.dims) == 2 else (math.prod(indices.dims), 1)
+    if depth != rank or rank > 4 or (values.dims and values.dims != (count,)):
+        raise op.invalid(f"indices {indices.dims} and values {values.dims} do not fit an output of {rank} dimensions")
+
+    def run(indices: Array, numbers: Array, values: Array, default: Array) -> Array:
+        shape = _shape_of(op, numbers)
+        result = np.full(shape, default.item(), values.dtype)
+        rows = indices.reshape(count, depth)
+        if np.any((rows < 0) | (rows >= np.array(shape))):
+            raise op.invalid(f"an index lies outside of the shape {shape}")
+        for place, value in zip(map(tuple, rows.tolist()), np.broadcast_to(values, count)):
+            result[place] = value
+        return result
+
+    out.shape = None if shape_tensor.value is None else _shape_of(op, shape_tensor.value)
+    return run
+
+
+@kernel("SEGMENT_SUM")
+def segment_sum(op: Operator) -> Run:
+    """The sums of rows with the same number, which begin at 0 and rise by 0 or 1. Source: kernels/segment_sum.cc."""
+    x, ids, out = _segments(op)
+
+    def count(ids: Array) -> int:
+        steps = np.diff(ids, prepend=0)
+        if np.any((steps != 0) & (steps != 1)) or (ids.size and ids[0] != 0):
+            raise op.invalid("segment numbers must begin at 0 and rise by 0 or 1")
+        return int(ids[-1]) + 1 if ids.size else 0
+
+    def run(x: Array, ids: Array) -> Array:
+        return _gathered(np.add, x, ids, np.zeros((count(ids), *x.shape[1:]), x.dtype))
+
+    out.shape = None if ids.value is None else (count(ids.value), *x.dims[1:])
+    return run
+
+
+@kernel("UNSORTED_SEGMENT_SUM")
+def unsorted_segment_sum(op: Operator) -> Run:
+    """The sums of rows with the same number, 0 of none; rows with numbers below 0 are left out.
+
+    Source: kernels/unsorted_segment.cc.
+    """
+    return _unsorted(op, np.add, lambda _: 0)
+
+
+@kernel("UNSORTED_SEGMENT_PROD")
+def unsorted_segment_prod(op: Operator) -> Run:
+    """The products of rows with the same number, 1 of none; otherwise as UNSORTED_SEGMENT_SUM."""
+    return _unsorted(op, np.multiply, lambda _: 1)
+
+
+@kernel("UNSORTED_SEGMENT_MAX")
+def unsorted_segment_max(op: Operator) -> Run:
+    """The largest of rows with the same number, the lowest of the type of none; otherwise as UNSORTED_SEGMENT_SUM."""
+    return _unsorted(op, lambda a, b: np.where(a < b, b, a), lambda limits: limits.min)
+
+
+@kernel("UNSORTED_SEGMENT_MIN")
+def unsorted_segment_min(op: Operator) -> Run:
+    """The smallest of rows with the same number, the highest of the type of none; otherwise as UNSORTED_SEGMENT_SUM."""
+    return _unsorted(op, lambda a, b: np.where(b < a, b, a), lambda limits: limits.max)
+
+
+def _segments(op: Operator) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
+    x, ids, out = op.input(0), op.input(1), op.output()
+    if x.type not in (_FLOAT32, _INT32) or ids.type != _INT32 or out.type != x.type:
+        raise op.unsupported()
+    if len(ids.dims) != 1 or x.dims[:1] != ids.dims:
+        raise op.invalid(f"segment numbers of shape {ids.dims} do not fit data of shape {x.dims}")
+    return x, ids, out
+
+
+def _gathered(function: Callable[[Array, Array], Array], x: Array, ids: Sequence[int] | Array, result: Array) -> Array:
+    """`result` with each row of x taken into the row that its number names, in their order."""
+    with np.errstate(all="ignore"):
+        for row, segment in zip(x, ids):
+            if segment >= 0:
+                result[segment] = function(result[segment], row)
+    return result
+
+
+def _unsorted(
+    op: Operator, function: Callable[[Array, Array], Array], first: Callable[[np.finfo | np.iinfo], float]
+) -> Run:
+    x, ids, out = _segments(op)
+    count_tensor = op.input(2)
+    if count_tensor.type != _INT32:
+        raise op.unsupported()
+    if math.prod(count_tensor.dims) != 1:
+        raise op.invalid(f"the number of segments is one number, it has shape {count_tensor.dims}")
+    start = first(np.finfo(x.dtype) if x.type == _FLOAT32 else np.iinfo(x.dtype))
+
+    def shape_for(shape: Shape, ids: Array, count: int) -> Shape:
+        if not ids.max(initial=-1) < count < _LARGEST // max(1, math.prod(shape[1:])):
+            raise op.invalid(f"{count} segments do not hold number {ids.max(initial=-1)}, or are too many")
+        return (count, *shape[1:])
+
+    def run(x: Array, ids: Array, count: Array) -> Array:
+        return _gathered(function, x, ids, np.full(shape_for(x.shape, ids, int(count.item())), start, x.dtype))
+
+    if ids.value is None or count_tensor.value is None:
+        out.shape = None
+    else:
+        out.shape = shape_for(x.dims, ids.value, int(count_tensor.value.item()))
+    return run
