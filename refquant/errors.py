@@ -27,3 +27,7 @@ class RuntimeUnavailableError(RefquantError):
 
 class RuntimeFailedError(RefquantError):
     """A real runtime refused the model, failed, timed out or died; the message repeats its own words."""
+
+
+class RuntimeDiedError(RuntimeFailedError):
+    """A real runtime aborted, crashed or gave no answer in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,29 @@ def reference() -> Iterator[Runtime]:
 
 
 @pytest.fixture(scope="session")
+def optimized() -> Iterator[Runtime]:
+    """TensorFlow's interpreter with its optimized kernels, for operators that BUILTIN_REF does not have."""
+    yield from _runtime("tensorflow", "optimized")
+
+
+@pytest.fixture(scope="session")
 def micro() -> Iterator[Runtime]:
     """TFLite Micro's interpreter, in a process of its own."""
     yield from _runtime("micro", "micro")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """For each operator, how many cases were compared with the real kernels and what came of them."""
+    counts: dict[str, Counter[str]] = {}
+    variants: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        properties = dict(report.user_properties)
+        if "family" in properties:
+            operator = properties["family"][0]
+            variants[operator] += 1
+            counts.setdefault(operator, Counter()).update(properties["outcomes"])
+    if counts:
+        terminalreporter.section("operators against the real kernels: variants, cases")
+    for operator, outcomes in sorted(counts.items()):
+        cases = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+        terminalreporter.line(f"{operator}: {variants[operator]}, {cases}")

@@ -115,7 +115,8 @@ def mean(op: Operator) -> Run:
 def sum_of(op: Operator) -> Run:
     """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
 
-    A sum of bool tells whether one is true. Over all axes a sum begins with the first number, else with zero; only a sum of nothing but -0.0 shows it.
+    A sum of bool tells whether one is true. Over all axes a sum begins with the first number, else with zero; only a
+    sum of nothing but -0.0 shows it.
     Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
     """
     x = op.input(0)

@@ -163,19 +163,33 @@ class Operator:
 
 
 _KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
+_FLAWS: dict[str, str] = {}
 
 
-def kernel(name: str, *, custom: bool = False, profile: str | None = None) -> Callable[[Kernel], Kernel]:
-    """Registers a kernel for the operator `name` (of `BuiltinOperator`, or a custom code), for one profile or all."""
+def kernel(
+    name: str, *, custom: bool = False, profile: str | None = None, flaw: str = ""
+) -> Callable[[Kernel], Kernel]:
+    """Registers a kernel for the operator `name` (of `BuiltinOperator`, or a custom code), for one profile or all.
+
+    `flaw` says in a sentence what is wrong with the real kernel and what refquant does there; it goes into the table of
+    operators.
+    """
 
     def register(function: Kernel) -> Kernel:
         key = (name, custom, profile)
         if key in _KERNELS:
             raise ValueError(f"{name} has a kernel already: {_KERNELS[key].__name__}")
         _KERNELS[key] = function
+        if flaw:
+            _FLAWS[name] = flaw
         return function
 
     return register
+
+
+def flaw_of(name: str) -> str:
+    """What is wrong with the real kernel of an operator and what refquant does there; empty where nothing is known."""
+    return _FLAWS.get(name, "")
 
 
 def find(name: str, *, custom: bool, profile: str) -> Kernel | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -163,9 +164,7 @@ def _gathered(function: Callable[[Array, Array], Array], x: Array, ids: Sequence
     return result
 
 
-def _unsorted(
-    op: Operator, function: Callable[[Array, Array], Array], first: Callable[[np.finfo | np.iinfo], float]
-) -> Run:
+def _unsorted(op: Operator, function: Callable[[Array, Array], Array], first: Callable[[Any], float]) -> Run:
     x, ids, out = _segments(op)
     count_tensor = op.input(2)
     if count_tensor.type != _INT32:

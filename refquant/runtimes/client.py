@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Literal
 
 import numpy.typing as npt
 
-from refquant.errors import InvalidInputError, RuntimeFailedError, RuntimeUnavailableError
+from refquant.errors import InvalidInputError, RuntimeDiedError, RuntimeFailedError, RuntimeUnavailableError
 from refquant.runtimes.cut import with_all_outputs
 from refquant.tflite.model import Model
 
@@ -32,7 +33,9 @@ RUNTIMES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "micro": ("tflite_micro", "tflite-micro", ("micro",)),
 }
 
+_LAST_BYTES = 10_000  # of what the runtime printed, to look for its last words in
 _START_SECONDS = 120.0
+_GRACE_SECONDS = 30.0  # the server itself ends an answer that takes too long; this is for a server that cannot
 
 
 def is_installed(name: str) -> bool:
@@ -43,7 +46,7 @@ def is_installed(name: str) -> bool:
 class Runtime:
     """A real runtime in a server process of its own; use it as a context manager.
 
-    The server is started by the first question and again after each death, so one abort costs one answer.
+    The server is started by the first question. An abort of the runtime costs one answer and some milliseconds.
     """
 
     def __init__(self, name: str, kernels: str, timeout: float) -> None:
@@ -87,7 +90,8 @@ class Runtime:
     def close(self) -> None:
         """Ends the server process."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # the server and its child
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
@@ -110,16 +114,14 @@ class Runtime:
             if self._process is None:
                 self._start()
             self._send(question)
-            kind, answer = self._receive(self.timeout)
-        except (BrokenPipeError, EOFError):
-            message = self._last_words()
+            kind, answer = self._receive(self.timeout + _GRACE_SECONDS)
+        except (BrokenPipeError, EOFError, TimeoutError):
             self.close()
-            raise RuntimeFailedError(f"{self.name} ({self.kernels} kernels) died: {message}") from None
-        except TimeoutError:
-            self.close()
-            raise RuntimeFailedError(
-                f"{self.name} ({self.kernels} kernels) gave no answer in {self.timeout:g} seconds"
-            ) from None
+            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels): its server process ended") from None
+        if kind == "died" and answer == -signal.SIGALRM:
+            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels) gave no answer in {self.timeout:g} seconds")
+        if kind == "died":
+            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels) died: {self._last_words(answer)}")
         if kind == "error":
             raise RuntimeFailedError(f"{self.name} ({self.kernels} kernels) refused: {answer}")
         return answer
@@ -133,11 +135,12 @@ class Runtime:
             "TF_ENABLE_ONEDNN_OPTS": "0",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "refquant.runtimes.server", self.name, self.kernels],
+            [sys.executable, "-m", "refquant.runtimes.server", self.name, self.kernels, str(self.timeout)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
+            start_new_session=True,
         )
         kind, answer = self._receive(_START_SECONDS)
         if kind == "error":
@@ -170,10 +173,9 @@ class Runtime:
             data += chunk
         return bytes(data)
 
-    def _last_words(self) -> str:
-        assert self._process is not None and self._log is not None
-        code = self._process.wait()
-        self._log.seek(0)
+    def _last_words(self, code: int) -> str:
+        assert self._log is not None
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LAST_BYTES))
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return f"{how}; {lines[-1] if lines else 'no message'}"

@@ -2,15 +2,21 @@
 
 Started by `refquant.runtimes.client`; not for use by hand. A message is its length (8 bytes, little endian) and a
 pickle. What the runtime prints goes to standard error, so it cannot mix with the answers.
+
+Real runtimes abort on some models, and importing one takes seconds. So this process imports it once and then only
+forks: its child answers, and when the child dies (or is ended by the alarm that limits each answer's time), the parent
+says so and forks the next.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import signal
 import struct
 import sys
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from refquant.runtimes import litert, micro, tensorflow
 
@@ -29,16 +35,10 @@ class Adapter(Protocol):
 
 def main() -> None:
     """Serves until standard input ends."""
-    name, kernels = sys.argv[1:3]
+    name, kernels, seconds = sys.argv[1:4]
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-
-    def answer(kind: str, content: Any) -> None:
-        payload = pickle.dumps((kind, content), protocol=5)
-        answers.write(struct.pack("<Q", len(payload)) + payload)
-        answers.flush()
-
     try:
         adapter: Adapter
         if name == "micro":
@@ -48,15 +48,36 @@ def main() -> None:
         else:
             adapter = tensorflow.Adapter(kernels)
     except Exception as error:  # whatever a foreign package raises at import is its answer
-        answer("error", f"{type(error).__name__}: {error}")
+        _answer(answers, "error", f"{type(error).__name__}: {error}")
         return
-    answer("ready", None)
+    _answer(answers, "ready", None)
+    while True:
+        child = os.fork()
+        if child == 0:
+            _serve(adapter, questions, answers, max(1, math.ceil(float(seconds))))
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == 0:
+            return
+        _answer(answers, "died", status)
+
+
+def _serve(adapter: Adapter, questions: IO[bytes], answers: IO[bytes], seconds: int) -> None:
     while header := questions.read(8):
         question, *arguments = pickle.loads(questions.read(struct.unpack("<Q", header)[0]))
+        signal.alarm(seconds)
         try:
-            answer("result", adapter.version() if question == "version" else adapter.run(*arguments))
+            answer = "result", adapter.version() if question == "version" else adapter.run(*arguments)
         except Exception as error:  # whatever a foreign package raises is its answer
-            answer("error", f"{type(error).__name__}: {error}")
+            answer = "error", f"{type(error).__name__}: {error}"
+        signal.alarm(0)
+        _answer(answers, *answer)
+
+
+def _answer(answers: IO[bytes], kind: str, content: Any) -> None:
+    payload = pickle.dumps((kind, content), protocol=5)
+    answers.write(struct.pack("<Q", len(payload)) + payload)
+    answers.flush()
 
 
 if __name__ == "__main__":

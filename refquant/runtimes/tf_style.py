@@ -23,7 +23,13 @@ def run(interpreter: Any, samples: list[list[Any]]) -> list[list[Any]]:
             interpreter.allocate_tensors()
             allocated = True
         for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            interpreter.set_tensor(detail["index"], array)
+            is_bfloat16 = np.dtype(detail["dtype"]).name == "bfloat16"
+            interpreter.set_tensor(detail["index"], array.view(detail["dtype"]) if is_bfloat16 else array)
         interpreter.invoke()
-        results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
+        results.append([_plain(interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()])
     return results
+
+
+def _plain(array: Any) -> Any:
+    """The array; of bfloat16, which NumPy does not have, the bits as uint16."""
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array

@@ -1,0 +1,86 @@
+"""What a strategy of operator models is, and where it is found.
+
+A strategy is a function that draws one `Case` for an operator and one variant of it (most often the type of its
+activations); it registers itself under the operator's name and the variant's label::
+
+    @strategy("NEG", [FLOAT32, INT32, INT64])
+    def negation(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+        x = draw(arrays(type))
+        return Case(single_operator_model(operator, [TensorSpec(type, x.shape)], [TensorSpec(type)]), [[x]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from refquant.testing.conformance import Outcome
+from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(slots=True)
+class Case:
+    """A model and samples to run it on, one after the other in one interpreter, so that its state lives on.
+
+    A sample holds an array for each input of the model, of the shape that the model says or another, which then
+    resizes the input.
+    """
+
+    model: Model
+    samples: Sequence[Sequence[Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All cases of one operator in one variant, such as ("CONV_2D", "INT16xINT8 INT64").
+
+    `oracle` is the kernel set of TensorFlow that can be asked: "reference", or "optimized" for operators that
+    BUILTIN_REF does not have. `expected` are the outcomes other than EQUAL that a comparison may have, with the reason.
+    """
+
+    operator: str
+    variant: str
+    cases: st.SearchStrategy[Case]
+    oracle: str
+    expected: Mapping[Outcome, str]
+
+
+_FAMILIES: dict[tuple[str, str], Family] = {}
+Draw = Callable[..., Case]
+
+
+def strategy(
+    operators: str | Collection[str],
+    variants: Sequence[TensorType] | Mapping[str, Any],
+    *,
+    oracle: str = "reference",
+    expected: Mapping[Outcome, str] | None = None,
+) -> Callable[[Draw], Draw]:
+    """Registers `function(draw, operator, variant)` for each operator and each variant.
+
+    Variants are tensor types, which are also their labels, or labels with whatever the function is to be given.
+    """
+    labelled = variants if isinstance(variants, Mapping) else {type.name: type for type in variants}
+
+    def register(function: Draw) -> Draw:
+        for operator in [operators] if isinstance(operators, str) else operators:
+            for label, variant in labelled.items():
+                if (operator, label) in _FAMILIES:
+                    raise ValueError(f"{operator} {label} has a strategy already")
+                cases = st.composite(function)(operator, variant)
+                _FAMILIES[operator, label] = Family(operator, label, cases, oracle, expected or {})
+        return function
+
+    return register
+
+
+def families() -> list[Family]:
+    """All families that are registered, sorted by operator and variant."""
+    return [_FAMILIES[key] for key in sorted(_FAMILIES)]
