@@ -19,6 +19,7 @@ import numpy as np
 import refquant.kernels
 from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperatorError
 from refquant.kernels import profiles, registry
+from refquant.kernels.arity import check_arity
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -59,7 +60,7 @@ class SubgraphPlan:
         self.table = model.subgraphs[subgraph]
         self.inputs = _indices(self.table.inputs)
         self.outputs = _indices(self.table.outputs)
-        self.tensors = [_tensor_info(model, i, tensor) for i, tensor in enumerate(self.table.tensors or ())]
+        self.tensors = [_tensor_info(model, i, tensor, profile) for i, tensor in enumerate(self.table.tensors or ())]
         self._fill_empty_constants()
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
@@ -159,6 +160,7 @@ class SubgraphPlan:
 
     def _plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
+        check_arity(step.operator)
         profiles.check_compared(step.operator)
         if step.operator.name != "DENSIFY" and any(t is not None and t.is_sparse for t in step.operator.inputs):
             raise step.operator.unsupported("no kernel with sparse inputs, which DENSIFY alone takes,")
@@ -295,13 +297,24 @@ def _written(step: Step) -> list[int]:
     return [tensor.index for tensor in step.operator.outputs]
 
 
-def _tensor_info(model: Model, index: int, tensor: schema.Tensor) -> TensorInfo:
+def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) -> TensorInfo:
     quantization = tensor.quantization
     scales: Any = quantization.scale if quantization is not None and quantization.scale is not None else ()
     zero_points: Any = quantization.zero_point if quantization is not None else None
     if zero_points is None:
         zero_points = np.zeros(len(scales), np.int64)
     shape: Shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+    dimension = 0 if quantization is None else quantization.quantized_dimension
+    fits = 0 <= dimension < len(shape) and shape[dimension] == len(scales)
+    if len(scales) > 1 and shape and not fits and profile != "micro":
+        raise InvalidModelError(
+            f"tensor {index} ({tensor.name!r}) of shape {shape} cannot have {len(scales)} scales along dimension "
+            f"{dimension}; TFLite Micro (kernels='micro') does not look at the dimension"
+        )
+    if len(zero_points) != len(scales):
+        raise InvalidModelError(
+            f"tensor {index} ({tensor.name!r}) has {len(scales)} scales, but {len(zero_points)} zero points"
+        )
     return TensorInfo(
         index=index,
         name=tensor.name or "",
@@ -310,7 +323,7 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor) -> TensorInfo:
         shape=shape,
         scales=np.asarray(scales, np.float32),
         zero_points=np.asarray(zero_points, np.int64),
-        quantized_dimension=0 if quantization is None else quantization.quantized_dimension,
+        quantized_dimension=dimension,
         value=None if tensor.is_variable else model.constant(tensor),
         is_variable=bool(tensor.is_variable),
         is_sparse=tensor.sparsity is not None,

@@ -48,8 +48,8 @@ class Peer(Protocol):
 
 
 def run(model: Model, samples: Sequence[Sequence[Array]], kernels: str = "reference") -> list[list[Array]]:
-    """The outputs of refquant for each sample, one after the other in one interpreter."""
-    interpreter = Interpreter(model=model, kernels=kernels)
+    """The outputs of refquant for each sample, one after the other in one interpreter, which is given the file."""
+    interpreter = Interpreter(model_content=model.tobytes(), kernels=kernels)
     results = []
     allocated = False
     for sample in samples:

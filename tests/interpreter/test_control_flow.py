@@ -254,5 +254,5 @@ def test_a_chain_of_subgraphs_ends() -> None:
 def test_more_outputs_than_the_kernel_gives_are_refused() -> None:
     builder = Builder()
     builder.subgraph([VECTOR], [("ADD", [0, 0], ADD, [VECTOR, VECTOR])], [1])
-    with pytest.raises(InvalidModelError, match=r"operator 0 \(ADD\).*has 2 outputs, its kernel gives 1"):
+    with pytest.raises(InvalidModelError, match=r"operator 0 \(ADD\).*it has 2 outputs, expected 1"):
         run(builder.model(), X)
