@@ -13,6 +13,8 @@ from refquant.interpreter.plan import SubgraphPlan, Subgraphs
 from refquant.kernels.registry import Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import PACKED_BITS
 
 #: the profiles: whose bits the results are
 PROFILES = ("reference", "micro")
@@ -199,6 +201,11 @@ class Interpreter:
                 f"{_say(tensor)} takes shape {tensor.shape}, got {array.shape}; "
                 "resize_tensor_input changes the shape of an input"
             )
+        if tensor.type in PACKED_BITS:
+            bits, unsigned = PACKED_BITS[tensor.type], tensor.type == TensorType.UINT4
+            low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+            if array.size and not low <= array.min() <= array.max() <= high:
+                raise InvalidInputError(f"{_say(tensor)} of type {tensor.type.name} takes numbers from {low} to {high}")
         plan.values[tensor.index] = array.copy()
 
     def _invoke(self, subgraph: int) -> None:

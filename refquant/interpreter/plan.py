@@ -21,9 +21,11 @@ from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperato
 from refquant.kernels import profiles, registry
 from refquant.kernels.arity import check_arity
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
+from refquant.numerics.packed import unpack
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.tensor_types import numpy_dtype
+from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a module of kernels registers them
     import_module(f"refquant.kernels.{_module.name}")
@@ -324,7 +326,16 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         scales=np.asarray(scales, np.float32),
         zero_points=np.asarray(zero_points, np.int64),
         quantized_dimension=dimension,
-        value=None if tensor.is_variable else model.constant(tensor),
+        value=None if tensor.is_variable else _constant(model, tensor, shape),
         is_variable=bool(tensor.is_variable),
         is_sparse=tensor.sparsity is not None,
     )
+
+
+def _constant(model: Model, tensor: schema.Tensor, shape: Shape) -> Array | None:
+    """The value of a constant; integers of packed types one to an int8."""
+    value = model.constant(tensor)
+    if value is None or tensor.type not in PACKED_BITS:
+        return value
+    signed = tensor.type != TensorType.UINT4
+    return unpack(value, PACKED_BITS[tensor.type], math.prod(shape), signed).reshape(shape)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels.registry import Array, TensorInfo
-from refquant.numerics.packed import unpack_int4
 from refquant.tflite.schema import TensorType
 
 BLOCK = 1 << 16  # numbers that are worked on at a time, so that they stay in the cache
@@ -32,9 +31,7 @@ def exact_type(bound: int) -> np.dtype[Any]:
 
 def constant_weights(tensor: TensorInfo) -> Array | None:
     """The value of a constant in the tensor's shape, four-bit integers as int8; None for a tensor that is computed."""
-    if tensor.value is None or tensor.type != TensorType.INT4:
-        return tensor.value
-    return unpack_int4(tensor.value, int(np.prod(tensor.dims))).reshape(tensor.dims)
+    return tensor.value
 
 
 def weight_type(tensor: TensorInfo) -> TensorType:

@@ -189,6 +189,7 @@ def exp(x: Float32s) -> Float32s:
     return result
 
 
+@np.errstate(all="ignore")
 def erfc(x: Float32s) -> Float32s:
     """1 - erf(x): 1 + x * p(x**2) up to 1, exp(-x**2) / x * p(1/x**2) / q(1/x**2) beyond, x clamped to ±11.
 

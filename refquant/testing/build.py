@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.packed import pack
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import PACKED_BITS
 
 
 @dataclass(slots=True)
 class TensorSpec:
     """One tensor to be: with `data` it is a constant (whose shape it then has), without it a place for data.
+
+    Integers of a packed type are given as int8, one to an element.
 
     `scale` and `zero_point` are numbers for quantization per tensor, sequences for quantization per channel along
     `quantized_dimension`; no scale, no quantization.
@@ -109,7 +113,8 @@ def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
     buffer = 0
     if spec.data is not None:
         buffer = len(root.buffers)
-        root.buffers.append(schema.Buffer(data=np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), np.uint8)))
+        data = spec.data if spec.type not in PACKED_BITS else pack(spec.data, PACKED_BITS[spec.type])
+        root.buffers.append(schema.Buffer(data=np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)))
     quantization = None
     if spec.scale is not None:
         scales = np.atleast_1d(np.asarray(spec.scale, np.float32))

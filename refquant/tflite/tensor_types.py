@@ -1,7 +1,8 @@
 """What each `TensorType` is in NumPy.
 
-NumPy has no bfloat16, float8, int4, uint4 or int2: bfloat16 and float8 are read as the integers that hold their bits,
-the packed types as the bytes that hold several elements each (`PACKED_BITS` tells how many bits an element takes).
+NumPy has no bfloat16, float8, int4, uint4 or int2: bfloat16 and float8 are read as the integers that hold their bits.
+The packed types lie in a file several elements to a byte (`PACKED_BITS` tells how many bits an element takes) and are
+int8 when they run.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _DTYPES: dict[TensorType, Any] = {
     TensorType.INT4: np.int8,
     TensorType.BFLOAT16: np.uint16,
     TensorType.INT2: np.int8,
-    TensorType.UINT4: np.uint8,
+    TensorType.UINT4: np.int8,
     TensorType.FLOAT8_E4M3FN: np.uint8,
     TensorType.FLOAT8_E5M2: np.uint8,
 }

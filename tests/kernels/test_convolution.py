@@ -161,17 +161,15 @@ def test_missing_tensors() -> None:
 
 
 def test_int4_weights() -> None:
-    """-8 and 7 packed low half first; the accumulators are 2 * -8 and 2 * 7."""
-    packed = np.uint8([0x78])
+    """The accumulators are 2 * -8 and 2 * 7."""
+    weights = np.int8([-8, 7]).reshape(2, 1, 1, 1)
     x, y = TensorSpec(INT8, (1, 1, 1, 1), 1.0), TensorSpec(INT8, (), 1.0)
     model = single_operator_model(
         "CONV_2D",
-        [x, TensorSpec(TensorType.INT4, scale=1.0, data=packed), TensorSpec(INT32, scale=1.0, data=np.int32([0, 0]))],
+        [x, TensorSpec(TensorType.INT4, scale=1.0, data=weights), TensorSpec(INT32, scale=1.0, data=np.int32([0, 0]))],
         [y],
         Conv2DOptions(stride_h=1, stride_w=1),
     )
-    assert model.subgraphs[0].tensors is not None
-    model.subgraphs[0].tensors[1].shape = np.int32([2, 1, 1, 1])
     interpreter = Interpreter(model=model)
     interpreter.allocate_tensors()
     interpreter.set_tensor(0, np.int8([2]).reshape(1, 1, 1, 1))

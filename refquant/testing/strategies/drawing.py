@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refquant.testing.build import TensorSpec
 from refquant.tflite.schema import ActivationFunctionType, TensorType
-from refquant.tflite.tensor_types import numpy_dtype
+from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +51,8 @@ def quantized(type: TensorType, shape: Sequence[int] = ()) -> st.SearchStrategy[
 def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) -> Array:
     """Random numbers of a type, its ends and the difficult floats among them.
 
-    Floats of bfloat16 come as their bits, uint16. Strings are short, some empty, some with bytes above 127.
+    Floats of bfloat16 come as their bits, uint16, integers of packed types as int8. Strings are short, some empty, some
+    with bytes above 127.
     """
     dtype = numpy_dtype(type)
     if type == TensorType.STRING:
@@ -61,6 +62,10 @@ def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) ->
         return rng.random(shape) < 0.5
     if type == TensorType.BFLOAT16:
         return (numbers(rng, TensorType.FLOAT32, shape).view(np.uint32) >> 16).astype(np.uint16)
+    if type in PACKED_BITS:
+        bits = PACKED_BITS[type]
+        low = 0 if type == TensorType.UINT4 else -(2 ** (bits - 1))
+        return rng.integers(low, low + 2**bits, shape, np.int8)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
