@@ -1,4 +1,4 @@
-"""The command line: `refquant inspect | run | audit`, one module for each command, imported when it is asked for.
+"""The command line: `refquant COMMAND`, one module for each command, imported when it is asked for.
 
 Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input, with one line on standard error.
 """
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from refquant.errors import RefquantError
 
-COMMANDS = ("inspect", "run", "audit")
+COMMANDS = ("inspect", "run", "audit", "ops", "verify")
 
 
 class LazyCommands(TyperGroup):

@@ -15,3 +15,6 @@ DIGITS_FLOAT = _HERE / "digits_float.tflite"
 DIGITS_INT8 = _HERE / "digits_int8.tflite"
 DIGITS_SAMPLES = _HERE / "digits_samples.npz"
 """Arrays `image` (360, 8, 8, 1) float32 from 0 to 1, and `labels` (360,) uint8."""
+
+VERIFIED = _HERE / "verified.json"
+"""What was compared with the real kernels; see `refquant.testing.record`."""

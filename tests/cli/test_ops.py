@@ -1,0 +1,51 @@
+"""`refquant ops` and `refquant verify`: the table of operators, its record, its refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refquant.kernels.registry import known_operators
+from refquant.runtimes import is_installed
+from refquant.testing.record import Verification, read_record, update_record
+from tests.cli.test_cli import refquant  # noqa: F401 - a fixture
+
+
+def test_every_operator_has_a_row(refquant: Any) -> None:  # noqa: F811
+    rows = json.loads(refquant("ops", "--json").out)
+    assert {row["operator"] for row in rows} == {name for name, _ in known_operators()}
+
+
+def test_one_operator(refquant: Any) -> None:  # noqa: F811
+    result = refquant("ops", "conv_2d")
+    assert result.status == 0
+    assert "CONV_2D" in result.out and "double_rounding" in result.out and "FULLY_CONNECTED" not in result.out
+
+
+@pytest.mark.parametrize("command", ["ops", "verify"])
+def test_an_operator_that_does_not_exist(refquant: Any, command: str) -> None:  # noqa: F811
+    result = refquant(command, "CONV_9D")
+    assert result.status == 2 and "CONV_9D" in result.err
+
+
+@pytest.mark.oracle
+def test_verify_asks_the_real_kernel(refquant: Any) -> None:  # noqa: F811
+    if not is_installed("tensorflow"):
+        pytest.skip("tensorflow is not installed: python -m pip install tensorflow")
+    result = refquant("verify", "NEG", "--examples", "5", "--json")
+    assert result.status == 0
+    rows = {row["variant"]: row for row in json.loads(result.out)}
+    assert rows["FLOAT32"]["outcomes"] == {"EQUAL": 5} and rows["FLOAT32"]["unequal"] == 0
+
+
+def test_the_record_keeps_what_was_not_verified_anew(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    first = Verification("ADD", "INT8", "tensorflow 1", "reference", {"EQUAL": 3})
+    update_record([first, Verification("ADD", "FLOAT32", "tensorflow 1", "reference", {"EQUAL": 3})], path)
+    update_record([Verification("ADD", "FLOAT32", "tensorflow 2", "reference", {"EQUAL": 5, "DIFFERENT": 2})], path)
+    record = read_record(path)
+    assert [(entry.variant, entry.cases, entry.unequal) for entry in record] == [("FLOAT32", 7, 2), ("INT8", 3, 0)]
+    assert record[1] == first
