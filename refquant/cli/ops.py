@@ -58,9 +58,7 @@ def operator_table() -> list[dict[str, Any]]:
                     "kernels": entry.kernels,
                     "cases": entry.cases,
                     "unequal": entry.unequal,
-                    "micro": any(
-                        kinds[0].name == entry.variant for kinds in profiles.COMPARED_WITH_MICRO.get(name, ())
-                    ),
+                    "micro": entry.variant in micro,
                     "flaw": registry.flaw_of(name),
                 }
             )
