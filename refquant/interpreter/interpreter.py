@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from refquant.errors import InvalidInputError
-from refquant.interpreter.plan import SubgraphPlan, Subgraphs
+from refquant.interpreter import border
+from refquant.interpreter.plan import SubgraphPlan, Subgraphs, first_value
 from refquant.kernels.registry import Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.schema import TensorType
-from refquant.tflite.tensor_types import PACKED_BITS
 
 #: the profiles: whose bits the results are
 PROFILES = ("reference", "micro")
@@ -88,11 +87,11 @@ class Interpreter:
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(f"a shape is a sequence of whole numbers, got {tensor_size!r}") from error
         if any(n < 0 for n in shape) or np.prod(shape, dtype=object) >= 2**31:
-            raise InvalidInputError(f"the new shape of {_say(tensor)} must be 0 to 2**31 elements, got {shape}")
+            raise InvalidInputError(f"the new shape of {tensor.place} must be 0 to 2**31 elements, got {shape}")
         if strict:
             signature = self._signature_shape(0, tensor)
             if len(shape) != len(signature) or any(s not in (-1, n) for s, n in zip(signature, shape)):
-                raise InvalidInputError(f"{_say(tensor)} takes shapes {signature} (-1: any), got {shape}")
+                raise InvalidInputError(f"{tensor.place} takes shapes {signature} (-1: any), got {shape}")
         tensor.shape = shape
         self._plans[0].values[tensor.index] = None
         self._allocated.discard(0)
@@ -109,7 +108,8 @@ class Interpreter:
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """A copy of any tensor: input, constant, variable, intermediate or output of the last `invoke`."""
-        return self._value(subgraph_index, tensor_index).copy()
+        tensor = self._tensor(subgraph_index, tensor_index)
+        return border.outward(tensor, self._value(subgraph_index, tensor_index).copy())
 
     def tensor(self, tensor_index: int) -> Callable[[], Array]:
         """A function that returns the tensor's present array without a copy; an input's may be written to."""
@@ -117,10 +117,10 @@ class Interpreter:
         plan = self._plans[0]
         tensor = self._tensor(0, tensor_index)
         if tensor.index in plan.inputs and plan.values[tensor.index] is None:
-            plan.values[tensor.index] = np.zeros(tensor.dims, tensor.dtype)
+            plan.values[tensor.index] = first_value(tensor)
 
         def view() -> Array:
-            value = self._value(0, tensor.index).view()
+            value = border.outward(tensor, self._value(0, tensor.index).view())
             value.flags.writeable = value.flags.writeable and tensor.index in plan.inputs
             return value
 
@@ -185,41 +185,28 @@ class Interpreter:
     def _input(self, subgraph: int, index: int) -> TensorInfo:
         tensor = self._tensor(subgraph, index)
         if tensor.index not in self._plan(subgraph).inputs:
-            raise InvalidInputError(f"{_say(tensor)} is not an input: inputs are {self._plan(subgraph).inputs}")
+            raise InvalidInputError(f"{tensor.place} is not an input: inputs are {self._plan(subgraph).inputs}")
         return tensor
 
     def _set(self, subgraph: int, index: int, value: Any) -> None:
         plan = self._plan(subgraph)
         tensor = self._tensor(subgraph, index)
         if tensor.index not in plan.inputs and not tensor.is_variable:
-            raise InvalidInputError(f"{_say(tensor)} is neither an input nor a variable: inputs are {plan.inputs}")
-        array = np.asarray(value)
-        if array.dtype != tensor.dtype:
-            raise InvalidInputError(f"{_say(tensor)} takes {tensor.dtype}, got {array.dtype}")
-        if array.shape != tensor.shape:
-            raise InvalidInputError(
-                f"{_say(tensor)} takes shape {tensor.shape}, got {array.shape}; "
-                "resize_tensor_input changes the shape of an input"
-            )
-        if tensor.type in PACKED_BITS:
-            bits, unsigned = PACKED_BITS[tensor.type], tensor.type == TensorType.UINT4
-            low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-            if array.size and not low <= array.min() <= array.max() <= high:
-                raise InvalidInputError(f"{_say(tensor)} of type {tensor.type.name} takes numbers from {low} to {high}")
-        plan.values[tensor.index] = array.copy()
+            raise InvalidInputError(f"{tensor.place} is neither an input nor a variable: inputs are {plan.inputs}")
+        plan.values[tensor.index] = border.inward(tensor, value)
 
     def _invoke(self, subgraph: int) -> None:
         plan = self._plan(subgraph)
         for index in plan.inputs:
             if plan.values[index] is None:
-                raise InvalidInputError(f"{_say(plan.tensors[index])} was not set: call set_tensor({index}, array)")
+                raise InvalidInputError(f"{plan.tensors[index].place} was not set: call set_tensor({index}, array)")
         plan.invoke()
 
     def _value(self, subgraph: int, index: int) -> Array:
         tensor = self._tensor(subgraph, index)
         value = self._plan(subgraph).values[tensor.index]
         if value is None:
-            raise InvalidInputError(f"{_say(tensor)} has no value yet: set the inputs and call invoke() first")
+            raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
         return value
 
     def _signature_shape(self, subgraph: int, tensor: TensorInfo) -> tuple[int, ...]:
@@ -235,7 +222,7 @@ class Interpreter:
             "index": tensor.index,
             "shape": np.array(tensor.shape if tensor.shape is not None else (), np.int32),
             "shape_signature": np.array(self._signature_shape(subgraph, tensor), np.int32),
-            "dtype": np.bytes_ if tensor.dtype == object else tensor.dtype.type,
+            "dtype": border.reported_dtype(tensor),
             "quantization": (float(tensor.scales[0]), int(tensor.zero_points[0])) if per_tensor else (0.0, 0),
             "quantization_parameters": {
                 "scales": tensor.scales.copy(),
@@ -283,10 +270,6 @@ class SignatureRunner:
     def get_output_details(self) -> dict[str, dict[str, Any]]:
         """The details of each output, by name."""
         return {name: self._interpreter._details(self._subgraph, i) for name, i in sorted(self._outputs.items())}
-
-
-def _say(tensor: TensorInfo) -> str:
-    return f"tensor {tensor.index} ({tensor.name!r})"
 
 
 def _by_name(entries: list[schema.TensorMap] | None) -> Mapping[str, int]:

@@ -122,11 +122,10 @@ class SubgraphPlan:
                 tensor.shape = result.shape
 
     def reset_variables(self) -> None:
-        """Sets every variable to zero, int8 ones to the byte of their zero point, as the real interpreter does."""
+        """Sets every variable to its first value."""
         for tensor in self.tensors:
             if tensor.is_variable and tensor.value is None:
-                first = tensor.zero_point if tensor.dtype == np.int8 and tensor.is_quantized else 0
-                self.values[tensor.index] = np.full(tensor.dims, np.array(first).astype(tensor.dtype), tensor.dtype)
+                self.values[tensor.index] = first_value(tensor)
         for step in self.steps:
             reset = getattr(step.run, "reset", None)
             if reset is not None:
@@ -205,12 +204,10 @@ class SubgraphPlan:
         for step in self.steps:
             for tensor in step.operator.inputs:
                 if tensor is not None and tensor.index not in known:
-                    raise step.operator.invalid(
-                        f"reads tensor {tensor.index} ({tensor.name!r}) before any operator has written it"
-                    )
+                    raise step.operator.invalid(f"reads {tensor.place} before any operator has written it")
             for tensor in step.operator.outputs:
                 if tensor.value is not None:
-                    raise step.operator.invalid(f"writes to tensor {tensor.index} ({tensor.name!r}), a constant")
+                    raise step.operator.invalid(f"writes to {tensor.place}, a constant")
                 known.add(tensor.index)
         for index in self.outputs:
             if index not in known:
@@ -228,8 +225,7 @@ class SubgraphPlan:
     def _check_result(self, operator: Operator, tensor: TensorInfo, shape: Shape | None, result: Array) -> None:
         if result.dtype != tensor.dtype or (shape is not None and result.shape != shape):
             raise operator.invalid(
-                f"tensor {tensor.index} ({tensor.name!r}) should be {tensor.dtype} {shape}, "
-                f"the kernel gave {result.dtype} {result.shape}"
+                f"{tensor.place} should be {tensor.dtype} {shape}, the kernel gave {result.dtype} {result.shape}"
             )
 
 
@@ -289,6 +285,14 @@ class Subgraphs:
             yield self[index]
         finally:
             self._busy.remove(index)
+
+
+def first_value(tensor: TensorInfo) -> Array:
+    """What a variable holds first: zeros, or of int8 the byte of the zero point, as in the real interpreter."""
+    if tensor.type == TensorType.STRING:
+        return np.full(tensor.dims, b"", object)
+    zero = tensor.zero_point if tensor.dtype == np.int8 and tensor.is_quantized else 0
+    return np.full(tensor.dims, np.array(zero).astype(tensor.dtype), tensor.dtype)
 
 
 def _indices(vector: Any) -> list[int]:

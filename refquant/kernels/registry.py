@@ -56,10 +56,15 @@ class TensorInfo:
     is_sparse: bool = False
 
     @property
+    def place(self) -> str:
+        """Which tensor it is, for messages: index and name."""
+        return f"tensor {self.index} ({self.name!r})"
+
+    @property
     def dims(self) -> Shape:
         """The shape, where the caller knows that it is known (inputs of a kernel always are)."""
         if self.shape is None:
-            raise InvalidModelError(f"the shape of tensor {self.index} ({self.name!r}) is not known at planning time")
+            raise InvalidModelError(f"the shape of {self.place} is not known at planning time")
         return self.shape
 
     @property

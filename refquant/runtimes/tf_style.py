@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ import numpy as np
 RESOLVERS = {"reference": "BUILTIN_REF", "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
 
 
-def run(interpreter: Any, samples: list[list[Any]]) -> list[list[Any]]:
-    """Outputs of each sample, in order; the interpreter's state goes on from sample to sample."""
+def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Outputs of each sample, in order; the interpreter's state goes on from sample to sample.
+
+    bfloat16, which NumPy does not have, is the bits as uint16 in samples and outputs.
+    """
     results = []
     allocated = False
     for sample in samples:
@@ -31,5 +35,5 @@ def run(interpreter: Any, samples: list[list[Any]]) -> list[list[Any]]:
 
 
 def _plain(array: Any) -> Any:
-    """The array; of bfloat16, which NumPy does not have, the bits as uint16."""
+    """The array; of bfloat16 the bits."""
     return array.view(np.uint16) if array.dtype.name == "bfloat16" else array

@@ -20,7 +20,8 @@ from refquant.tflite.tensor_types import PACKED_BITS
 class TensorSpec:
     """One tensor to be: with `data` it is a constant (whose shape it then has), without it a place for data.
 
-    Integers of a packed type are given as int8, one to an element.
+    Integers of a packed type are given as int8, one to an element, floats of bfloat16 as their bits in uint16, strings
+    as bytes in an array of dtype object.
 
     `scale` and `zero_point` are numbers for quantization per tensor, sequences for quantization per channel along
     `quantized_dimension`; no scale, no quantization.
@@ -113,8 +114,7 @@ def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
     buffer = 0
     if spec.data is not None:
         buffer = len(root.buffers)
-        data = spec.data if spec.type not in PACKED_BITS else pack(spec.data, PACKED_BITS[spec.type])
-        root.buffers.append(schema.Buffer(data=np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)))
+        root.buffers.append(schema.Buffer(data=np.frombuffer(_stored(spec.type, spec.data), np.uint8)))
     quantization = None
     if spec.scale is not None:
         scales = np.atleast_1d(np.asarray(spec.scale, np.float32))
@@ -131,3 +131,12 @@ def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
         quantization=quantization,
         is_variable=spec.is_variable,
     )
+
+
+def _stored(type: TensorType, data: npt.NDArray[Any]) -> bytes:
+    """The bytes of a constant in a file; of strings: their number, where each begins, and all of them."""
+    if type == TensorType.STRING:
+        strings = [bytes(item) for item in data.reshape(-1)]
+        ends = np.cumsum([4 * (len(strings) + 2), *map(len, strings)])
+        return np.array([len(strings), *ends], "<i4").tobytes() + b"".join(strings)
+    return (pack(data, PACKED_BITS[type]) if type in PACKED_BITS else np.ascontiguousarray(data)).tobytes()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError
 from refquant.interpreter import Interpreter
+from refquant.runtimes import tf_style
 from refquant.tflite.model import Model
 
 Array = npt.NDArray[Any]
@@ -49,22 +50,7 @@ class Peer(Protocol):
 
 def run(model: Model, samples: Sequence[Sequence[Array]], kernels: str = "reference") -> list[list[Array]]:
     """The outputs of refquant for each sample, one after the other in one interpreter, which is given the file."""
-    interpreter = Interpreter(model_content=model.tobytes(), kernels=kernels)
-    results = []
-    allocated = False
-    for sample in samples:
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            if tuple(detail["shape"]) != array.shape:
-                interpreter.resize_tensor_input(detail["index"], array.shape)
-                allocated = False
-        if not allocated:
-            interpreter.allocate_tensors()
-            allocated = True
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        results.append([interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()])
-    return results
+    return tf_style.run(Interpreter(model_content=model.tobytes(), kernels=kernels), samples)
 
 
 def compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kernels: str = "reference") -> Result:

@@ -51,8 +51,8 @@ def quantized(type: TensorType, shape: Sequence[int] = ()) -> st.SearchStrategy[
 def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) -> Array:
     """Random numbers of a type, its ends and the difficult floats among them.
 
-    Floats of bfloat16 come as their bits, uint16, integers of packed types as int8. Strings are short, some empty, some
-    with bytes above 127.
+    Floats of bfloat16 come as their bits, uint16, integers of packed types one to an element, as int8, of UINT4 as
+    uint8. Strings are short, some empty, some with bytes above 127.
     """
     dtype = numpy_dtype(type)
     if type == TensorType.STRING:
@@ -65,7 +65,7 @@ def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) ->
     if type in PACKED_BITS:
         bits = PACKED_BITS[type]
         low = 0 if type == TensorType.UINT4 else -(2 ** (bits - 1))
-        return rng.integers(low, low + 2**bits, shape, np.int8)
+        return rng.integers(low, low + 2**bits, shape, np.uint8 if type == TensorType.UINT4 else np.int8)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
