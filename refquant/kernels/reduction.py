@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def mean(op: Operator) -> Run:
     multiplier, which loses up to a bit of it. Of nothing: NaN, or zero for integers. Source: kernels/reduce.cc,
     QuantizedMeanOrSum in internal/reference/reduce.h.
     """
-    x, out = op.input(0), op.output()
+    x = op.input(0)
     if x.type == TensorType.FLOAT32:
 
         def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
@@ -85,39 +86,21 @@ def mean(op: Operator) -> Run:
         )
     if x.type not in _QUANTIZED:
         raise op.unsupported()
-    check_scales(op, x)
-    check_scales(op, out)
-    if x.type == TensorType.INT16 and (x.zero_point, out.zero_point) != (0, 0):
-        raise op.invalid("the zero points of int16 tensors must be 0")
-    rule = profiles.rounding(op)
-    multiplier, shift = (int(n) for n in quantize_multiplier(np.float64(x.scale) / np.float64(out.scale)))
-    limits = np.iinfo(out.dtype)
-
-    def mean_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
-        if not count:
-            return lambda x: x.sum(axes, out.dtype)
-        room = min(count.bit_length() - 1, 32, 31 + shift)
-        divided, right = np.asarray((multiplier << room) // count, np.int32), np.asarray(shift - room, np.int32)
-
-        def run(x: Array) -> Array:
-            total = (x.sum(axes, np.int64) - op.input(0).zero_point * count).astype(np.int32)
-            if op.observer is not None:
-                op.observe(accumulator=total, multiplier=divided, shift=right, rounding=rule.__name__)
-            mean = rule(total, divided, right) + np.int32(out.zero_point)
-            return clamp(mean, int(limits.min), int(limits.max), out.dtype)
-
-        return run
-
-    return _reduction(op, mean_of_quantized)
+    return _quantized_sum(op, x.dtype, divided=True)
 
 
-@kernel("SUM")
+@kernel(
+    "SUM",
+    flaw="quantized sums of tensorflow 2.21.0's reference kernel read and write every byte as uint8; refquant gives "
+    "the same bits for int8, but for int16, where half of the output is left as it was in memory, those of the "
+    "optimized kernel",
+)
 def sum_of(op: Operator) -> Run:
     """The sum over some axes: float32 in storage order, int32 and int64 wrapping. Source: kernels/reduce.cc.
 
     A sum of bool tells whether one is true. Over all axes a sum begins with the first number, else with zero; only a
-    sum of nothing but -0.0 shows it.
-    Quantized sums are not covered: the reference kernel of TensorFlow 2.21.0 reads all of them as uint8.
+    sum of nothing but -0.0 shows it. Quantized: as MEAN without the division, on the bytes as uint8 even for int8,
+    and in float32 for int16.
     """
     x = op.input(0)
     if x.type == TensorType.FLOAT32:
@@ -131,44 +114,107 @@ def sum_of(op: Operator) -> Run:
         return _reduction(op, lambda axes, _: lambda x: x.sum(axes, x.dtype))
     if x.type == TensorType.BOOL:
         return _logical(op, np.any)
-    raise op.unsupported()
+    if x.type == TensorType.INT16:
+        return _sum_of_int16(op)
+    if x.type not in _QUANTIZED:
+        raise op.unsupported()
+    return _quantized_sum(op, np.dtype(np.uint8), divided=False)
 
 
-@kernel("REDUCE_PROD")
-def reduce_prod(op: Operator) -> Run:
-    """The product over some axes: float32 in storage order, int32 and int64 wrapping; 1 of nothing.
+def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
+    """The sum, or the mean where it is `divided`, of quantized numbers whose bytes are taken for `read_as`."""
+    x, out = op.input(0), op.output()
+    check_scales(op, x)
+    check_scales(op, out)
+    rule = profiles.rounding(op)
+    whole, shift = (int(n) for n in quantize_multiplier(np.float64(x.scale) / np.float64(out.scale)))
+    limits = np.iinfo(read_as)
 
-    int8, int16: differences from the zero point are multiplied one after the other, each product brought down by
-    scale_in / scale_out**(1/count) with a multiplier of 15 bits. Source: kernels/reduce.cc, QuantizedReduceProd in
-    internal/reference/reduce.h.
+    def sum_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
+        if not count:
+            return lambda x: x.sum(axes, out.dtype)
+        room = min(count.bit_length() - 1, 32, 31 + shift) if divided else 0
+        by = count if divided else 1
+        multiplier, right = np.asarray((whole << room) // by, np.int32), np.asarray(shift - room, np.int32)
+
+        def run(q: Array) -> Array:
+            total = (q.view(read_as).sum(axes, np.int64) - x.zero_point * count).astype(np.int32)
+            if op.observer is not None:
+                op.observe(accumulator=total, multiplier=multiplier, shift=right, rounding=rule.__name__)
+            result = rule(total, multiplier, right) + np.int32(out.zero_point)
+            return clamp(result, int(limits.min), int(limits.max), read_as).view(out.dtype)
+
+        return run
+
+    return _reduction(op, sum_of_quantized)
+
+
+def _sum_of_int16(op: Operator) -> Run:
+    """round(sum * scale_in / scale_out) in float32, halves away from zero; beyond int32 the lowest number.
+
+    Source: QuantizedMeanOrSum in internal/optimized/reduce.h.
     """
     x, out = op.input(0), op.output()
+    check_scales(op, x)
+    check_scales(op, out)
+    scale = x.scale / out.scale
+
+    def sum_of_quantized(axes: Axes, _: int) -> Callable[[Array], Array]:
+        def run(q: Array) -> Array:
+            product = q.sum(axes, np.int64).astype(np.int32).astype(np.float32) * scale
+            rounded = np.trunc(product + np.copysign(np.float64(0.5), product))
+            return np.where(np.abs(rounded) < 2.0**31, np.clip(rounded, -32768, 32767), -32768).astype(np.int16)
+
+        return run
+
+    return _reduction(op, sum_of_quantized)
+
+
+@kernel(
+    "REDUCE_PROD",
+    flaw="the int8 or int16 product of nothing is whatever stood in memory in tensorflow 2.21.0; refquant refuses it",
+)
+def reduce_prod(op: Operator) -> Run:
+    """The product over some axes: float32 in storage order, integers without a scale wrapping; 1 of nothing.
+
+    int8, int16 with a scale: differences from the zero point are multiplied one after the other, each product brought
+    down by scale_in / scale_out**(1/count) with a multiplier of 15 bits. Source: kernels/reduce.cc,
+    QuantizedReduceProd in internal/reference/reduce.h.
+    """
+    x = op.input(0)
+    if x.is_quantized:
+        if x.type not in (TensorType.INT8, TensorType.INT16):
+            raise op.unsupported("a quantized product")
+        return _quantized_product(op)
     if x.type == TensorType.FLOAT32:
         return _reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
-    if x.type in (TensorType.INT32, TensorType.INT64):
-        return _reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
     if x.type == TensorType.BOOL:
         return _logical(op, np.all)
-    if x.type not in (TensorType.INT8, TensorType.INT16):
+    if x.type not in (TensorType.INT32, TensorType.INT64, *_QUANTIZED):
         raise op.unsupported()
+    _check_same_quantization(op)
+    return _reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
+
+
+def _quantized_product(op: Operator) -> Run:
+    x, out = op.input(0), op.output()
     check_scales(op, x)
     check_scales(op, out)
     limits = np.iinfo(out.dtype)
 
     def prod_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
-        if not count:
-            raise op.unsupported("a product of nothing")
-        multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / count))
+        if not count and all(n for i, n in enumerate(x.dims) if i not in axes):
+            raise op.unsupported("a quantized product of nothing")
+        multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / max(count, 1)))
 
         def run(q: Array) -> Array:
-            first, *others = _rows(q, axes).astype(np.int64) - x.zero_point
-            product = first
+            product, *others = _rows(q, axes).astype(np.int64) - x.zero_point
             for factor in others:
                 product = wide(product * factor, multiplier, shift).astype(np.int64)
             result = wide(product, multiplier, shift) + np.int32(out.zero_point)
             return clamp(result, int(limits.min), int(limits.max), out.dtype)
 
-        return run
+        return run if count else lambda q: np.empty(_rows(q, axes).shape[1:], out.dtype)
 
     return _reduction(op, prod_of_quantized)
 
@@ -190,15 +236,12 @@ def reduce_min(op: Operator) -> Run:
 
 
 def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
-    x, out = op.input(0), op.output()
+    x = op.input(0)
     if x.type == TensorType.BOOL:
         return _logical(op, np.any if largest else np.all)
     if x.type not in (TensorType.FLOAT32, TensorType.INT32, TensorType.INT64, *_QUANTIZED):
         raise op.unsupported()
-    if x.type in (TensorType.INT8, TensorType.UINT8) and (
-        not np.array_equal(x.scales, out.scales) or not np.array_equal(x.zero_points, out.zero_points)
-    ):
-        raise op.invalid("input and output must have the same scale and zero point")
+    _check_same_quantization(op)
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
     first = limits.min if largest else limits.max
 
@@ -214,6 +257,14 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
         return run
 
     return _reduction(op, extreme_of)
+
+
+def _check_same_quantization(op: Operator) -> None:
+    """Raises InvalidModelError for quantized types whose output has not the scale and zero point of the input."""
+    x, out = op.input(0), op.output()
+    same = np.array_equal(x.scales, out.scales) and np.array_equal(x.zero_points, out.zero_points)
+    if x.type in _QUANTIZED and not same:
+        raise op.invalid("input and output must have the same scale and zero point")
 
 
 @kernel("REDUCE_ANY")
@@ -245,6 +296,8 @@ def _reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Ar
         raise op.invalid(f"input is {x.type.name}, output {out.type.name}")
     if axis.type != TensorType.INT32:
         raise op.unsupported("the axes are not int32")
+    if x.type == TensorType.INT16 and (np.any(x.zero_points) or np.any(out.zero_points)):
+        raise op.invalid("the zero points of int16 tensors must be 0")
     keep, rank = op.options.keep_dims, len(x.dims)
 
     def resolved(numbers: Array) -> Axes:
