@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
     )
     from refquant.interpreter import Interpreter
+    from refquant.kernels.registry import register_custom_operator
     from refquant.tflite.model import Model
 
 __version__ = "0.1.0"
@@ -33,9 +34,14 @@ __all__ = [
     "RuntimeFailedError",
     "RuntimeUnavailableError",
     "UnsupportedOperatorError",
+    "register_custom_operator",
 ]
 
-_HOMES = {"Interpreter": "refquant.interpreter", "Model": "refquant.tflite.model"}
+_HOMES = {
+    "Interpreter": "refquant.interpreter",
+    "Model": "refquant.tflite.model",
+    "register_custom_operator": "refquant.kernels.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -152,10 +152,10 @@ class SubgraphPlan:
         )
         kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
         if kernel is None:
-            kind = "custom operator" if model.is_custom(table) else "operator"
+            advice = "; rq.register_custom_operator takes one" if model.is_custom(table) else ""
             raise UnsupportedOperatorError(
                 f"{operator.place}, version {operator.version}, types {operator.types}: refquant has no kernel of "
-                f"this {kind} in profile {profile!r}"
+                f"this operator in profile {profile!r}{advice}"
             )
         return Step(operator, kernel)
 
@@ -172,7 +172,7 @@ class SubgraphPlan:
             if error.obj is not step.operator.options:
                 raise
             raise step.operator.invalid(f"its options are missing or another operator's: {error}") from error
-        except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
             if isinstance(error, RefquantError):
                 raise
             raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
@@ -186,7 +186,7 @@ class SubgraphPlan:
         """Runs an operator; what data made impossible becomes an error with a place, not a bare one."""
         try:
             return run(*arguments)
-        except (ArithmeticError, IndexError, TypeError, ValueError, MemoryError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
             if isinstance(error, RefquantError):
                 raise
             raise step.operator.invalid(f"cannot be run: {type(error).__name__}: {error}") from error

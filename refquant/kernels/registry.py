@@ -23,7 +23,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from refquant.errors import InvalidModelError, UnsupportedOperatorError
+from refquant.errors import InvalidInputError, InvalidModelError, UnsupportedOperatorError
+from refquant.tflite.flexbuffer import read_flexbuffer
 from refquant.tflite.schema import TensorType
 
 Array = npt.NDArray[Any]
@@ -134,6 +135,17 @@ class Operator:
         inputs = ", ".join("-" if t is None else t.type.name for t in self.inputs)
         return f"({inputs}) -> ({', '.join(t.type.name for t in self.outputs)})"
 
+    @property
+    def flexbuffer_options(self) -> Any:
+        """The options of a custom operator that keeps them in a FlexBuffer, most often a dict; {} where it has none.
+
+        Raises InvalidModelError for bytes that are no FlexBuffer.
+        """
+        try:
+            return read_flexbuffer(self.custom_options) if self.custom_options else {}
+        except InvalidModelError as error:
+            raise self.invalid(str(error)) from error
+
     def input(self, position: int) -> TensorInfo:
         """The input at `position`, which the operator cannot do without."""
         tensor = self.inputs[position] if position < len(self.inputs) else None
@@ -168,6 +180,7 @@ class Operator:
 
 
 _KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
+_REGISTERED: dict[str, Kernel] = {}  # custom operators of the user's
 _FLAWS: dict[str, str] = {}
 
 
@@ -192,6 +205,50 @@ def kernel(
     return register
 
 
+def register_custom_operator(name: str, kernel: Kernel) -> None:
+    """Has every `Interpreter` made from now on run the custom operators called `name` with `kernel`, in all profiles.
+
+    A kernel is called once when the tensors are allocated (and again for other shapes), with the `Operator`: it checks
+    what it is given, sets the shape of each output (or None, where that depends on data) and returns the function that
+    takes the arrays of the inputs and returns the array of the output, or a tuple of them. An attribute `reset` of that
+    function is called where state is to be forgotten. A name that is registered again gets the new kernel, also where
+    refquant has one of its own.
+
+    >>> import numpy as np
+    >>> import refquant as rq
+    >>> from refquant.testing import TensorSpec, single_operator_model
+    >>> from refquant.tflite.schema import TensorType
+    >>> def clip(op):
+    ...     x, y = op.input(0), op.output(0)
+    ...     if x.type != TensorType.FLOAT32:
+    ...         raise op.unsupported()
+    ...     limit = np.float32(op.flexbuffer_options["limit"])
+    ...     y.shape = x.shape
+    ...     return lambda x: np.minimum(x, limit)
+    >>> rq.register_custom_operator("MyClip", clip)
+
+    A model with that operator (the bytes are the FlexBuffer of ``{"limit": 6.0}``):
+
+    >>> model = single_operator_model(
+    ...     "MyClip",
+    ...     [TensorSpec(TensorType.FLOAT32, [3])],
+    ...     [TensorSpec(TensorType.FLOAT32, [3])],
+    ...     custom_options=bytes.fromhex("6c696d6974000107010000000100000001000000 0000c0400e052601"),
+    ... )
+    >>> interpreter = rq.Interpreter(model=model)
+    >>> interpreter.allocate_tensors()
+    >>> interpreter.set_tensor(0, np.array([1.5, 7, -2], np.float32))
+    >>> interpreter.invoke()
+    >>> interpreter.get_tensor(1)
+    array([ 1.5,  6. , -2. ], dtype=float32)
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"the name of a custom operator is a text that is not empty, got {name!r}")
+    if not callable(kernel):
+        raise InvalidInputError(f"the kernel of {name!r} must be a function of an Operator, got {kernel!r}")
+    _REGISTERED[name] = kernel
+
+
 def flaw_of(name: str) -> str:
     """What is wrong with the real kernel of an operator and what refquant does there; empty where nothing is known."""
     return _FLAWS.get(name, "")
@@ -199,6 +256,8 @@ def flaw_of(name: str) -> str:
 
 def find(name: str, *, custom: bool, profile: str) -> Kernel | None:
     """The kernel of an operator in a profile, or None."""
+    if custom and name in _REGISTERED:
+        return _REGISTERED[name]
     return _KERNELS.get((name, custom, profile)) or _KERNELS.get((name, custom, None))
 
 
