@@ -6,9 +6,10 @@
 | BFLOAT16 | `ml_dtypes.bfloat16`, or the bits as uint16 | the bits as uint16 | `ml_dtypes.bfloat16` where that package is installed, else uint16 |
 | INT4, INT2 | int8, one to an element | int8 | int8 |
 | UINT4 | uint8 or int8, one to an element | int8 | int8 |
+| RESOURCE | int32, its number | int32 | int32 |
 
 All as `tf.lite.Interpreter` does, but for these: it knows bfloat16 by `ml_dtypes` only, takes no int8 for UINT4 and
-nothing at all for INT2, and stores a pointer where a string tensor of rank 0 is set.
+nothing at all for INT2, stores a pointer where a string tensor of rank 0 is set, and shows no resource.
 """  # noqa: E501 - a table
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def reported_dtype(tensor: TensorInfo) -> Any:
     """The dtype in a tensor's details."""
     if tensor.type == TensorType.STRING:
         return np.bytes_
+    if tensor.type in (TensorType.RESOURCE, TensorType.VARIANT):
+        return np.object_
     bfloat16 = _bfloat16() if tensor.type == TensorType.BFLOAT16 else None
     return tensor.dtype.type if bfloat16 is None else bfloat16.type
 

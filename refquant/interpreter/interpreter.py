@@ -127,9 +127,8 @@ class Interpreter:
         return view
 
     def reset_all_variables(self) -> None:
-        """Sets all variables back to their first values."""
-        for index in self._allocated:
-            self._plans[index].reset_variables()
+        """Sets all variable tensors back to their first values; what VAR_HANDLE names and hash tables stay."""
+        self._plans.reset_variables()
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """The signatures: key, and the names of its inputs and outputs, sorted."""

@@ -21,6 +21,7 @@ from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperato
 from refquant.kernels import profiles, registry
 from refquant.kernels.arity import check_arity
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
+from refquant.kernels.state import Resources
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -230,10 +231,11 @@ class SubgraphPlan:
 
 
 class Subgraphs:
-    """The plans of all subgraphs of a model, each made when it is first asked for."""
+    """The plans of all subgraphs of a model, each made when it is first asked for, and the state that they share."""
 
     def __init__(self, model: Model, profile: str) -> None:
         self.model = model
+        self.resources = _resources(model)
         self._profile = profile
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
@@ -250,6 +252,11 @@ class Subgraphs:
         self._observer = observer
         for plan in self._plans.values():
             plan.observer = observer
+
+    def reset_variables(self) -> None:
+        """Sets the variable tensors of all subgraphs to their first values; resources stay."""
+        for plan in self._plans.values():
+            plan.reset_variables()
 
     def plan(self, op: Operator, index: int, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
         """Plans a subgraph for the inputs with which `op` calls it; the facts of its outputs."""
@@ -287,11 +294,22 @@ class Subgraphs:
             self._busy.remove(index)
 
 
+def _resources(model: Model) -> Resources:
+    """No resources yet, but the numbers of all that the model names."""
+    resources = Resources()
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators or ():
+            options = operator.builtin_options
+            if isinstance(options, schema.VarHandleOptions):
+                resources.number(options.container, options.shared_name)
+    return resources
+
+
 def first_value(tensor: TensorInfo) -> Array:
     """What a variable holds first: zeros, or of int8 the byte of the zero point, as in the real interpreter."""
     if tensor.type == TensorType.STRING:
         return np.full(tensor.dims, b"", object)
-    zero = tensor.zero_point if tensor.dtype == np.int8 and tensor.is_quantized else 0
+    zero = tensor.zero_points[0] if tensor.type == TensorType.INT8 and tensor.zero_points.size == 1 else 0
     return np.full(tensor.dims, np.array(zero).astype(tensor.dtype), tensor.dtype)
 
 
@@ -333,6 +351,7 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         value=None if tensor.is_variable else _constant(model, tensor, shape),
         is_variable=bool(tensor.is_variable),
         is_sparse=tensor.sparsity is not None,
+        declared=shape,
     )
 
 

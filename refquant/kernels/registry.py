@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ import numpy.typing as npt
 from refquant.errors import InvalidInputError, InvalidModelError, UnsupportedOperatorError
 from refquant.tflite.flexbuffer import read_flexbuffer
 from refquant.tflite.schema import TensorType
+
+if TYPE_CHECKING:
+    from refquant.kernels.state import Resources
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -41,7 +44,8 @@ class TensorInfo:
     `shape` is None while it depends on data that are not there yet; `value` is the array of a constant, else None.
     `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
-    `is_sparse` tells that the file holds only the values that are not zero; `value` has all.
+    `is_sparse` tells that the file holds only the values that are not zero; `value` has all. `declared` is the shape in
+    the file, which `shape` need not be.
     """
 
     index: int
@@ -55,6 +59,7 @@ class TensorInfo:
     value: Array | None = None
     is_variable: bool = False
     is_sparse: bool = False
+    declared: Shape = ()
 
     @property
     def place(self) -> str:
@@ -94,7 +99,11 @@ class TensorInfo:
 
 
 class Subgraphs(Protocol):
-    """The subgraphs of the model, for operators that call them."""
+    """The subgraphs of the model, for operators that call them, and the state that they share."""
+
+    @property
+    def resources(self) -> Resources:
+        """The variables and hash tables of the interpreter."""
 
     def plan(self, op: Operator, index: int, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
         """Plans subgraph `index`, called by `op`, for inputs of these types and shapes; the facts of its outputs."""
