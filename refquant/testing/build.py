@@ -1,9 +1,9 @@
-"""Models of one operator, built in a line, for tests of kernels and of real runtimes."""
+"""Models built in a line, most often of one operator, for tests of kernels and of real runtimes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,50 @@ class TensorSpec:
     name: str = ""
 
 
+@dataclass(slots=True)
+class OperatorSpec:
+    """One operator to be: a `BuiltinOperator` by name, or else a custom operator with that code.
+
+    Its tensors are given by their indices in the subgraph, -1 for an optional input that is absent. `options` is the
+    schema's options table of the operator, or None.
+    """
+
+    name: str
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    options: Any = None
+    version: int = 1
+    custom_options: bytes | None = None
+    intermediates: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class SubgraphSpec:
+    """One subgraph to be: its tensors, its operators, and which tensors are its inputs and outputs."""
+
+    tensors: Sequence[TensorSpec]
+    operators: Sequence[OperatorSpec]
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+
+
+def model_of(*subgraphs: SubgraphSpec) -> Model:
+    """A model of these subgraphs; the first is the main one."""
+    root = schema.Model(
+        version=3, operator_codes=[], buffers=[schema.Buffer()], subgraphs=[], description="made for a test"
+    )
+    for number, spec in enumerate(subgraphs):
+        subgraph = schema.SubGraph(
+            tensors=[_tensor(root, tensor, tensor.name or f"tensor{i}") for i, tensor in enumerate(spec.tensors)],
+            inputs=np.asarray(spec.inputs, np.int32),
+            outputs=np.asarray(spec.outputs, np.int32),
+            operators=[_operator(root, operator) for operator in spec.operators],
+            name="main" if number == 0 else f"subgraph{number}",
+        )
+        root.subgraphs = [*(root.subgraphs or []), subgraph]
+    return Model(root)
+
+
 def single_operator_model(
     operator: str,
     inputs: Sequence[TensorSpec | None],
@@ -52,60 +96,44 @@ def single_operator_model(
     Inputs with neither data nor state become the inputs of the model, all outputs its outputs; None stands for an
     optional input that is absent. `options` is the schema's options table of the operator, or None.
     """
-    builtin = schema.BuiltinOperator.__members__.get(operator)
-    root = schema.Model(
-        version=3,
-        operator_codes=[
-            schema.OperatorCode(
-                builtin_code=schema.BuiltinOperator.CUSTOM if builtin is None else builtin,
-                deprecated_builtin_code=int(min(127, schema.BuiltinOperator.CUSTOM if builtin is None else builtin)),
-                custom_code=operator if builtin is None else None,
-                version=version,
-            )
-        ],
-        buffers=[schema.Buffer()],
-        subgraphs=[],
-        description="one operator",
-    )
-    tensors: list[schema.Tensor] = []
+    tensors: list[TensorSpec] = []
 
     def add(specs: Sequence[TensorSpec | None], kind: str) -> list[int]:
         indices = []
         for position, spec in enumerate(specs):
-            if spec is None:
-                indices.append(-1)
-                continue
-            indices.append(len(tensors))
-            tensors.append(_tensor(root, spec, spec.name or f"{kind}{position}"))
+            indices.append(-1 if spec is None else len(tensors))
+            if spec is not None:
+                tensors.append(replace(spec, name=spec.name or f"{kind}{position}"))
         return indices
 
-    input_indices = add(inputs, "input")
-    output_indices = add(outputs, "output")
+    input_indices, output_indices = add(inputs, "input"), add(outputs, "output")
     intermediate_indices = add(intermediates, "intermediate")
-    open_inputs = [
-        index
-        for index, spec in zip(input_indices, inputs)
-        if spec is not None and spec.data is None and not spec.is_variable
-    ]
-    root.subgraphs = [
-        schema.SubGraph(
-            tensors=tensors,
-            inputs=np.asarray(open_inputs, np.int32),
-            outputs=np.asarray(output_indices, np.int32),
-            operators=[
-                schema.Operator(
-                    opcode_index=0,
-                    inputs=np.asarray(input_indices, np.int32),
-                    outputs=np.asarray(output_indices, np.int32),
-                    intermediates=np.asarray(intermediate_indices, np.int32) if intermediates else None,
-                    builtin_options=options,
-                    custom_options=None if custom_options is None else np.frombuffer(custom_options, np.uint8),
-                )
-            ],
-            name="main",
-        )
-    ]
-    return Model(root)
+    open_inputs = [i for i in input_indices if i >= 0 and tensors[i].data is None and not tensors[i].is_variable]
+    spec = OperatorSpec(operator, input_indices, output_indices, options, version, custom_options, intermediate_indices)
+    return model_of(SubgraphSpec(tensors, [spec], open_inputs, output_indices))
+
+
+def _operator(root: schema.Model, spec: OperatorSpec) -> schema.Operator:
+    """The table of an operator; the model gets its operator code unless it is there."""
+    assert root.operator_codes is not None
+    number = schema.BuiltinOperator.__members__.get(spec.name, schema.BuiltinOperator.CUSTOM)
+    code = schema.OperatorCode(
+        builtin_code=number,
+        deprecated_builtin_code=min(127, int(number)),
+        custom_code=spec.name if number == schema.BuiltinOperator.CUSTOM else None,
+        version=spec.version,
+    )
+    if code not in root.operator_codes:
+        root.operator_codes.append(code)
+    slot = "builtin_options_2" if isinstance(spec.options, schema.BuiltinOptions2) else "builtin_options"
+    return schema.Operator(
+        opcode_index=root.operator_codes.index(code),
+        inputs=np.asarray(spec.inputs, np.int32),
+        outputs=np.asarray(spec.outputs, np.int32),
+        intermediates=np.asarray(spec.intermediates, np.int32) if spec.intermediates else None,
+        custom_options=None if spec.custom_options is None else np.frombuffer(spec.custom_options, np.uint8),
+        **{slot: spec.options},
+    )
 
 
 def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
