@@ -9,11 +9,13 @@ import numpy as np
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
-from refquant.kernels.unary import float_table
+from refquant.kernels.unary import HALVES, float_table
 from refquant.numerics import eigen, libm
 from refquant.numerics.error_function import erfc
 from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier
+from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
+from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
 from refquant.tflite.schema import TensorType
 
@@ -26,7 +28,7 @@ def _one_input(op: Operator) -> tuple[TensorInfo, TensorInfo]:
     if x.type != out.type:
         raise op.unsupported("input and output are of different types")
     out.shape = x.dims
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" and x.type != TensorType.BFLOAT16:
         check_scales(op, x)
         check_scales(op, out)
     return x, out
@@ -88,20 +90,24 @@ def _relu(op: Operator, low: float, high: float) -> Run:
 def logistic(op: Operator) -> Run:
     """1 / (1 + exp(-x)).
 
-    float32 with the C library's exp, and exp(x) alone below -9, 1 above 16.6; int8 and uint8 through a table of the
-    float32 function without these two bounds; int16 through 256 values and straight lines between them.
+    Floats with the C library's float32 exp, and exp(x) alone below -9, 1 above 16.6; int8 and uint8 through a table of
+    the float32 function without these two bounds; int16 through 256 values and straight lines between them.
     Sources: SigmoidPrepare and SigmoidEval in kernels/activations.cc, internal/reference/logistic.h and
     integer_ops/logistic.h.
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
         return _float_logistic
+    if x.type in HALVES:
+        return through_float32(_float_logistic, x.dtype)
     if x.type in _8_BITS:
         if out.scale != np.float32(1 / 256):
             raise op.invalid(f"the output's scale must be 1/256, it is {out.scale}")
         return int8_table(libm.logistic, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
     if x.type == TensorType.INT16:
-        return _table_of_sigmoid(op, x, out, 3, _sigmoid16)
+        if out.scale != np.float32(1 / 32768):
+            raise op.invalid(f"the output's scale must be 1/32768, it is {out.scale}")
+        return _table_of_sigmoid(op, x, out, _sigmoid16)
     raise op.unsupported()
 
 
@@ -159,32 +165,41 @@ def tanh(op: Operator) -> Run:
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
         return libm.tanh
+    if x.type in HALVES:
+        return through_float32(libm.tanh, x.dtype)
     if x.type in _8_BITS:
         return int8_table(libm.tanh, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
     if x.type == TensorType.INT16:
-        return _table_of_sigmoid(op, x, out, 3, _tanh16)
+        return _table_of_sigmoid(op, x, out, _tanh16)
     raise op.unsupported()
 
 
 def _table_of_sigmoid(
-    op: Operator, x: TensorInfo, out: TensorInfo, integer_bits: int, function: Callable[[Array, int, int], Array]
+    op: Operator, x: TensorInfo, out: TensorInfo, function: Callable[[Array, int, int], Array]
 ) -> Run:
     """The int16 kernels: zero points 0, output in 1/32768; the input is brought to 1/(3 * 4096) by a multiplier
-    of 15 bits and a shift, both found by doubling.
+    of 15 bits and a shift, both found by doubling; where its scale is nearly 1/4096 (for TANH also 1/2048), by 3 or 6.
     """
-    if x.zero_point != 0 or out.zero_point != 0 or out.scale != np.float32(1 / 32768):
-        raise op.invalid("int16 wants zero points of 0 and an output scale of 1/32768")
-    log2 = np.rint(np.log2(np.float64(x.scale)))
-    is_power = abs(np.log2(np.float64(x.scale)) - log2) < 1e-3
-    shift = int(15 - integer_bits + log2)
-    if is_power and (shift == 0 or (function is _tanh16 and shift in (0, 1))):
-        multiplier, shift = 3 << shift, 0
+    if x.zero_point != 0 or out.zero_point != 0:
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    if _power_of_two(out.scale) != -15:
+        raise op.invalid(f"the output's scale must be 1/32768, it is {out.scale}")
+    power = _power_of_two(x.scale)
+    if power == -12 or (power == -11 and function is _tanh16):
+        multiplier, shift = 3 << (power + 12), 0
     else:
         real, shift = float(x.scale) * 4096.0 * 3.0, 0
         while real <= 32767.0 / 2 and shift <= 30:
             real, shift = real * 2, shift + 1
-        multiplier = int(real)
+        multiplier = int(real) if real < 2.0**31 else -(2**31)  # as the conversion of x86-64 processors has it
     return tabulate(lambda q: function(q, multiplier, shift), np.int16)
+
+
+def _power_of_two(scale: np.float32) -> int | None:
+    """The n of a scale that is 2**n but for less than a thousandth of n, else None; in float32 (`CheckedLog2`)."""
+    log2 = log(scale) * (np.float32(1) / log(np.float32(2)))
+    nearest = round_half_away(log2)
+    return int(nearest) if abs(log2 - nearest) < np.float32(1e-3) else None
 
 
 def _sigmoid_table() -> Array:
@@ -229,7 +244,11 @@ def _tanh16(q: Array, multiplier: int, shift: int) -> Array:
     return (np.where(x >= 0, positive, negative) >> (9 - 1)).astype(np.int16)
 
 
-@kernel("SOFTMAX")
+@kernel(
+    "SOFTMAX",
+    flaw="with 8-bit input, tensorflow 2.21.0 aborts when a row holds its largest number 512 times and the output has "
+    "8 bits, or when a row is empty and the output is int16; refquant computes both",
+)
 def softmax(op: Operator) -> Run:
     """exp(beta * x) / sum of exp(beta * x) along the last dimension.
 
@@ -248,6 +267,15 @@ def softmax(op: Operator) -> Run:
     if x.type == out.type == TensorType.INT16:
         return _softmax_of_16_bits(op, x, out)
     raise op.unsupported()
+
+
+def _check_output(op: Operator, out: TensorInfo, scale: float, zero_point: int) -> None:
+    """Raises InvalidModelError unless the output's scale is this one, but for a thousandth, and its zero point is."""
+    tolerance = np.float32(0.001) * np.float32(scale)
+    if abs(out.scale - np.float32(scale)) > tolerance or out.zero_point != zero_point:
+        raise op.invalid(
+            f"the output must have scale {scale} and zero point {zero_point}, it has {out.scale} and {out.zero_point}"
+        )
 
 
 def _float_softmax(beta: np.float32) -> Run:
@@ -271,8 +299,8 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
 
     A difference so low that Q5.26 cannot hold it (below `diff_min`) counts as zero.
     """
-    if x.type == out.type == TensorType.INT8 and out.zero_point != -128:
-        raise op.invalid(f"the output's zero point must be -128, it is {out.zero_point}")
+    if x.type == out.type == TensorType.INT8:
+        _check_output(op, out, 1 / 256, -128)
     real = min(np.float64(op.options.beta) * np.float64(x.scale) * 2.0**26, 2.0**31 - 1)
     multiplier, shift = quantize_multiplier(real)
     if int(shift) < 0:
@@ -292,8 +320,10 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
         wide = x.astype(np.int64)
         index = wide - wide.max(axis=-1, keepdims=True, initial=np.iinfo(x.dtype).min) + 255
         total = exps_in_sum[index].sum(axis=-1, keepdims=True)
-        if not total.size or not index.size:
+        if not index.size:
             return np.empty(x.shape, out.dtype)
+        if total.max() >= 2**31:
+            raise op.invalid("a sum of more than 4095 does not fit the integers of this operator")
         headroom = 32 - np.frexp(total.astype(np.float64))[1]  # leading zeros of 32 bits
         reciprocal = one_over_one_plus_x((total << headroom) - 2**31)
         exponent = 12 - headroom + 31 - bits
@@ -308,8 +338,11 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
 
 def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
-    if x.zero_point != 0 or out.zero_point != 0:
+    if not 1 <= len(x.dims) <= 4:
+        raise op.invalid(f"an int16 input of {len(x.dims)} dimensions: expected 1 to 4")
+    if x.zero_point != 0:
         raise op.invalid("the zero points of int16 tensors must be 0")
+    _check_output(op, out, 1 / 32768, 0)
     interval = 65535.0
     exps_of = Int16Table(
         np.exp,

@@ -1,11 +1,15 @@
-"""From real numbers to integers, back, and from one integer type or scale to another: QUANTIZE, DEQUANTIZE, CAST."""
+"""From real numbers to integers, back, and from one integer type or scale to another: QUANTIZE, DEQUANTIZE,
+NumericVerify, CAST.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from flatbuffers import flexbuffers
 
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp
@@ -17,7 +21,8 @@ from refquant.numerics.lookup import tabulate
 from refquant.tflite.schema import TensorType
 
 _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32
-_FLOAT32 = TensorType.FLOAT32
+_INT4, _UINT4, _INT2 = TensorType.INT4, TensorType.UINT4, TensorType.INT2
+_FLOAT32, _FLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16
 
 #: the pairs that QUANTIZE takes between integers; TensorFlow 2.21.0 itself refuses 8 bits to 16
 _REQUANTIZES = {
@@ -25,23 +30,27 @@ _REQUANTIZES = {
     (_INT16, _INT8), (_INT16, _INT16), (_INT16, _INT32), (_INT32, _INT8), (_INT32, _INT16),
 }  # fmt: skip
 
+#: the types to which QUANTIZE takes floats, and their lowest and highest number
+_RANGES = {_INT8: (-128, 127), _UINT8: (0, 255), _INT16: (-32768, 32767), _INT4: (-8, 7), _UINT4: (0, 15)}
+
 
 @kernel("QUANTIZE")
 def quantize(op: Operator) -> Run:
-    """Float to integer: `numerics.affine.quantize`. Integer to integer: the difference from the zero point, times
-    scale_in / scale_out (float64), double rounding, plus the other zero point.
+    """Float to integer: `numerics.affine.quantize`, per channel for types of 8 and 16 bits. Integer to integer: the
+    difference from the zero point, times scale_in / scale_out (float64), double rounding, plus the other zero point.
 
     Source: kernels/quantize.cc, internal/reference/quantize.h and requantize.h.
     """
     x, out = op.input(0), op.output()
     out.shape = x.dims
-    check_scales(op, out)
-    if x.type == _FLOAT32 and out.type in (_INT8, _UINT8, _INT16):
+    if not out.is_quantized:
+        raise op.invalid(f"tensor {out.index} ({out.name!r}) of type {out.type.name} has no scale")
+    if x.type == _FLOAT32 and out.type in _RANGES and not (out.type in (_INT4, _UINT4) and out.scales.size > 1):
         scale, zero_point = _along_channels(op, out)
-        return lambda x: affine.quantize(x, scale, zero_point, out.dtype)
+        return lambda x: affine.quantize(x, scale, zero_point, out.dtype, *_RANGES[out.type])
     if (x.type, out.type) not in _REQUANTIZES:
         raise op.unsupported()
-    check_scales(op, x)
+    check_scales(op, x, out)
     if x.type == out.type == _INT16 and (x.zero_point, out.zero_point) != (0, 0):
         raise op.invalid("the zero points of int16 tensors must be 0")
     rule = profiles.rounding(op)
@@ -61,23 +70,71 @@ def quantize(op: Operator) -> Run:
 
 @kernel("DEQUANTIZE")
 def dequantize(op: Operator) -> Run:
-    """scale * (q - zero_point) in float32, per tensor or per channel; float16 to float32 as it is.
+    """scale * (q - zero_point) in float32, per tensor, or per channel for types of at most 8 bits; float16 to float32
+    as it is.
 
-    Source: kernels/dequantize.h, internal/reference/dequantize.h.
+    A tensor without quantization has the scale 0. Source: kernels/dequantize.h, internal/reference/dequantize.h.
     """
     x, out = op.input(0), op.output()
     out.shape = x.dims
     if out.type != _FLOAT32:
         raise op.unsupported()
-    if x.type == TensorType.FLOAT16:
-        return lambda x: x.astype(np.float32)
-    if x.type not in (_INT8, _UINT8, _INT16):
+    return _dequantized(op, x)
+
+
+def _dequantized(op: Operator, x: TensorInfo) -> Run:
+    """The function that makes float32 of an integer or float16 tensor."""
+    is_per_channel = x.scales.size > 1
+    if x.type not in (_INT8, _UINT8, _INT16, _INT4, _INT2, _FLOAT16) or (
+        is_per_channel and x.type in (_INT16, _FLOAT16)
+    ):
         raise op.unsupported()
-    check_scales(op, x)
-    scale, zero_point = _along_channels(op, x)
-    if x.scales.size == 1 and out.dims != ():
-        return tabulate(lambda q: affine.dequantize(q, scale, zero_point), x.dtype)
-    return lambda x: affine.dequantize(x, scale, zero_point)
+    if x.type == _FLOAT16:
+        return lambda x: x.astype(np.float32)
+    if x.type == _INT16 and np.any(x.zero_points != 0):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    scale, zero_point = _along_channels(op, x) if x.is_quantized else (np.zeros(1, np.float32), np.zeros(1, np.int64))
+    if is_per_channel:
+        return lambda q: affine.dequantize(q, scale, zero_point)
+    return tabulate(lambda q: affine.dequantize(q, scale, zero_point), x.dtype)
+
+
+@kernel("NumericVerify", custom=True)
+def numeric_verify(op: Operator) -> Run:
+    """The first input, dequantized, minus the second, float32.
+
+    With `log_if_failed` and a `tolerance` of 0.1 or more, a difference beyond tolerance * scale is an error. The result
+    for a constant first input is that of the first run, whatever the second input is later.
+    Source: kernels/numeric_verify.cc.
+    """
+    if len(op.inputs) != 2:
+        raise op.invalid(f"it has {len(op.inputs)} inputs, expected 2")
+    x, expected, out = op.input(0), op.input(1), op.output()
+    if x.type not in (_INT8, _UINT8, _INT16, _FLOAT16) or (expected.type, out.type) != (_FLOAT32, _FLOAT32):
+        raise op.unsupported()
+    if math.prod(x.dims) != math.prod(expected.dims):
+        raise op.invalid(f"inputs of shapes {x.dims} and {expected.dims} hold different numbers of elements")
+    try:
+        options = flexbuffers.GetRoot(bytearray(op.custom_options)).AsMap.Value
+        tolerance, must_fit = np.float32(options.get("tolerance", 0)), bool(options.get("log_if_failed", False))
+    except Exception as error:  # the FlexBuffer reader raises whatever broken bytes lead to
+        raise op.invalid("its custom options are no map of 'tolerance' and 'log_if_failed'") from error
+    out.shape = x.dims
+    dequantized = _dequantized(op, x)
+    largest = tolerance * (np.float32(x.scales[0]) if x.scales.size == 1 else np.float32(0))
+    first: list[Array] = []
+
+    def run(q: Array, expected: Array) -> Array:
+        if first:
+            return first[0]
+        difference: Array = np.subtract(dequantized(q), expected.reshape(q.shape))
+        if must_fit and tolerance >= 0.1 and np.any(np.abs(difference) > largest):
+            raise op.invalid(f"a difference of {np.nanmax(np.abs(difference))} is beyond the tolerance of {largest}")
+        if x.value is not None:
+            first.append(difference)
+        return difference
+
+    return run
 
 
 def _along_channels(op: Operator, tensor: TensorInfo) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:

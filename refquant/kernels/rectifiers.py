@@ -1,4 +1,4 @@
-"""Rectifiers with a slope or a bend: LEAKY_RELU, PRELU, HARD_SWISH."""
+"""Rectifiers with a slope or a bend: LEAKY_RELU, PRELU, ELU, HARD_SWISH."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
+from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
-from refquant.numerics.lookup import tabulate
+from refquant.numerics.lookup import int8_table, tabulate
 from refquant.tflite.schema import TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
@@ -80,6 +81,24 @@ def prelu(op: Operator) -> Run:
         return np.clip(rescaled + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
 
     return run
+
+
+@kernel("ELU")
+def elu(op: Operator) -> Run:
+    """x where it is not negative, exp(x) - 1 elsewhere, with the C library's float32 expm1; int8 through a table of it.
+
+    Sources: EluPrepare in kernels/activations.cc, internal/reference/elu.h.
+    """
+    x, out = _input_and_output(op)
+    if x.type == TensorType.FLOAT32:
+        return _elu
+    if x.type != TensorType.INT8:
+        raise op.unsupported()
+    return int8_table(_elu, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+
+
+def _elu(x: Array) -> Array:
+    return np.where(x < 0, libm.expm1(x), x)
 
 
 @kernel("HARD_SWISH")

@@ -1,8 +1,9 @@
-"""Plain functions of one tensor, element by element: ABS, NEG, SIGN, SQUARE, SQRT, RSQRT, FLOOR, EXP, LOG, SIN, COS.
+"""Plain functions of one tensor, element by element: ABS, NEG, SIGN, SQUARE, SQRT, RSQRT, FLOOR, CEIL, ROUND, EXP, LOG,
+SIN, COS.
 
-IEEE 754 defines every bit of the first seven of float32, the C library those of the others. Quantized ones are tables
-of the float32 function, but for ABS and for RSQRT of int8, which are integer arithmetic.
-Sources: kernels/elementwise.cc, neg.cc, sign.cc, floor.cc, exp.cc.
+IEEE 754 defines every bit of the float32 ones up to ROUND, the C library those of the others. Those of float16 and
+bfloat16 are computed in float32. Quantized ones are tables of the float32 function, but for ABS and for RSQRT of int8,
+which are integer arithmetic. Sources: kernels/elementwise.cc, neg.cc, sign.cc, floor.cc, ceil.cc, round.cc, exp.cc.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import libm, trigonometry
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import one_over_square_root
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, tabulate
 from refquant.tflite.schema import TensorType
+
+HALVES = (TensorType.FLOAT16, TensorType.BFLOAT16)
 
 
 def _function(op: Operator, function: Callable[[Array], Array], *more: TensorType) -> Run:
@@ -27,7 +31,7 @@ def _function(op: Operator, function: Callable[[Array], Array], *more: TensorTyp
     if x.type != out.type or x.type not in (TensorType.FLOAT32, *more):
         raise op.unsupported()
     out.shape = x.dims
-    return function
+    return through_float32(function, x.dtype) if x.type in HALVES else function
 
 
 def _is_quantized(op: Operator) -> bool:
@@ -78,7 +82,8 @@ def abs_(op: Operator) -> Run:
 @kernel("NEG")
 def neg(op: Operator) -> Run:
     """-x; also of integers, where the smallest number stays as it is. Scales and zero points are not looked at."""
-    return _function(op, np.negative, TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64)
+    integers = (TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64)
+    return _function(op, np.negative, *integers, *HALVES)
 
 
 @kernel("SIGN")
@@ -113,7 +118,11 @@ def sqrt(op: Operator) -> Run:
     return _of_non_negative(op, tabulate(run, x.dtype))
 
 
-@kernel("RSQRT")
+@kernel(
+    "RSQRT",
+    flaw="with int8 and a product of square root of input scale and output scale above 2**11, tensorflow 2.21.0 shifts "
+    "by more than 31 bits, which C++ leaves undefined; refquant gives the zero point",
+)
 def rsqrt(op: Operator) -> Run:
     """1 / sqrt(x), both steps rounded.
 
@@ -157,7 +166,27 @@ def _of_non_negative(op: Operator, function: Run) -> Run:
 @kernel("FLOOR")
 def floor(op: Operator) -> Run:
     """The largest whole number that is not larger."""
-    return _function(op, np.floor)
+    return _function(op, np.floor, *HALVES)
+
+
+@kernel("CEIL")
+def ceil(op: Operator) -> Run:
+    """The smallest whole number that is not smaller."""
+    return _function(op, np.ceil)
+
+
+@kernel("ROUND")
+def round_(op: Operator) -> Run:
+    """The nearest whole number, halves to the even one; what lies between -1/2 and 0 becomes 0, not -0."""
+    return _function(op, _round, *HALVES)
+
+
+def _round(x: Array) -> Array:
+    low = np.floor(x)
+    rest = x - low
+    down = (rest < 0.5) | ((rest == 0.5) & (np.fmod(low, 2) == 0))
+    result: Array = np.where(down, low, low + np.float32(1))
+    return result
 
 
 @kernel("EXP")

@@ -15,8 +15,16 @@ from refquant.numerics.lookup import round_half_away
 Array = npt.NDArray[Any]
 
 
-def quantize(x: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
-    """round(x / scale) + zero_point, limited to the range of `dtype`; float32 division, halves away from zero.
+def quantize(
+    x: Array,
+    scale: npt.ArrayLike,
+    zero_point: npt.ArrayLike,
+    dtype: npt.DTypeLike,
+    low: int | None = None,
+    high: int | None = None,
+) -> Array:
+    """round(x / scale) + zero_point, limited to low..high (the range of `dtype` unless told); float32 division, halves
+    away from zero.
 
     `scale` and `zero_point` broadcast against `x`. A quotient beyond int32, or NaN, becomes -2**31 from either side
     before the zero point is added, as the conversion of x86-64 processors has it; the sum wraps.
@@ -29,7 +37,8 @@ def quantize(x: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike, dtype: n
     fits = (rounded >= -(2.0**31)) & (rounded < 2.0**31)
     whole = np.where(fits, rounded, -(2.0**31)).astype(np.int64) + np.asarray(zero_point, np.int64)
     limits = np.iinfo(dtype)
-    return np.clip(whole.astype(np.int32), limits.min, limits.max).astype(dtype)
+    low, high = limits.min if low is None else low, limits.max if high is None else high
+    return np.clip(whole.astype(np.int32), low, high).astype(dtype)
 
 
 def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -35,7 +35,7 @@ def tabulate(function: Function, dtype: npt.DTypeLike) -> Function:
     """
     table = function(every_value(dtype))
     unsigned = f"u{np.dtype(dtype).itemsize}"
-    return lambda x: table[x.view(unsigned)]
+    return lambda x: table[x.view(unsigned), ...]
 
 
 def int8_table(
@@ -43,7 +43,8 @@ def int8_table(
 ) -> Function:
     """A float32 function of int8 or uint8 numbers: dequantized, computed, quantized, all in float32.
 
-    y = clamp(round(f(scale * (x - zero_point)) * (1 / out_scale)) + out_zero), halves away from zero.
+    y = clamp(round(f(scale * (x - zero_point)) * (1 / out_scale)) + out_zero), halves away from zero. NaN becomes 0;
+    for uint8 also what is beyond int32, as the conversion of x86-64 processors has it.
     Source: LUTPopulate in kernels/internal/common.h.
     """
     limits = np.iinfo(dtype)
@@ -52,7 +53,8 @@ def int8_table(
         real = scale * (x.astype(np.int32) - zero_point).astype(np.float32)
         with np.errstate(over="ignore"):
             rescaled = round_half_away(function(real) * (np.float32(1) / out_scale)) + np.float32(out_zero)
-        return np.where(np.isnan(rescaled), 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
+        becomes_0 = np.isnan(rescaled) | ((rescaled >= 2.0**31) & (limits.min == 0))
+        return np.where(becomes_0, 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
 
     return tabulate(entry, dtype)
 
