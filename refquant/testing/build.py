@@ -23,6 +23,8 @@ class TensorSpec:
     Integers of a packed type are given as int8, one to an element, floats of bfloat16 as their bits in uint16, strings
     as bytes in an array of dtype object.
 
+    Of a sparse constant `data` are the stored values and `shape` is that of the tensor.
+
     `scale` and `zero_point` are numbers for quantization per tensor, sequences for quantization per channel along
     `quantized_dimension`; no scale, no quantization.
     """
@@ -34,6 +36,7 @@ class TensorSpec:
     quantized_dimension: int = 0
     data: npt.NDArray[Any] | None = None
     is_variable: bool = False
+    sparsity: schema.SparsityParameters | None = None
     name: str = ""
 
 
@@ -152,12 +155,13 @@ def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
             quantized_dimension=spec.quantized_dimension,
         )
     return schema.Tensor(
-        shape=np.asarray(spec.shape if spec.data is None else spec.data.shape, np.int32),
+        shape=np.asarray(spec.shape if spec.data is None or spec.sparsity else spec.data.shape, np.int32),
         type=spec.type,
         buffer=buffer,
         name=name,
         quantization=quantization,
         is_variable=spec.is_variable,
+        sparsity=spec.sparsity,
     )
 
 

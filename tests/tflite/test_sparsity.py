@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refquant.errors import InvalidModelError, UnsupportedOperatorError
 from refquant.interpreter import Interpreter
-from refquant.runtimes import Runtime
+from refquant.testing import sparse
 from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.tflite import schema
-from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 from refquant.tflite.sparsity import densify
-from tests.tflite import sparse
-
-DTYPES = {TensorType.FLOAT32: np.float32, TensorType.INT8: np.int8, TensorType.FLOAT16: np.float16}
 
 
 def test_a_matrix_by_hand() -> None:
@@ -58,31 +54,6 @@ def test_what_was_encoded(case: tuple[Any, Any, Any]) -> None:
     dense, order, (formats, blocks) = case
     values, table = sparse.encode(dense, order, formats, blocks)
     np.testing.assert_array_equal(densify(values, dense.shape, table, "w"), dense)
-
-
-def sparse_model(type: TensorType, dense: Any, order: list[int], formats: list[bool], blocks: dict[int, int]) -> Model:
-    values, table = sparse.encode(dense.astype(DTYPES[type]), order, formats, blocks)
-    model = single_operator_model(
-        "DENSIFY", [TensorSpec(type, data=values)], [TensorSpec(type, dense.shape)], schema.DensifyOptions()
-    )
-    tensor = (model.subgraphs[0].tensors or [])[0]
-    tensor.shape, tensor.sparsity = np.array(dense.shape, np.int32), table
-    return model
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize("type", DTYPES, ids=lambda t: t.name)
-@given(data=st.data())
-def test_densify(reference: Runtime, type: TensorType, data: st.DataObject) -> None:
-    dense, order, (formats, blocks) = data.draw(sparse_tensors())
-    if not any(formats) or not np.any(dense):
-        assume(False)  # the interpreter wants something sparse, and something at all
-    model = sparse_model(type, dense, order, formats, blocks)
-    interpreter = Interpreter(model=model)
-    interpreter.allocate_tensors()
-    interpreter.invoke()
-    (expected,) = reference.run(model, [])
-    np.testing.assert_array_equal(interpreter.get_tensor(1), expected)
 
 
 def _matrix() -> Any:
@@ -125,8 +96,9 @@ def test_a_small_file_cannot_ask_for_all_memory() -> None:
 
 
 def test_other_operators_refuse_sparse_inputs() -> None:
-    model = sparse_model(TensorType.FLOAT32, np.eye(4), [0, 1], [False, True], {})
-    assert model.root.operator_codes
-    model.root.operator_codes[0].deprecated_builtin_code = model.root.operator_codes[0].builtin_code = 19  # RELU
+    values, table = _matrix()
+    model = single_operator_model(
+        "RELU", [TensorSpec(TensorType.INT8, (4, 4), 1.0, data=values, sparsity=table)], [TensorSpec(TensorType.INT8)]
+    )
     with pytest.raises(UnsupportedOperatorError, match="sparse inputs"):
         Interpreter(model=model).allocate_tensors()

@@ -10,6 +10,7 @@ from flatbuffers import flexbuffers
 from hypothesis import strategies as st
 
 from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.sparse import encode
 from refquant.testing.strategies.catalogue import Case, strategy
 from refquant.testing.strategies.drawing import Array, generators, numbers, scales
 from refquant.testing.strategies.unary import (
@@ -171,3 +172,20 @@ def numeric_verify(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         operator, [x, TensorSpec(FLOAT32, shape)], [TensorSpec(FLOAT32)], custom_options=custom_options
     )
     return Case(model, samples)
+
+
+@strategy("DENSIFY", [FLOAT32, FLOAT16, INT8])
+def densify(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Sparse constants of 1 to 3 dimensions: any order of them, any of them sparse but at least one, any in blocks."""
+    rank = draw(st.integers(1, 3))
+    shape = [draw(st.sampled_from([1, 2, 4, 6])) for _ in range(rank)]
+    blocked = [d for d in range(rank) if shape[d] % 2 == 0 and draw(st.booleans())]
+    order = draw(st.permutations(range(rank))) + [rank + i for i in draw(st.permutations(range(len(blocked))))]
+    formats = [d < rank and draw(st.booleans()) for d in order]
+    formats[draw(st.integers(0, rank - 1))] = True
+    rng = draw(generators)
+    dense = np.where(rng.random(shape) < 0.4, numbers(rng, type, shape), 0).astype(numpy_dtype(type))
+    dense[(0,) * rank] = 1
+    values, sparsity = encode(dense, list(order), formats, dict.fromkeys(blocked, 2))
+    x = TensorSpec(type, shape, data=values, sparsity=sparsity)
+    return Case(single_operator_model(operator, [x], [TensorSpec(type, shape)], schema.DensifyOptions()), [[], []])

@@ -1,4 +1,4 @@
-"""Sparse tensors for the tests: an encoder that follows the format level by level."""
+"""Sparse tensors: an encoder that follows the format (see `refquant.tflite.sparsity`) level by level."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def encode(dense: Array, order: list[int], formats: list[bool], blocks: dict[int
         inner += [dimension, dense.ndim + list(blocks).index(dimension)] if dimension in blocks else [dimension]
     blocked = dense.reshape(split).transpose([inner.index(d) for d in order])
     nodes = [blocked]
-    levels = []
+    levels: list[schema.DimensionMetadata] = []
     for sparse in formats:
         size = blocked.shape[len(levels)]
         if not sparse:
