@@ -30,10 +30,14 @@ def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
             is_bfloat16 = np.dtype(detail["dtype"]).name == "bfloat16"
             interpreter.set_tensor(detail["index"], array.view(detail["dtype"]) if is_bfloat16 else array)
         interpreter.invoke()
-        results.append([_plain(interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()])
+        results.append([_output(interpreter, detail) for detail in interpreter.get_output_details()])
     return results
 
 
-def _plain(array: Any) -> Any:
-    """The array; of bfloat16 the bits."""
+def _output(interpreter: Any, detail: dict[str, Any]) -> Any:
+    """An output; of bfloat16 the bits. TensorFlow shows none without elements whose shape depends on data."""
+    if 0 in detail["shape"]:
+        array = np.empty(detail["shape"], object if detail["dtype"] is np.bytes_ else detail["dtype"])
+    else:
+        array = interpreter.get_tensor(detail["index"])
     return array.view(np.uint16) if array.dtype.name == "bfloat16" else array

@@ -74,8 +74,9 @@ def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) ->
         kind = rng.random(shape)
         return np.where(kind < 0.1, ends, np.where(kind < 0.3, small, values)).astype(dtype)
     if dtype.kind == "c":
-        real, imaginary = (numbers(rng, TensorType.FLOAT32, shape) for _ in range(2))
-        return (real + 1j * imaginary).astype(dtype)
+        values = np.empty(shape, dtype)
+        values.real, values.imag = (numbers(rng, TensorType.FLOAT32, shape) for _ in range(2))
+        return values
     values = rng.standard_normal(shape) * 2.0 ** rng.integers(-8, 8, shape)
     with np.errstate(over="ignore"):
         return np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), values).astype(dtype)
