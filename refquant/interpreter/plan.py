@@ -329,8 +329,8 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         zero_points = np.zeros(len(scales), np.int64)
     shape: Shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
     dimension = 0 if quantization is None else quantization.quantized_dimension
-    fits = 0 <= dimension < len(shape) and shape[dimension] == len(scales)
-    if len(scales) > 1 and shape and not fits and profile != "micro":
+    fits = dimension >= 0 and (not shape or (dimension < len(shape) and shape[dimension] == len(scales)))
+    if len(scales) > 1 and not fits and profile != "micro":
         raise InvalidModelError(
             f"tensor {index} ({tensor.name!r}) of shape {shape} cannot have {len(scales)} scales along dimension "
             f"{dimension}; TFLite Micro (kernels='micro') does not look at the dimension"
@@ -346,7 +346,7 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         dtype=numpy_dtype(tensor.type),
         shape=shape,
         scales=np.asarray(scales, np.float32),
-        zero_points=np.asarray(zero_points, np.int64),
+        zero_points=np.asarray(zero_points, np.int64).astype(np.int32).astype(np.int64),  # the runtimes keep 32 bits
         quantized_dimension=dimension,
         value=None if tensor.is_variable else _constant(model, tensor, shape),
         is_variable=bool(tensor.is_variable),

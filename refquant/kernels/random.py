@@ -1,8 +1,8 @@
 """Random numbers: RANDOM_UNIFORM, RANDOM_STANDARD_NORMAL, MULTINOMIAL, STABLEHLO_RNG_BIT_GENERATOR.
 
 The first three take their words from one stream for each operator, which begins anew when the tensors are allocated and
-goes on from invoke to invoke. Of each seed only the lowest 32 bits count, with their sign. Without seeds the real kernels take some from the system, and so do these: such numbers
-differ from run to run.
+goes on from invoke to invoke. Of each seed only the lowest 32 bits count, with their sign. Without seeds the real
+kernels take some from the system, and so do these: such numbers differ from run to run.
 """
 
 from __future__ import annotations

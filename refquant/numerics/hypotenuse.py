@@ -19,6 +19,7 @@ def hypotenuse(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[Any]:
     5.0
     """
     with np.errstate(all="ignore"):
+        result: npt.NDArray[Any]
         if x.dtype == np.float32:
             wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
             result = np.sqrt(wide_x * wide_x + wide_y * wide_y).astype(np.float32)

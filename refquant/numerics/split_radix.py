@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,12 +49,12 @@ def _sub_i(a: Complex, b: Complex) -> Complex:
     return a[0] + b[1], a[1] - b[0]
 
 
-def _turn(c: npt.ArrayLike, s: npt.ArrayLike, x: Complex) -> Complex:
+def _turn(c: Any, s: Any, x: Complex) -> Complex:
     """(c + i s) x"""
     return c * x[0] - s * x[1], c * x[1] + s * x[0]
 
 
-def _turn_back(c: npt.ArrayLike, s: npt.ArrayLike, x: Complex) -> Complex:
+def _turn_back(c: Any, s: Any, x: Complex) -> Complex:
     """(c - i s) x"""
     return c * x[0] + s * x[1], c * x[1] - s * x[0]
 
