@@ -115,20 +115,3 @@ def test_select_v2(
     inputs = [TensorSpec(BOOL, condition.shape), TensorSpec(type, x.shape, scale), TensorSpec(type, y.shape, scale)]
     model = single_operator_model("SELECT_V2", inputs, [TensorSpec(type, (), scale)])
     assert_same_bits(reference, model, condition, x, y)
-
-
-@pytest.mark.parametrize(
-    ("operator", "type"),
-    [
-        *((name, FLOAT32) for name in ("ABS", "NEG", "SQUARE", "SQRT", "RSQRT", "FLOOR")),
-        ("ABS", INT32),
-        ("NEG", INT32),
-        ("NEG", INT64),
-    ],
-    ids=lambda p: getattr(p, "name", p),
-)
-@given(rng=generators)
-@examples(15)
-def test_plain_functions(reference: Runtime, operator: str, type: TensorType, rng: np.random.Generator) -> None:
-    x = numbers(rng, type, (2000,))
-    assert_same_bits(reference, single_operator_model(operator, [TensorSpec(type, x.shape)], [TensorSpec(type)]), x)
