@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.tflite.schema import TensorType
-
-_TYPES = (
-    TensorType.FLOAT32,
-    TensorType.INT64,
-    TensorType.INT32,
-    TensorType.INT16,
-    TensorType.INT8,
-    TensorType.UINT8,
-)
-
-
-def _tensors(op: Operator) -> tuple[TensorInfo, TensorInfo]:
-    x, out = op.input(0), op.output()
-    if x.type != out.type or x.type not in _TYPES:
-        raise op.unsupported()
-    return x, out
+from refquant.kernels.moving import moved, require_type
+from refquant.kernels.registry import Array, Operator, Run, kernel
 
 
 @kernel("MATRIX_DIAG")
 def matrix_diag(op: Operator) -> Run:
     """Square matrices with the rows of x on their diagonals and zeros elsewhere. Source: kernels/matrix_diag.cc."""
-    x, out = _tensors(op)
+    x, out = moved(op)
     if not x.dims:
         raise op.invalid("the input must have at least one dimension")
     size = x.dims[-1]
@@ -39,10 +23,8 @@ def matrix_diag(op: Operator) -> Run:
 @kernel("MATRIX_SET_DIAG")
 def matrix_set_diag(op: Operator) -> Run:
     """Matrices with their diagonals replaced by the rows of the second input. Source: kernels/matrix_set_diag.cc."""
-    x, out = _tensors(op)
-    diagonal = op.input(1)
-    if diagonal.type != x.type:
-        raise op.unsupported()
+    x, out = moved(op)
+    diagonal = require_type(op, 1, x.type)
     if len(x.dims) < 2 or diagonal.dims != (*x.dims[:-2], min(x.dims[-2:])):
         raise op.invalid(f"diagonals of shape {diagonal.dims} do not fit matrices of shape {x.dims}")
     out.shape = x.dims

@@ -1,11 +1,10 @@
-"""Operators along one axis, and those that make or describe shapes: RANK, RANGE, BROADCAST_ARGS, BITCAST, CUMSUM,
-REVERSE_V2, REVERSE_SEQUENCE, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE.
+"""Operators along one axis, and on shapes: RANGE, BROADCAST_ARGS, BITCAST, CUMSUM, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT,
+WHERE.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 
@@ -33,22 +32,11 @@ def _axis(op: Operator, axis: int, rank: int) -> int:
     return axis % rank
 
 
-@kernel("RANK")
-def rank(op: Operator) -> Run:
-    """The number of dimensions, as one int32. Source: kernels/rank.cc."""
-    x, out = op.input(0), op.output()
-    if out.type != _INT32:
-        raise op.unsupported()
-    out.shape = ()
-    result = np.array(len(x.dims), np.int32)
-    return lambda _: result
-
-
 @kernel("RANGE")
 def range_(op: Operator) -> Run:
     """start, start + delta, …, up to limit, which is not reached; each number is the one before plus delta.
 
-    How many there are is computed in float64 for float32. Source: kernels/range.cc.
+    How many there are, of float32 numbers, is computed in float32. Source: kernels/range.cc.
     """
     tensors, out = [op.input(i) for i in range(3)], op.output()
     if tensors[0].type not in (_FLOAT32, _INT32, _INT64) or any(t.type != out.type for t in tensors):
@@ -65,7 +53,7 @@ def range_(op: Operator) -> Run:
         ):
             raise op.invalid(f"there is no way from {start} to {limit} in steps of {delta}")
         if out.type == _FLOAT32:
-            count = math.ceil(abs((limit - start) / delta))
+            count = math.ceil(abs((inputs[1] - inputs[0]) / inputs[2]))
         else:
             count = (abs(limit - start) + abs(delta) - 1) // abs(delta)
         if count >= _LARGEST:
@@ -149,55 +137,6 @@ def cumsum(op: Operator) -> Run:
             zero = np.zeros_like(np.take(total, [0] if x.shape[axis] else [], axis))
             total = np.concatenate([zero, np.take(total, range(max(x.shape[axis] - 1, 0)), axis)], axis)
         return np.flip(total, axis) if reverse else total
-
-    return run
-
-
-@kernel("REVERSE_V2")
-def reverse_v2(op: Operator) -> Run:
-    """x backwards along some axes, which must be neighbours. Source: kernels/reverse.cc."""
-    x, axes_tensor, out = _one_of(op, 0, *_MOVABLE), _one_of(op, 1, _INT32), op.output()
-    if x.type != out.type:
-        raise op.unsupported()
-    if len(axes_tensor.dims) != 1 or axes_tensor.dims[0] > len(x.dims):
-        raise op.invalid(f"axes of shape {axes_tensor.dims} for a tensor of shape {x.dims}")
-    out.shape = x.dims
-
-    def run(x: Array, axes_array: Array) -> Array:
-        axes = sorted(_axis(op, int(n), x.ndim) for n in axes_array)
-        if any(b - a != 1 for a, b in pairwise(axes)):
-            raise op.invalid(f"axes {axes} are not neighbours")
-        return np.flip(x, tuple(axes))
-
-    return run
-
-
-@kernel("REVERSE_SEQUENCE")
-def reverse_sequence(op: Operator) -> Run:
-    """The first `lengths[i]` entries along `seq_dim` backwards, for each i along `batch_dim`.
-
-    Source: kernels/reverse_sequence.cc.
-    """
-    x, lengths, out = op.input(0), _one_of(op, 1, _INT32, _INT64), op.output()
-    if x.type != out.type or x.type not in (_FLOAT32, _UINT8, _INT16, _INT32, _INT64):
-        raise op.unsupported()
-    along, batch = op.options.seq_dim, op.options.batch_dim
-    if not (0 <= along < len(x.dims) and 0 <= batch < len(x.dims) and along != batch):
-        raise op.invalid(f"seq_dim {along} and batch_dim {batch} do not fit a tensor of shape {x.dims}")
-    if lengths.dims != (x.dims[batch],):
-        raise op.invalid(f"lengths of shape {lengths.dims} for {x.dims[batch]} sequences")
-    out.shape = x.dims
-
-    def run(x: Array, lengths: Array) -> Array:
-        size = x.shape[along]
-        if np.any((lengths < 0) | (lengths > size)):
-            raise op.invalid(f"a length among {lengths.tolist()} is not within 0 … {size}")
-        moved = np.moveaxis(x, (batch, along), (0, 1))
-        i = np.arange(size)
-        ends = lengths[:, None]
-        source = np.where(i < ends, ends - 1 - i, i)
-        taken = moved[np.arange(len(lengths))[:, None], source]
-        return np.ascontiguousarray(np.moveaxis(taken, (0, 1), (batch, along)))
 
     return run
 

@@ -1,4 +1,4 @@
-"""Operators that move numbers without changing them: RESHAPE, CONCATENATION, STRIDED_SLICE, PAD, TRANSPOSE, …"""
+"""Operators that change the shape, ask for it or join tensors: RESHAPE, CONCATENATION, PAD, TRANSPOSE, …"""
 
 from __future__ import annotations
 
@@ -7,58 +7,60 @@ from typing import Any
 
 import numpy as np
 
+from refquant.kernels.moving import (
+    INT32,
+    INT64,
+    axis_of,
+    checked_shape,
+    moved,
+    planned,
+    require_no_zero_point,
+    require_same_quantization,
+    require_type,
+    same_quantization,
+    whole_numbers,
+)
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics.lookup import round_half_away, tabulate
 from refquant.tflite.schema import TensorType
 
-
-def _constant_ints(op: Operator, position: int) -> list[int] | None:
-    """The numbers of an int32 or int64 input where it is constant, None where it is only known at run time."""
-    tensor = op.input(position)
-    if tensor.type not in (TensorType.INT32, TensorType.INT64):
-        raise op.invalid(f"input {position} must be int32 or int64, it is {tensor.type.name}")
-    return None if tensor.value is None else [int(n) for n in tensor.value.ravel()]
-
-
-def _copied(op: Operator) -> tuple[TensorInfo, TensorInfo]:
-    x, out = op.input(0), op.output()
-    if x.type != out.type:
-        raise op.invalid(f"input is {x.type.name}, output {out.type.name}")
-    return x, out
+_INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
 
 
 @kernel("RESHAPE")
 def reshape(op: Operator) -> Run:
     """The same numbers in another shape, from the second input or else from the options; -1 takes what is left.
 
-    A shape tensor that is only known at run time makes the output's shape dynamic. Source: kernels/reshape.cc.
+    A second input that is no vector of int32 does not count. Source: kernels/reshape.cc.
     """
-    x, out = _copied(op)
+    moved(op)
+
+    def plan(shape: Shape, wanted: Array) -> tuple[Shape, Shape]:
+        full = _full_shape(op, shape, whole_numbers(wanted))
+        return full, full
+
     shape_tensor = op.optional_input(1)
-    if shape_tensor is not None and shape_tensor.type == TensorType.INT32 and len(shape_tensor.dims) == 1:
-        wanted = _constant_ints(op, 1)
-        if wanted is None:
-            out.shape = None
-            return lambda x, shape: x.reshape(_full_shape(op, x.shape, [int(n) for n in shape]))
-    else:
-        declared = getattr(op.options, "new_shape", None)
-        wanted = [] if declared is None else [int(n) for n in declared]
-        if wanted == [0]:
-            wanted = []  # how old converters wrote a scalar
-    shape = out.shape = _full_shape(op, x.dims, wanted)
-    return lambda x, _=None: x.reshape(shape)
+    if shape_tensor is not None and shape_tensor.type == INT32 and len(shape_tensor.dims) == 1:
+        return planned(op, 0, [1], plan, lambda shape, x, _: x.reshape(shape))
+    declared = getattr(op.options, "new_shape", None)
+    wanted = np.asarray([] if declared is None else declared, np.int32)
+    if wanted.tolist() == [0]:
+        wanted = wanted[:0]  # how old converters wrote a scalar
+    return planned(op, 0, [], lambda shape: plan(shape, wanted), lambda shape, x, _=None: x.reshape(shape))
 
 
 def _full_shape(op: Operator, shape: Shape, wanted: list[int]) -> Shape:
-    """`wanted` with its -1 replaced by what is left of the elements of `shape`."""
-    elements = math.prod(shape)
+    """`wanted` with its -1 replaced by what is left of the elements of `shape`, of which zeros do not count."""
     if wanted.count(-1) > 1 or any(n < -1 for n in wanted):
         raise op.invalid(f"cannot reshape to {wanted}: one -1 and no other number below 0 may stand there")
-    known = math.prod(n for n in wanted if n != -1)
-    filled = tuple((elements // known if known else 0) if n == -1 else n for n in wanted)
-    if math.prod(filled) != elements:
-        raise op.invalid(f"cannot reshape {shape} to {wanted}: {elements} elements against {math.prod(filled)}")
+    if 0 in shape and 0 not in wanted:
+        left = 0
+    else:
+        left = math.prod(n for n in shape if n) // math.prod(n for n in wanted if n > 0)
+    filled = tuple(left if n == -1 else n for n in wanted)
+    if math.prod(filled) != math.prod(shape):
+        raise op.invalid(f"cannot reshape {shape} to {wanted}: {math.prod(shape)} elements, not {math.prod(filled)}")
     return filled
 
 
@@ -68,33 +70,28 @@ def concatenation(op: Operator) -> Run:
 
     uint8 inputs of another scale or zero point than the output's are rescaled, in float32:
     round(q * s + (-zero_point * s)) + output's zero point with s = scale * (1 / output's scale). int8 ones must agree.
-    Source: kernels/concatenation.cc, internal/reference/concatenation.h.
+    Constants of rank 0 make a vector. Source: kernels/concatenation.cc, internal/reference/concatenation.h.
     """
     if not op.inputs:
         raise op.invalid("there is nothing to concatenate")
-    tensors, out = [op.input(i) for i in range(len(op.inputs))], op.output()
+    tensors, (_, out) = [op.input(i) for i in range(len(op.inputs))], moved(op)
     if op.options.fused_activation_function != 0:
         raise op.invalid("a fused activation is not allowed here")
+    if out.type == _INT8:
+        require_same_quantization(op, out, *tensors)
+    if out.type == _INT16:
+        require_no_zero_point(op, out, *tensors)
     rank = len(tensors[0].dims)
-    axis = op.options.axis + (rank if op.options.axis < 0 else 0)
-    if not 0 <= axis < rank:
-        raise op.invalid(f"axis {op.options.axis} does not exist in tensors of {rank} dimensions")
+    axis = axis_of(op, op.options.axis, rank)
     rest = {t.dims[:axis] + t.dims[axis + 1 :] if len(t.dims) == rank else None for t in tensors}
     if len(rest) != 1 or any(t.type != out.type for t in tensors):
         raise op.invalid(f"tensors of shapes {[t.dims for t in tensors]} and types {op.types} do not fit together")
     first = tensors[0].dims
     out.shape = (*first[:axis], sum(t.dims[axis] for t in tensors), *first[axis + 1 :])
-    same = [_same_quantization(t, out) for t in tensors]
-    if out.type == TensorType.INT8 and not all(same):
-        raise op.invalid("int8 inputs must have the scale and zero point of the output")
-    if out.type == TensorType.UINT8 and out.is_quantized and not all(same):
-        rescales = [None if s else _rescaled_uint8(op, t, out) for t, s in zip(tensors, same)]
+    if out.type == _UINT8:
+        rescales = [None if same_quantization(t, out) else _rescaled_uint8(op, t, out) for t in tensors]
         return lambda *xs: np.concatenate([x if f is None else f(x) for f, x in zip(rescales, xs)], axis)
     return lambda *xs: np.concatenate(xs, axis)
-
-
-def _same_quantization(x: TensorInfo, out: TensorInfo) -> bool:
-    return np.array_equal(x.scales, out.scales) and np.array_equal(x.zero_points, out.zero_points)
 
 
 def _rescaled_uint8(op: Operator, x: TensorInfo, out: TensorInfo) -> Any:
@@ -111,172 +108,69 @@ def _rescaled_uint8(op: Operator, x: TensorInfo, out: TensorInfo) -> Any:
     return tabulate(rescale, np.uint8)
 
 
-@kernel("STRIDED_SLICE")
-def strided_slice(op: Operator) -> Run:
-    """x[begin:end:stride, …] with NumPy's and TensorFlow's masks, one bit for each entry of `begin`.
-
-    Bits of `begin_mask` and `end_mask`: ignore that begin or end; of `ellipsis_mask`: an ellipsis stands there; of
-    `new_axis_mask`: a new dimension of 1; of `shrink_axis_mask`: take one element and drop the dimension. With
-    `offset`, an end is a length, counted from its begin. Source: kernels/strided_slice.cc, strided_slice_logic.h.
-    """
-    x, out = _copied(op)
-    begin, end, strides = (_constant_ints(op, i) for i in (1, 2, 3))
-    counts = {math.prod(op.input(i).dims) for i in (1, 2, 3)}
-    if len(counts) != 1:
-        raise op.invalid("begin, end and strides must have the same number of entries")
-    if begin is None or end is None or strides is None:
-        out.shape = None
-
-        def run(x: Array, begin: Array, end: Array, strides: Array) -> Array:
-            index, shape = _slices(op, x.shape, *([int(n) for n in v.ravel()] for v in (begin, end, strides)))
-            return np.ascontiguousarray(x[index]).reshape(shape)
-
-        return run
-    index, shape = _slices(op, x.dims, begin, end, strides)
-    out.shape = shape
-    return lambda x, *_: np.ascontiguousarray(x[index]).reshape(shape)
-
-
-def _slices(
-    op: Operator, dims: Shape, begin: list[int], end: list[int], strides: list[int]
-) -> tuple[tuple[slice, ...], Shape]:
-    """The slice of each dimension of the input, and the shape of the result (with new and without dropped ones)."""
-    options = op.options
-    entries = len(begin)
-
-    def has(mask: int, i: int) -> bool:
-        return bool(mask >> i & 1)
-
-    ellipsis = next((i for i in range(entries) if has(options.ellipsis_mask, i)), None)
-    new_axes = sum(has(options.new_axis_mask, i) and i != ellipsis for i in range(entries))
-    used = entries - new_axes - (ellipsis is not None)
-    if used > len(dims):
-        raise op.invalid(f"{used} dimensions are sliced, the input has {len(dims)}")
-    index: list[slice] = []
-    shape: list[int] = []
-
-    def whole(count: int) -> None:
-        for _ in range(count):
-            shape.append(dims[len(index)])
-            index.append(slice(None))
-
-    for i in range(entries):
-        if i == ellipsis:
-            whole(len(dims) - used)
-            continue
-        if has(options.new_axis_mask, i):
-            shape.append(1)
-            continue
-        size = dims[len(index)]
-        stride = strides[i]
-        if stride == 0:
-            raise op.invalid("a stride of 0")
-        shrink = has(options.shrink_axis_mask, i)
-        start = _start(begin[i], size, stride, has(options.begin_mask, i))
-        if shrink:
-            if not 0 <= start < size or stride < 0:
-                raise op.invalid(f"index {begin[i]} with stride {stride} takes no element of a dimension of {size}")
-            index.append(slice(start, start + 1))
-            continue
-        stop = start + end[i] if options.offset else end[i]
-        stop = _stop(stop, size, stride, has(options.end_mask, i))
-        count = max(0, -(-(stop - start) // stride))
-        if options.offset and count != -(-end[i] // stride):
-            raise op.invalid(f"{end[i]} elements from {start}: takes no element of a dimension of {size} at the end")
-        index.append(slice(start, None if stop < 0 else stop, stride) if count else slice(0, 0))
-        shape.append(count)
-    whole(len(dims) - len(index))
-    return tuple(index), tuple(shape)
-
-
-def _start(begin: int, size: int, stride: int, ignored: bool) -> int:
-    if ignored:
-        return 0 if stride > 0 else size - 1
-    begin += size if begin < 0 else 0
-    return min(max(begin, 0), size) if stride > 0 else min(max(begin, -1), size - 1)
-
-
-def _stop(end: int, size: int, stride: int, ignored: bool) -> int:
-    if ignored:
-        return size if stride > 0 else -1
-    end += size if end < 0 else 0
-    return min(max(end, 0), size) if stride > 0 else min(max(end, -1), size - 1)
-
-
 @kernel("PAD")
-def pad(op: Operator) -> Run:
-    """Zeros (the zero point, of a quantized tensor) before and after; counts for each dimension in the second input.
-
-    Source: kernels/pad.cc.
-    """
-    x = op.input(0)
-    return _pad(op, x.zero_point if x.is_quantized else 0)
-
-
 @kernel("PADV2")
-def pad_v2(op: Operator) -> Run:
-    """As PAD, with the number that the third input holds, as it stands. Source: kernels/pad.cc."""
-    x, value = op.input(0), op.input(2)
-    if value.type != x.type or math.prod(value.dims) != 1:
-        raise op.invalid(f"wants one number of type {x.type.name} to pad with")
-    if not _same_quantization(value, x):
-        raise op.invalid("the number to pad with must have the scale and zero point of the input")
-    return _pad(op, None)
+def pad(op: Operator) -> Run:
+    """A number before and after; how often along each dimension, the second input says.
 
+    The number is the third input as it stands, without one zero, or the output's zero point where tensors of
+    integers are quantized. Source: kernels/pad.cc.
+    """
+    x, out = moved(op)
+    paddings, number = require_type(op, 1, INT32, INT64, _INT8, _INT16), op.optional_input(2)
+    rank = len(x.dims)
+    if rank > 5 or paddings.dims != (rank, 2):
+        raise op.invalid(f"paddings of shape {paddings.dims} do not fit a tensor of shape {x.dims}, of at most 5 axes")
+    quantized = out.type == _UINT8 or (out.type in (_INT8, _INT16) and x.is_quantized)
+    if number is not None:
+        if number.type != x.type or math.prod(number.dims) != 1:
+            raise op.invalid(f"wants one number of type {x.type.name} to pad with")
+        if quantized and not same_quantization(number, out):
+            raise op.invalid(f"{number.place} and {out.place} must have the same scale and zero point")
+    fill = out.dtype.type(out.zero_point if quantized and out.scales.size == 1 else 0)
 
-def _pad(op: Operator, constant: int | None) -> Run:
-    """PAD with `constant`, or PADV2, which takes its number from the third argument."""
-    x, out = _copied(op)
-    counts = _constant_ints(op, 1)
-    if op.input(1).dims != (len(x.dims), 2):
-        raise op.invalid(f"the paddings of a tensor of {len(x.dims)} dimensions cannot have shape {op.input(1).dims}")
+    def plan(shape: Shape, paddings: Array) -> tuple[Shape, list[tuple[int, int]]]:
+        around = [(int(before), int(after)) for before, after in paddings]
+        if any(n < 0 for pair in around for n in pair):
+            raise op.invalid(f"paddings below zero: {around}")
+        return checked_shape(op, [n + sum(pair) for n, pair in zip(shape, around)]), around
 
-    def widths(numbers: list[int]) -> list[tuple[int, int]]:
-        if any(n < 0 for n in numbers):
-            raise op.invalid(f"paddings below zero: {numbers}")
-        return list(zip(numbers[::2], numbers[1::2]))
+    def compute(around: list[tuple[int, int]], x: Array, _: Array, number: Array | None = None) -> Array:
+        shape = [n + sum(pair) for n, pair in zip(x.shape, around)]
+        padded = np.full(shape, fill if number is None else number.reshape(()), x.dtype)
+        padded[tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, around))] = x
+        return padded
 
-    fixed = None if counts is None else widths(counts)
-    out.shape = None if fixed is None else tuple(n + sum(around) for n, around in zip(x.dims, fixed))
-
-    def run(x: Array, paddings: Array, number: Array | None = None) -> Array:
-        around = widths([int(n) for n in paddings.ravel()]) if fixed is None else fixed
-        value: Any = constant if number is None else number.reshape(())
-        return np.pad(x, around, constant_values=value) if around else x.copy()
-
-    return run
+    return planned(op, 0, [1], plan, compute)
 
 
 @kernel("TRANSPOSE")
 def transpose(op: Operator) -> Run:
-    """The dimensions in the order of the second input. Source: kernels/transpose.cc."""
-    x, out = _copied(op)
-    order = _constant_ints(op, 1)
+    """The dimensions, 6 at most, in the order of the second input. Source: kernels/transpose.cc."""
+    x, _ = moved(op)
+    order = require_type(op, 1, INT32)
+    if len(x.dims) > 6 or order.dims != (len(x.dims),):
+        raise op.invalid(f"an order of shape {order.dims} does not fit a tensor of shape {x.dims}, of at most 6 axes")
 
-    def axes(numbers: list[int], rank: int) -> list[int]:
-        positive = [n + rank if n < 0 else n for n in numbers]
-        if sorted(positive) != list(range(rank)):
-            raise op.invalid(f"{numbers} is no order of {rank} dimensions")
-        return positive
+    def plan(shape: Shape, order: Array) -> tuple[Shape, list[int]]:
+        axes = [axis_of(op, n, len(shape)) for n in whole_numbers(order)]
+        if len(set(axes)) != len(shape):
+            raise op.invalid(f"{whole_numbers(order)} is no order of {len(shape)} dimensions")
+        return tuple(shape[i] for i in axes), axes
 
-    if order is None:
-        out.shape = None
-        return lambda x, p: np.ascontiguousarray(x.transpose(axes([int(n) for n in p.ravel()], x.ndim)))
-    fixed = axes(order, len(x.dims))
-    out.shape = tuple(x.dims[i] for i in fixed)
-    return lambda x, _: np.ascontiguousarray(x.transpose(fixed))
+    return planned(op, 0, [1], plan, lambda axes, x, _: x.transpose(axes).copy())
 
 
 @kernel("SQUEEZE")
 def squeeze(op: Operator) -> Run:
     """Without the named dimensions of size 1, or without all of them. Source: kernels/squeeze.cc."""
-    x, out = _copied(op)
+    x, out = moved(op)
     rank = len(x.dims)
-    named = op.options.squeeze_dims
-    axes = {int(n) + (rank if n < 0 else 0) for n in (() if named is None else named)}
-    if not axes:
-        axes = {i for i, n in enumerate(x.dims) if n == 1}
-    if any(not 0 <= i < rank or x.dims[i] != 1 for i in axes):
+    named = [] if op.options.squeeze_dims is None else [int(n) for n in op.options.squeeze_dims]
+    if rank > 8 or len(named) > 8:
+        raise op.invalid(f"takes at most 8 dimensions, got shape {x.dims} and {len(named)} named ones")
+    axes = {axis_of(op, n, rank) for n in named} or {i for i, n in enumerate(x.dims) if n == 1}
+    if any(x.dims[i] != 1 for i in axes):
         raise op.invalid(f"dimensions {sorted(axes)} of shape {x.dims} are not all of size 1")
     shape = out.shape = tuple(n for i, n in enumerate(x.dims) if i not in axes)
     return lambda x: x.reshape(shape)
@@ -285,57 +179,77 @@ def squeeze(op: Operator) -> Run:
 @kernel("EXPAND_DIMS")
 def expand_dims(op: Operator) -> Run:
     """A new dimension of size 1 before the one that the second input names. Source: kernels/expand_dims.cc."""
-    x, out = _copied(op)
-    axis = _constant_ints(op, 1)
+    x, out = moved(op)
+    axis = require_type(op, 1, INT32, INT64)
+    require_same_quantization(op, x, out)
+    if math.prod(axis.dims) != 1:
+        raise op.invalid(f"the axis must be one number, it has shape {axis.dims}")
 
-    def shape_with(axis: int, dims: Shape) -> Shape:
-        place = axis + len(dims) + 1 if axis < 0 else axis
-        if not 0 <= place <= len(dims):
-            raise op.invalid(f"there is no place {axis} in a shape of {len(dims)} dimensions")
-        return (*dims[:place], 1, *dims[place:])
+    def plan(shape: Shape, axis: Array) -> tuple[Shape, Shape]:
+        place = axis_of(op, int(axis.item()), len(shape) + 1)
+        expanded = (*shape[:place], 1, *shape[place:])
+        return expanded, expanded
 
-    if axis is None or len(axis) != 1:
-        if axis is not None:
-            raise op.invalid(f"the axis must be one number, it is {axis}")
-        out.shape = None
-        return lambda x, a: x.reshape(shape_with(int(a.ravel()[0]), x.shape))
-    shape = out.shape = shape_with(axis[0], x.dims)
-    return lambda x, _: x.reshape(shape)
+    return planned(op, 0, [1], plan, lambda shape, x, _: x.reshape(shape))
 
 
 @kernel("SHAPE")
 def shape_of(op: Operator) -> Run:
-    """The shape of the input as a vector. Source: kernels/shape.cc."""
+    """The shape of the input as a vector of int32 or int64. Source: kernels/shape.cc."""
     x, out = op.input(0), op.output()
-    if out.type not in (TensorType.INT32, TensorType.INT64):
+    if out.type not in (INT32, INT64) or out.type != op.options.out_type:
         raise op.unsupported()
     value = np.array(x.dims, out.dtype)
     out.shape = value.shape
-    return lambda _: value.copy()
+    return lambda _: value
+
+
+@kernel("RANK")
+def rank(op: Operator) -> Run:
+    """The number of dimensions, as one int32. Source: kernels/rank.cc."""
+    x, out = op.input(0), op.output()
+    if out.type != INT32:
+        raise op.unsupported()
+    out.shape = ()
+    result = np.array(len(x.dims), np.int32)
+    return lambda _: result
 
 
 @kernel("PACK")
 def pack(op: Operator) -> Run:
     """The inputs as slices of a new dimension at `axis`. Source: kernels/pack.cc."""
-    tensors, out = [op.input(i) for i in range(len(op.inputs))], op.output()
-    if len({t.dims for t in tensors}) != 1 or any(t.type != out.type for t in tensors):
+    if not op.inputs or op.options.values_count != len(op.inputs):
+        raise op.invalid(f"it packs {op.options.values_count} tensors, it has {len(op.inputs)} inputs")
+    tensors, (x, out) = [op.input(i) for i in range(len(op.inputs))], moved(op)
+    if any(t.dims != x.dims or t.type != x.type for t in tensors):
         raise op.invalid(f"tensors of shapes {[t.dims for t in tensors]} and types {op.types} do not fit together")
-    dims = tensors[0].dims
-    axis = op.options.axis + (len(dims) + 1 if op.options.axis < 0 else 0)
-    if not 0 <= axis <= len(dims) or op.options.values_count != len(tensors):
-        raise op.invalid(f"axis {op.options.axis} of {op.options.values_count} values of {len(dims)} dimensions")
-    if not all(_same_quantization(t, out) for t in tensors):
+    if not all(same_quantization(t, out) for t in tensors):
         raise op.invalid("all tensors must have the same scale and zero point")
-    out.shape = (*dims[:axis], len(tensors), *dims[axis:])
+    axis = axis_of(op, op.options.axis, len(x.dims) + 1)
+    out.shape = (*x.dims[:axis], len(tensors), *x.dims[axis:])
     return lambda *xs: np.stack(xs, axis)
+
+
+@kernel("UNPACK")
+def unpack(op: Operator) -> Run:
+    """The slices along an axis, which is taken away. Source: kernels/unpack.cc."""
+    x, _ = moved(op)
+    axis = axis_of(op, op.options.axis, len(x.dims))
+    if x.dims[axis] != len(op.outputs) or op.options.num != len(op.outputs):
+        raise op.invalid(f"{len(op.outputs)} outputs, but dimension {axis} of shape {x.dims}, num {op.options.num}")
+    if 0 in x.dims:
+        raise op.invalid(f"there is nothing to unpack in shape {x.dims}")
+    if not all(same_quantization(x, out) for out in op.outputs):
+        raise op.invalid("all tensors must have the same scale and zero point")
+    for out in op.outputs:
+        out.shape = (*x.dims[:axis], *x.dims[axis + 1 :])
+    return lambda x: tuple(np.array(part) for part in np.moveaxis(x, axis, 0))
 
 
 @kernel("DENSIFY")
 def densify(op: Operator) -> Run:
     """A sparse constant with its zeros; see `refquant.tflite.sparsity`. Source: kernels/densify.cc."""
-    x, out = _copied(op)
-    if x.type not in (TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT8):
-        raise op.unsupported()
+    x, out = moved(op)
     if x.value is None or not x.is_sparse:
         raise op.invalid("the input must be a sparse constant")
     out.shape = x.dims
