@@ -270,6 +270,11 @@ class Subgraphs:
             plan.plan_for([given.dims for given in inputs])
             return [replace(plan.tensors[i]) for i in plan.outputs]
 
+    def operators(self, op: Operator, index: int) -> list[str]:
+        """The names of the operators of a subgraph to which `op` refers."""
+        self._check_index(op, index)
+        return [self.model.operator_name(operator) for operator in self.model.subgraphs[index].operators or ()]
+
     def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Runs a subgraph that is planned, anew where the inputs have other shapes; its outputs."""
         with self._entered(op, index) as plan:
@@ -279,10 +284,13 @@ class Subgraphs:
             plan.invoke()
             return tuple(plan.value(i, op) for i in plan.outputs)
 
-    @contextmanager
-    def _entered(self, op: Operator, index: int) -> Iterator[SubgraphPlan]:
+    def _check_index(self, op: Operator, index: int) -> None:
         if not 0 <= index < len(self.model.subgraphs):
             raise op.invalid(f"calls subgraph {index}, the model has {len(self.model.subgraphs)}")
+
+    @contextmanager
+    def _entered(self, op: Operator, index: int) -> Iterator[SubgraphPlan]:
+        self._check_index(op, index)
         if index in self._busy:
             raise op.invalid(f"calls subgraph {index}, which is calling it")
         if len(self._busy) == _MAX_DEPTH:

@@ -108,6 +108,9 @@ class Subgraphs(Protocol):
     def plan(self, op: Operator, index: int, inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
         """Plans subgraph `index`, called by `op`, for inputs of these types and shapes; the facts of its outputs."""
 
+    def operators(self, op: Operator, index: int) -> list[str]:
+        """The names of the operators of subgraph `index`, to which `op` refers."""
+
     def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Runs subgraph `index`, called by `op`; its outputs."""
 

@@ -265,29 +265,6 @@ def gather_nd(op: Operator) -> Run:
     return run
 
 
-@kernel("EMBEDDING_LOOKUP")
-def embedding_lookup(op: Operator) -> Run:
-    """The rows of a table that int32 ids name; an id that is out of range is an error when running.
-
-    Source: kernels/embedding_lookup.cc.
-    """
-    ids, table, out = op.input(0), op.input(1), op.output()
-    _part_of(op, table, out)
-    if ids.type != TensorType.INT32:
-        raise op.unsupported()
-    if len(ids.dims) != 1 or len(table.dims) < 2:
-        raise op.invalid(f"ids of shape {ids.dims} and a table of shape {table.dims}: expected 1 and at least 2 axes")
-    out.shape = (ids.dims[0], *table.dims[1:])
-    rows = table.dims[0]
-
-    def run(ids: Array, table: Array) -> Array:
-        if ids.size and not 0 <= ids.min() <= ids.max() < rows:
-            raise op.invalid(f"an id is out of range: the table has {rows} rows")
-        return table[ids]
-
-    return run
-
-
 @kernel("DYNAMIC_UPDATE_SLICE")
 def dynamic_update_slice(op: Operator) -> Run:
     """x with a part overwritten, which begins at the third input, moved back to where it fits.
