@@ -1,5 +1,5 @@
 """From real numbers to integers, back, and from one integer type or scale to another: QUANTIZE, DEQUANTIZE,
-NumericVerify, CAST.
+NumericVerify.
 """
 
 from __future__ import annotations
@@ -151,50 +151,3 @@ def _along_channels(op: Operator, tensor: TensorInfo) -> tuple[npt.NDArray[np.fl
     if zero_points.size == 1:
         zero_points = np.repeat(zero_points, scales.size)
     return scales.reshape(shape), zero_points.reshape(shape)
-
-
-@kernel("CAST")
-def cast(op: Operator) -> Run:
-    """Numbers from one type to another, whatever their quantization.
-
-    Integers wrap, anything but zero is True, a float becomes the whole number towards zero. What a type of integers
-    cannot hold is undefined in C++: see `_float_to_integer`. Source: kernels/cast.cc.
-    """
-    x, out = op.input(0), op.output()
-    out.shape = x.dims
-    plain = "fiub"
-    if x.dtype.kind not in plain or out.dtype.kind not in plain or TensorType.BFLOAT16 in (x.type, out.type):
-        raise op.unsupported()
-    if x.dtype.kind == "f" and out.dtype.kind in "iu":
-        if x.type == _FLOAT32 and out.type in _SATURATING_CASTS:
-            return lambda x: _saturated(x, out.dtype, _SATURATING_CASTS[out.type])
-        return lambda x: _float_to_integer(x, out.dtype)
-
-    def run(x: Array) -> Array:
-        return x.astype(out.dtype)
-
-    return run
-
-
-#: the types to which float32 is cast with saturation, and what becomes of NaN
-_SATURATING_CASTS = {_INT32: 2**31 - 1, _INT16: 0, _UINT8: 0}
-
-
-def _saturated(x: Array, dtype: np.dtype[Any], of_nan: int) -> Array:
-    limits = np.iinfo(dtype)
-    wide = np.where(np.isnan(x), np.float64(of_nan), x.astype(np.float64))
-    return np.clip(np.trunc(wide), limits.min, limits.max).astype(dtype)
-
-
-def _float_to_integer(x: Array, dtype: np.dtype[Any]) -> Array:
-    """Towards zero; what does not fit becomes what x86-64 processors make of a single number.
-
-    That is the low bits of the number as int32, for types of 8 and 16 bits, and as int64, for uint32; what does not fit
-    that one either is its lowest. The real kernel converts several numbers at once where it can, and then gives
-    other results for what does not fit: they depend on the place of the number in the tensor.
-    """
-    through = np.dtype(np.int32 if dtype.itemsize < 4 or dtype == np.int32 else np.int64)
-    bound = 2.0 ** (8 * through.itemsize - 1)
-    wide = x.astype(np.float64)
-    fits = (wide >= -bound) & (wide < bound)
-    return np.where(fits, wide, -bound).astype(through).astype(dtype)

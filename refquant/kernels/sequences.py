@@ -1,6 +1,4 @@
-"""Operators along one axis, and on shapes: RANGE, BROADCAST_ARGS, BITCAST, CUMSUM, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT,
-WHERE.
-"""
+"""Operators along one axis, and on shapes: RANGE, BROADCAST_ARGS, CUMSUM, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE."""
 
 from __future__ import annotations
 
@@ -88,28 +86,6 @@ def broadcast_args(op: Operator) -> Run:
         return np.where(a == 1, b, a)
 
     return run
-
-
-@kernel("BITCAST")
-def bitcast(op: Operator) -> Run:
-    """The same bytes as another type; a smaller type adds a dimension, a larger one takes the last away.
-
-    Source: kernels/bitcast.cc.
-    """
-    x, out = op.input(0), op.output()
-    before, after = x.dtype.itemsize, out.dtype.itemsize
-    if object in (x.dtype, out.dtype):
-        raise op.unsupported()
-    if before > after:
-        out.shape = (*x.dims, before // after)
-    elif before == after:
-        out.shape = x.dims
-    elif not x.dims or x.dims[-1] != after // before:
-        raise op.invalid(f"the last dimension of shape {x.dims} must be {after // before}")
-    else:
-        out.shape = x.dims[:-1]
-    shape, dtype = out.shape, out.dtype
-    return lambda x: np.frombuffer(np.ascontiguousarray(x).tobytes(), dtype).reshape(shape)
 
 
 @kernel("CUMSUM")
