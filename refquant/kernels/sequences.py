@@ -1,4 +1,4 @@
-"""Operators along one axis, and on shapes: RANGE, BROADCAST_ARGS, CUMSUM, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE."""
+"""Operators along one axis and on shapes: RANGE, BROADCAST_ARGS, CUMSUM, TOPK_V2, UNIQUE, BUCKETIZE, ONE_HOT, WHERE."""
 
 from __future__ import annotations
 
