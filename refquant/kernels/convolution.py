@@ -26,16 +26,41 @@ from refquant.kernels.hybrid import flaws
 from refquant.kernels.products import (
     BLOCK,
     add_products_in_order,
-    constant_weights,
     exact_type,
     largest_magnitude,
-    weight_type,
 )
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
+
+_FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
+_INT4, _INT32, _INT64 = TensorType.INT4, TensorType.INT32, TensorType.INT64
+
+#: Types of input and filter, and what the kernel takes each element of the filter for: it does not ask for the sign.
+_READ_AS: dict[str, dict[tuple[TensorType, TensorType], type[np.generic]]] = {
+    "DEPTHWISE_CONV_2D": {
+        (_FLOAT32, _FLOAT32): np.float32,
+        (_FLOAT32, _INT8): np.int8,
+        (_INT8, _INT8): np.int8,
+        (_INT8, _INT4): np.int8,
+        (_UINT8, _UINT8): np.uint8,
+        (_INT16, _INT8): np.int8,
+        (_INT16, _UINT8): np.int8,
+    }
+}
+_READ_AS["CONV_2D"] = {
+    **_READ_AS["DEPTHWISE_CONV_2D"],
+    (_FLOAT32, _UINT8): np.int8,
+    (_FLOAT32, _INT4): np.int8,
+    (_UINT8, _INT8): np.uint8,
+    (_UINT8, _INT4): np.uint8,
+    (_INT16, _INT4): np.int8,
+}
+
+#: Types of a bias for each type of input.
+_BIASES = {_FLOAT32: (_FLOAT32,), _INT8: (_INT32,), _UINT8: (_INT32,), _INT16: (_INT32, _INT64)}
 
 
 @dataclass(eq=False, slots=True)
@@ -61,10 +86,9 @@ class Convolution:
 
     def all_taps(self, filter: Array | None) -> Array:
         """The weights, constant or given at run time, as [ky, kx, input, group, output]."""
-        constant = constant_weights(self.filter)
-        given = constant if constant is not None else filter
+        given = self.filter.value if self.filter.value is not None else filter
         assert given is not None
-        return self.arrange(given)
+        return self.arrange(given.view(_READ_AS[self.op.name][self.input.type, self.filter.type]))
 
     def arranged(self, filter: Array | None) -> Array:
         """As `all_taps`, without the taps that never meet the image."""
@@ -76,7 +100,13 @@ class Convolution:
         return (_sum_by_taps if by_taps else _sum_by_matrix)(self, x, w)
 
 
-@kernel("CONV_2D")
+@kernel(
+    "CONV_2D",
+    flaw="with int16 activations and a bias of 32 bits that quantized_bias_type does not mention, tensorflow 2.21.0 "
+    "takes two numbers of the bias for one and reads beyond its end; filters of a wider type than it expects it takes "
+    "for bytes, and where groups do not divide the outputs it reads beyond the input; refquant adds the bias as it is "
+    "and refuses the others",
+)
 def conv_2d(op: Operator) -> Run:
     """Convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels / groups]."""
     options = op.options
@@ -95,15 +125,17 @@ def conv_2d(op: Operator) -> Run:
     return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange)
 
 
-@kernel("DEPTHWISE_CONV_2D")
+@kernel(
+    "DEPTHWISE_CONV_2D",
+    flaw="on int16 activations or int8 filters with float ones, tensorflow 2.21.0 believes depth_multiplier and leaves "
+    "outputs unwritten or reads beyond the filters where it is wrong; refquant takes outputs / channels",
+)
 def depthwise_conv_2d(op: Operator) -> Run:
     """Convolution of each channel of x [n, h, w, channels] with its own filters [1, ky, kx, channels * multiplier]."""
     options = op.options
     if not isinstance(options, DepthwiseConv2DOptions):
         raise op.invalid("has no DepthwiseConv2DOptions")
     x, w = _image_and_filter(op)
-    if w.type == TensorType.INT4 and x.type != TensorType.INT8:
-        raise op.unsupported("four-bit weights go with int8 activations only")
     one, height, width, outputs = w.dims
     channels = x.dims[3]
     if one != 1 or outputs % channels != 0:
@@ -116,12 +148,12 @@ def depthwise_conv_2d(op: Operator) -> Run:
 
 
 def _image_and_filter(op: Operator) -> tuple[TensorInfo, TensorInfo]:
-    """The first two inputs, of rank 4 and without empty dimensions (but for the batch)."""
+    """The first two inputs, of rank 4, with input channels; other dimensions may be empty."""
     x, w = op.input(0), op.input(1)
     if len(x.dims) != 4 or len(w.dims) != 4:
         raise op.invalid(f"input {x.dims} and filters {w.dims} must have four dimensions each")
-    if min(x.dims[1:]) <= 0 or min(w.dims) <= 0:
-        raise op.invalid(f"input {x.dims} or filters {w.dims} have an empty dimension")
+    if x.dims[3] == 0 or (w.dims[3] == 0 and op.name == "CONV_2D"):
+        raise op.invalid(f"input {x.dims} or filters {w.dims} have no input channels")
     return x, w
 
 
@@ -160,21 +192,35 @@ def _convolution(
     if y.type != x.type:
         raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
     y.shape = plan.shape
-    bias_type = None if bias is None else bias.type
-    match x.type, weight_type(w), bias_type:
-        case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None:
-            return _float(plan)
-        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None:
-            return _hybrid(plan)
-        case (
-            (TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None)
-            | (TensorType.INT8, TensorType.INT8, TensorType.INT32 | None)
-            | (TensorType.INT16, TensorType.INT8, TensorType.INT32)
-        ):
-            return _quantized(plan, 32)
-        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
-            return _quantized(plan, 64)
-    raise op.unsupported()
+    if (x.type, w.type) not in _READ_AS[op.name] or (bias is not None and bias.type not in _BIASES[x.type]):
+        raise op.unsupported()
+    if x.type == _FLOAT32:
+        return _float(plan) if w.type == _FLOAT32 else _hybrid(plan)
+    check_integers(op, x, bias)
+    return _quantized(plan, accumulator_bits(op, x, bias))
+
+
+def check_integers(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> None:
+    """Biases have zero points of 0, so have int16 activations; uint8 ones want a bias at their scale."""
+    w, y = op.input(1), op.output()
+    if bias is not None and np.any(bias.zero_points):
+        raise op.invalid(f"the zero point of the bias is {bias.zero_points}, expected 0")
+    if x.type == _INT16 and (x.zero_point or y.zero_point):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    if x.type == _UINT8 and bias is not None:
+        bias_scale = np.float64(bias.scales[0]) if bias.scales.size == 1 else 0.0
+        if not abs(np.float64(x.scale) * np.float64(w.scale) - bias_scale) / np.float64(y.scale) <= 0.02:
+            raise op.invalid(f"the bias has a scale of {bias_scale}, its products {x.scale * w.scale}")
+
+
+def accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> int:
+    """32; for int16 activations as many as the bias has, or as quantized_bias_type says, 64 where neither is there."""
+    stated = getattr(op.options, "quantized_bias_type", _FLOAT32)
+    if x.type != _INT16:
+        return 32
+    if stated not in (_FLOAT32, _INT32, _INT64) or (stated != _FLOAT32 and bias is not None and stated != bias.type):
+        raise op.invalid(f"quantized_bias_type {stated} is not the type of the bias")
+    return 32 if _INT32 in (stated, None if bias is None else bias.type) else 64
 
 
 def _slice(span: range) -> slice:
@@ -184,10 +230,12 @@ def _slice(span: range) -> slice:
 def filter_multipliers(op: Operator, x: TensorInfo, w: TensorInfo, outputs: int) -> Array:
     """input_scale * filter_scale / output_scale in float64, for each output channel."""
     y = op.output()
-    if x.type == TensorType.UINT8:
+    if x.type == _UINT8:
         return np.full(outputs, np.float64(x.scale * w.scale) / np.float64(y.scale))
     if w.scales.size not in (1, outputs):
         raise op.invalid(f"{w.scales.size} filter scales for {outputs} output channels")
+    if w.scales.size > 1 and w.type == _UINT8:
+        raise op.invalid("filters of type UINT8 have a scale for each channel")
     if op.name == "CONV_2D" and np.any(w.zero_points):
         raise op.invalid("filters of a signed type have zero points other than 0")
     return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), outputs) / np.float64(y.scale)
@@ -218,7 +266,7 @@ def _float(plan: Convolution) -> Run:
 
 
 def _hybrid(plan: Convolution) -> Run:
-    """float32 in and out, int8 weights: each image is quantized on the fly, and the integer sums scaled back.
+    """float32 in and out, integer weights: each image is quantized on the fly, and the integer sums scaled back.
 
     CONV_2D without groups, its filter scales all the same, quantizes images symmetrically and multiplies the sum by
     the product of the two scales; if its outputs are no multiple of four, sums have the flaws of `hybrid`. Otherwise
@@ -227,9 +275,14 @@ def _hybrid(plan: Convolution) -> Run:
     op, w = plan.op, plan.filter
     check_scales(op, w)
     scales = w.scales
-    per_channel = plan.groups > 1 or bool(np.any(scales != scales[0])) or op.name == "DEPTHWISE_CONV_2D"
+    depthwise = op.name == "DEPTHWISE_CONV_2D"
+    per_channel = depthwise or (w.type != _UINT8 and bool(np.any(scales != scales[:1])))
+    if plan.groups > 1 and not per_channel:
+        raise op.unsupported("groups of filters that share their scale")
     if per_channel and scales.size != plan.outputs:
         raise op.invalid(f"{scales.size} filter scales for {plan.outputs} output channels")
+    if plan.input.dims[0] == 0:
+        raise op.invalid("a batch of no images cannot be quantized on the fly")
 
     def weights(filter: Array | None) -> tuple[Array, Array | None]:
         """The weights and their flaws, in a type in which all sums are exact."""
@@ -258,7 +311,7 @@ def _hybrid(plan: Convolution) -> Run:
         image_scale = scale.reshape(-1, 1, 1, 1)
         if not per_channel:
             y = y * (image_scale * scales[0])
-        elif op.name == "DEPTHWISE_CONV_2D":
+        elif depthwise:
             y = y * (scales * image_scale)
         else:
             y = y * scales * image_scale
@@ -273,7 +326,7 @@ def _quantized(plan: Convolution, bits: int) -> Run:
     check_scales(op, x, w, op.output())
     finish = output_stage(op, filter_multipliers(op, x, w, plan.outputs), op.output(), plan.activation, bits)
     input_zero = x.zero_point
-    filter_zero = w.zero_point if x.type == TensorType.UINT8 else 0  # depthwise kernels disregard that of signed types
+    filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
     largest = largest_magnitude(x.dtype, input_zero)
 
     def weights(filter: Array | None) -> Array:

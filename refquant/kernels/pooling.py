@@ -7,17 +7,16 @@ pooling.cc, internal/reference/pooling.h, internal/reference/integer_ops/pooling
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from refquant.kernels.fused_activation import clamp, clamp_float, quantized_range
 from refquant.kernels.registry import Array, Operator, Run, kernel
-from refquant.kernels.windows import Axis, axis
+from refquant.kernels.windows import Axis, axis, taps
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
 _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
-_View = tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]
 
 
 @kernel("AVERAGE_POOL_2D")
@@ -30,16 +29,16 @@ def average_pool_2d(op: Operator) -> Run:
 
         def run_float(x: Array) -> Array:
             total = np.zeros(shape, np.float32)
-            for outputs, inputs in _taps(rows, columns):
-                total[outputs] += x[inputs]
+            for _, (oy, ox), (iy, ix) in taps(rows, columns):
+                total[:, oy, ox] += x[:, iy, ix]
             return finish(total / count.astype(np.float32))
 
         return run_float
 
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.int32)
-        for outputs, inputs in _taps(rows, columns):
-            total[outputs] += x[inputs]
+        for _, (oy, ox), (iy, ix) in taps(rows, columns):
+            total[:, oy, ox] += x[:, iy, ix]
         return finish(np.sign(total) * ((np.abs(total) + count // 2) // count))
 
     return run
@@ -54,8 +53,9 @@ def max_pool_2d(op: Operator) -> Run:
 
     def run(x: Array) -> Array:
         best = np.full(shape, lowest, dtype)
-        for outputs, inputs in _taps(rows, columns):
-            np.copyto(best[outputs], x[inputs], where=best[outputs] < x[inputs])
+        for _, (oy, ox), (iy, ix) in taps(rows, columns):
+            seen, pixels = best[:, oy, ox], x[:, iy, ix]
+            np.copyto(seen, pixels, where=seen < pixels)
         return finish(best)
 
     return run
@@ -72,8 +72,8 @@ def l2_pool_2d(op: Operator) -> Run:
 
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.float32)
-        for outputs, inputs in _taps(rows, columns):
-            total[outputs] += x[inputs] * x[inputs]
+        for _, (oy, ox), (iy, ix) in taps(rows, columns):
+            total[:, oy, ox] += x[:, iy, ix] * x[:, iy, ix]
         return finish(np.sqrt(total / count))
 
     return run
@@ -89,6 +89,8 @@ def _plan(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
         raise op.invalid(f"input {x.dims} must have four dimensions")
     if x.type != y.type:
         raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
+    if options.filter_height <= 0 or options.filter_width <= 0:
+        raise op.invalid(f"a filter of {options.filter_height} x {options.filter_width}, expected at least 1 x 1")
     rows = axis(op, "y", x.dims[1], options.filter_height, options.stride_h, 1, options.padding)
     columns = axis(op, "x", x.dims[2], options.filter_width, options.stride_w, 1, options.padding)
     y.shape = (x.dims[0], rows.out, columns.out, x.dims[3])
@@ -107,13 +109,3 @@ def _elements(axis: Axis) -> Array:
     for tap in axis.taps():
         count[axis.overlap(tap)[0]] += 1
     return count
-
-
-def _taps(rows: Axis, columns: Axis) -> Iterator[_View]:
-    """For each tap, row by row: which outputs have it inside the image, and the inputs that they meet."""
-    everything = slice(None)
-    for ky in rows.taps():
-        oy, iy = rows.overlap(ky)
-        for kx in columns.taps():
-            ox, ix = columns.overlap(kx)
-            yield (everything, oy, ox), (everything, iy, ix)

@@ -13,18 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refquant.kernels.convolution import filter_multipliers
+from refquant.kernels.convolution import accumulator_bits, check_integers, filter_multipliers
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
-from refquant.kernels.windows import Axis, axis
+from refquant.kernels.windows import Axis, Slices, axis, taps
 from refquant.numerics.dynamic_range import asymmetric_quantize
 from refquant.tflite.schema import TensorType, TransposeConvOptions
 
 _UINT8, _INT16, _INT32 = TensorType.UINT8, TensorType.INT16, TensorType.INT32
-
-Place = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +33,12 @@ class _Geometry:
     rows: Axis
     columns: Axis
 
-    def taps(self) -> Iterator[tuple[int, int, Place, Place]]:
-        """ky, kx, which inputs they meet, and the outputs there.
+    def taps(self) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
+        """ky and kx, the inputs that they meet, and the outputs there.
 
         From the last tap to the first: so each output gets its products in the order of the inputs, row by row.
         """
-        for ky in reversed(range(self.rows.filter)):
-            iy, oy = self.rows.overlap(ky)
-            for kx in reversed(range(self.columns.filter)):
-                ix, ox = self.columns.overlap(kx)
-                yield ky, kx, (iy, ix), (oy, ox)
+        return taps(self.rows, self.columns, backwards=True)
 
 
 @kernel("TRANSPOSE_CONV")
@@ -61,7 +55,7 @@ def transpose_conv(op: Operator) -> Run:
     bias = op.optional_input(3)
     if sizes.type != _INT32 or sizes.dims != (4,):
         raise op.invalid(f"the output's shape must be 4 int32 numbers, it is {sizes.type.name} of shape {sizes.dims}")
-    if len(x.dims) != 4 or len(w.dims) != 4 or min(x.dims[1:]) <= 0 or min(w.dims) <= 0 or w.dims[3] != x.dims[3]:
+    if len(x.dims) != 4 or len(w.dims) != 4 or w.dims[3] != x.dims[3]:
         raise op.invalid(f"input {x.dims} and filters {w.dims} do not fit together")
     if bias is not None and int(np.prod(bias.dims)) != w.dims[0]:
         raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} output channels")
@@ -80,11 +74,9 @@ def transpose_conv(op: Operator) -> Run:
         case (
             (TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None)
             | (TensorType.INT8, TensorType.INT8, TensorType.INT32 | None)
-            | (TensorType.INT16, TensorType.INT8, TensorType.INT32)
+            | (TensorType.INT16, TensorType.INT8, TensorType.INT32 | TensorType.INT64 | None)
         ):
-            return _quantized(op, options, x, w, 32)
-        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None:
-            return _quantized(op, options, x, w, 32 if options.quantized_bias_type == _INT32 else 64)
+            return _quantized(op, options, x, w, accumulator_bits(op, x, bias))
     raise op.unsupported()
 
 
@@ -111,8 +103,8 @@ def _float(op: Operator, options: TransposeConvOptions) -> Run:
         filters = w.transpose(1, 2, 3, 0)[..., None, :]  # [ky, kx, channel, 1, output]
         y = np.zeros((*geometry.shape[:3], 1, geometry.shape[3]), np.float32)
         for image, total in zip(x[..., None, :], y):
-            for ky, kx, inputs, outputs in geometry.taps():
-                add_products_in_order(total[outputs], image[inputs], filters[ky, kx])
+            for tap, inputs, outputs in geometry.taps():
+                add_products_in_order(total[outputs], image[inputs], filters[tap])
         y = y.reshape(geometry.shape)
         return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
 
@@ -133,7 +125,7 @@ def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
         wide = filters.transpose(1, 2, 3, 0).astype(np.float32)
         y = np.zeros(geometry.shape, np.float32)
         for image, scale, total in zip(centred, scales.reshape(-1), y):
-            for ky, kx, inputs, outputs in geometry.taps():
+            for (ky, kx), inputs, outputs in geometry.taps():
                 for channel in range(x.shape[3]):
                     products = image[inputs][..., channel, None] * wide[ky, kx, channel]  # exact
                     total[outputs] += products * w.scales * scale
@@ -146,8 +138,7 @@ def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: Te
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
     out = op.output()
     check_scales(op, x, w, out)
-    if x.type == _INT16 and (x.zero_point or out.zero_point):
-        raise op.invalid("the zero points of int16 tensors must be 0")
+    check_integers(op, x, op.optional_input(3))
     real = filter_multipliers(op, x, w, w.dims[0])
     finish = output_stage(op, real, out, int(options.fused_activation_function), bits)
     filter_zero = w.zero_point if x.type == _UINT8 else 0
@@ -159,8 +150,8 @@ def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: Te
         matrices = np.subtract(filters, filter_zero, dtype=exact).transpose(1, 2, 3, 0)
         centred = np.subtract(q, x.zero_point, dtype=exact)
         total = np.zeros(geometry.shape, exact)
-        for ky, kx, (iy, ix), (oy, ox) in geometry.taps():
-            total[:, oy, ox] += centred[:, iy, ix] @ matrices[ky, kx]
+        for tap, (iy, ix), (oy, ox) in geometry.taps():
+            total[:, oy, ox] += centred[:, iy, ix] @ matrices[tap]
         return finish(total, bias)
 
     return run

@@ -6,12 +6,16 @@ skipped. Source: ComputeOutSize and ComputePaddingWithOffset in kernels/padding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from refquant.kernels.registry import Operator
 from refquant.tflite.schema import Padding
 
 INT32_MAX = 2**31 - 1
+
+Slices = tuple[slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,9 @@ def axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation:
 
     Raises InvalidModelError for numbers that make no window.
     """
-    for what, number in (("filter", filter), ("stride", stride), ("dilation", dilation)):
-        if number <= 0:
-            raise op.invalid(f"{what} along {name} is {number}, expected at least 1")
+    for what, number, least in (("filter", filter, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
+        if number < least:
+            raise op.invalid(f"{what} along {name} is {number}, expected at least {least}")
     reach = (filter - 1) * dilation + 1
     if padding == Padding.SAME:
         out = -(-size // stride)
@@ -84,3 +88,14 @@ def axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation:
     if total > INT32_MAX:
         raise op.invalid(f"padding along {name} exceeds 32 bits")
     return Axis(size, filter, stride, dilation, total // 2, out)
+
+
+def taps(*axes: Axis, backwards: bool = False) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
+    """The taps of a window of several axes that meet the image, in the order of the filter (or backwards).
+
+    For each: its place in the filter, the outputs that have it inside the image, and the inputs that they meet.
+    """
+    met = [[(tap, *axis.overlap(tap)) for tap in axis.taps()] for axis in axes]
+    for combination in product(*(reversed(along) if backwards else along for along in met)):
+        places, outputs, inputs = zip(*combination)
+        yield places, outputs, inputs

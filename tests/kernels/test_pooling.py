@@ -62,7 +62,7 @@ def test_enormous_filter_costs_nothing() -> None:
     ("options", "message"),
     [
         ({"stride_h": 0}, "stride along y is 0"),
-        ({"filter_width": 0}, "filter along x is 0"),
+        ({"filter_width": 0}, "a filter of 2 x 0"),
         ({"padding": 9}, "padding 9"),
         ({"padding": Padding.VALID, "filter_height": 100}, "does not fit into 4 inputs"),
     ],
