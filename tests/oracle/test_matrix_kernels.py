@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refquant.interpreter import Interpreter
@@ -25,8 +25,6 @@ from refquant.tflite.schema import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
-    Padding,
-    Pool2DOptions,
     TensorType,
     TransposeConvOptions,
 )
@@ -171,73 +169,6 @@ def quantized_tensors(
 
 
 small_activations = st.sampled_from(list(ActivationFunctionType)[:4])
-small = st.integers(1, 3)
-
-
-@st.composite
-def convolutions(draw: st.DrawFn, numbers: Numbers, depthwise: bool = False) -> tuple[Model, list[Array]]:
-    height, width, dilation_h, dilation_w = (draw(small) for _ in range(4))
-    padding = draw(st.sampled_from(Padding))
-    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 9))
-    if padding == Padding.VALID:
-        assume(rows > (height - 1) * dilation_h and columns > (width - 1) * dilation_w)
-    options = {
-        "padding": padding, "stride_h": draw(small), "stride_w": draw(small),
-        "dilation_h_factor": dilation_h, "dilation_w_factor": dilation_w,
-        "fused_activation_function": draw(small_activations),
-    }  # fmt: skip
-    if depthwise:
-        channels, multiplier = draw(st.integers(1, 9)), draw(small)
-        outputs, axis = channels * multiplier, 3
-        w_shape = (1, height, width, outputs)
-    else:
-        groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if numbers != HYBRID else 1
-        depth = draw(st.integers(1, 20))
-        channels, outputs, axis = groups * depth, groups * draw(st.integers(1, 8)), 0
-        w_shape = (outputs, height, width, depth)
-    batches = [1, 1, 2] if numbers == HYBRID else [1, 1, 2, 0]  # hybrid kernels refuse empty batches
-    x_shape = (draw(st.sampled_from(batches)), rows, columns, channels)
-    inputs, output, x = draw(quantized_tensors(numbers, x_shape, w_shape, outputs, axis))
-    if depthwise:
-        assert inputs[1] is not None
-        if numbers == HYBRID and np.size(inputs[1].scale) != outputs:
-            inputs[1].scale = np.resize(np.asarray(inputs[1].scale), outputs)  # the kernel wants one for each channel
-        table = DepthwiseConv2DOptions(depth_multiplier=multiplier, **options)
-        return single_operator_model("DEPTHWISE_CONV_2D", inputs, [output], table), [x]
-    conv = Conv2DOptions(quantized_bias_type=numbers.quantized_bias_type, **options)
-    return single_operator_model("CONV_2D", inputs, [output], conv), [x]
-
-
-@st.composite
-def transpose_convolutions(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Array]]:
-    """The output is as large as a forward convolution wants it, or one less or more."""
-    height, width, outputs, channels = (draw(st.integers(1, 4)) for _ in range(4))
-    rows, columns, stride_h, stride_w = (draw(st.integers(1, 5)) for _ in range(4))
-    padding = draw(st.sampled_from(Padding))
-    sides = []
-    for size, filter, stride in ((rows, height, stride_h), (columns, width, stride_w)):
-        side = size * stride if padding == Padding.SAME else (size - 1) * stride + filter
-        sides.append(max(1, side + draw(st.sampled_from([0, 0, 0, -1, 1]))))
-    if padding == Padding.VALID:
-        assume(sides[0] >= height and sides[1] >= width)
-    batch = draw(st.integers(1, 2))
-    x_shape, w_shape = (batch, rows, columns, channels), (outputs, height, width, channels)
-    (x, w, bias), output, array = draw(quantized_tensors(numbers, x_shape, w_shape, outputs, 0))
-    if draw(st.booleans()) and numbers.activations != INT16:
-        bias = None
-    output.shape = (batch, *sides, outputs)
-    sizes = np.array(output.shape, np.int32)
-    dynamic = draw(st.integers(0, 4)) == 0
-    options = TransposeConvOptions(
-        padding=padding,
-        stride_h=stride_h,
-        stride_w=stride_w,
-        fused_activation_function=draw(small_activations),
-        quantized_bias_type=numbers.quantized_bias_type,
-    )
-    shape = TensorSpec(INT32, (4,)) if dynamic else TensorSpec(INT32, data=sizes)
-    model = single_operator_model("TRANSPOSE_CONV", [shape, w, x, bias], [output], options)
-    return model, [sizes, array] if dynamic else [array]
 
 
 @st.composite
@@ -289,55 +220,12 @@ def batch_products(draw: st.DrawFn, types: tuple[TensorType, TensorType, TensorT
     return single_operator_model("BATCH_MATMUL", model, [output], options), arrays
 
 
-@st.composite
-def pools(draw: st.DrawFn, operator: str, type: TensorType) -> tuple[Model, list[Array]]:
-    rows, columns = draw(st.integers(1, 11)), draw(st.integers(1, 11))
-    padding = draw(st.sampled_from(Padding))
-    limit = (rows, columns) if padding == Padding.VALID else (15, 15)
-    options = Pool2DOptions(
-        padding=padding,
-        stride_h=draw(st.integers(1, 5)),
-        stride_w=draw(st.integers(1, 5)),
-        filter_height=draw(st.integers(1, limit[0])),
-        filter_width=draw(st.integers(1, limit[1])),
-        fused_activation_function=draw(small_activations),
-    )
-    shape = (draw(st.integers(0, 2)), rows, columns, draw(st.integers(1, 6)))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    x = activations(rng, type, shape, draw(st.booleans()))
-    scale = None if type == FLOAT32 else 2.0 ** draw(st.floats(-8, 2))
-    zero_point = draw(zero_points(type))
-    tensors = [TensorSpec(type, shape, scale, zero_point)], [TensorSpec(type, (), scale, zero_point)]
-    return single_operator_model(operator, *tensors, options), [x]
-
-
-def every_type(*excluded: Numbers) -> pytest.MarkDecorator:
+def every_type() -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "numbers",
-        [numbers for numbers in (FLOAT, HYBRID, *QUANTIZED) if numbers not in excluded],
+        (FLOAT, HYBRID, *QUANTIZED),
         ids=lambda n: f"{n.activations.name}-{n.weights.name}-{n.bias.name}",
     )
-
-
-@every_type()
-@given(data=st.data())
-@examples(120)
-def test_conv_2d(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
-    assert_same_bits(reference, *data.draw(convolutions(numbers)))
-
-
-@every_type(QUANTIZED[3])
-@given(data=st.data())
-@examples(80)
-def test_depthwise_conv_2d(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
-    assert_same_bits(reference, *data.draw(convolutions(numbers, depthwise=True)))
-
-
-@every_type()
-@given(data=st.data())
-@examples(60)
-def test_transpose_conv(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
-    assert_same_bits(reference, *data.draw(transpose_convolutions(numbers)))
 
 
 @every_type()
@@ -358,20 +246,6 @@ def test_batch_matmul(
     reference: Runtime, types: tuple[TensorType, TensorType, TensorType], data: st.DataObject
 ) -> None:
     assert_same_bits(reference, *data.draw(batch_products(types)))
-
-
-@pytest.mark.parametrize("type", [FLOAT32, INT8, UINT8, INT16], ids=lambda t: t.name)
-@pytest.mark.parametrize("operator", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
-@given(data=st.data())
-@examples(60)
-def test_pools(reference: Runtime, operator: str, type: TensorType, data: st.DataObject) -> None:
-    assert_same_bits(reference, *data.draw(pools(operator, type)))
-
-
-@given(case=pools("L2_POOL_2D", FLOAT32))
-@examples(60)
-def test_l2_pool_2d(reference: Runtime, case: tuple[Model, list[Array]]) -> None:
-    assert_same_bits(reference, *case)
 
 
 def accumulator_model(

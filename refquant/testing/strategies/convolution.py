@@ -96,7 +96,7 @@ def convolution(draw: st.DrawFn, operator: str, types: Types) -> Case:
     depth, outputs = draw(st.integers(1, 20)), groups * draw(st.integers(1, 8))
     x, w, bias, y = draw(_operands(types, (*image, groups * depth), (outputs, *window, depth), 0))
     if groups > 1 and types.is_hybrid:  # the real kernel has groups only where filters have scales of their own
-        assume(np.size(w[0].scale) > 1)
+        assume(np.asarray(w[0].scale).size > 1)
     return _case(operator, [x, w, bias], y, options)
 
 
@@ -110,7 +110,7 @@ def depthwise_convolution(draw: st.DrawFn, operator: str, types: Types) -> Case:
     options.depth_multiplier = multiplier if is_read else draw(st.sampled_from([multiplier, 0, 7]))
     outputs = channels * multiplier
     x, w, bias, y = draw(_operands(types, (*image, channels), (1, *window, outputs), 3))
-    if types.is_hybrid and np.size(w[0].scale) != outputs:  # the real kernel wants one for each
+    if types.is_hybrid and np.asarray(w[0].scale).size != outputs:  # the real kernel wants one for each
         w[0].scale = np.resize(np.asarray(w[0].scale), outputs)
     return _case(operator, [x, w, bias] if draw(st.booleans()) else [x, w], y, options)
 
@@ -248,12 +248,12 @@ def _operands(
         x = TensorSpec(FLOAT32, any_batch), _floats(draw, rng, x_shape, finite=True)
         return x, w, _constant_or_not(draw, TensorSpec(FLOAT32), _floats(draw, rng, [channels])), TensorSpec(FLOAT32)
     limit = int(np.iinfo(numpy_dtype(types.x)).max)
-    x_scale = np.float32(2.0 ** draw(st.integers(-12, 4)) * (1 if ties else rng.uniform(1, 2)))
+    x_scale = float(np.float32(2.0 ** draw(st.integers(-12, 4)) * (1 if ties else rng.uniform(1, 2))))
     typical = np.sqrt(weights.size / channels) * limit * 2.0 ** (PACKED_BITS.get(types.filter, 8) - 2)
-    steps = typical * float(x_scale * w_scale.max()) / (limit / 3)
-    y_scale = draw(scales) if draw(st.booleans()) else np.float32(2.0 ** round(np.log2(steps)) if ties else steps)
+    steps = typical * x_scale * float(w_scale.max()) / (limit / 3)
+    y_scale = draw(scales) if draw(st.booleans()) else float(2.0 ** round(np.log2(steps)) if ties else steps)
     if types.x == UINT8:  # the scale of the bias must be near that of the products
-        assume(abs(float(x_scale) * float(w_scale[0]) - float(x_scale * w_scale[0])) < 0.01 * y_scale)
+        assume(abs(x_scale * float(w_scale[0]) - float(x_scale * w_scale[0])) < 0.01 * y_scale)
     if draw(st.integers(0, 3)):
         shifts = rng.integers(-int(typical), int(typical), channels, endpoint=True).astype(numpy_dtype(types.bias))
     else:
