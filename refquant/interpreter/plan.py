@@ -275,10 +275,20 @@ class Subgraphs:
         self._check_index(op, index)
         return [self.model.operator_name(operator) for operator in self.model.subgraphs[index].operators or ()]
 
-    def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """Runs a subgraph that is planned, anew where the inputs have other shapes; its outputs."""
+    def passed_on(self, op: Operator, index: int) -> list[int | None]:
+        """For each output of a subgraph the position of the input that it is, or None where it is none."""
+        with self._entered(op, index) as plan:
+            return [plan.inputs.index(i) if i in plan.inputs else None for i in plan.outputs]
+
+    def call(self, op: Operator, index: int, inputs: Sequence[Array], *, again: bool = False) -> tuple[Array, ...]:
+        """Runs a subgraph that is planned, anew where the inputs have other shapes; its outputs.
+
+        Its variable tensors start anew, unless it is called `again` for inputs of the same shapes.
+        """
         with self._entered(op, index) as plan:
             plan.plan_for([array.shape for array in inputs])
+            if not again:
+                plan.reset_variables()
             for i, array in zip(plan.inputs, inputs, strict=True):
                 plan.values[i] = array
             plan.invoke()

@@ -111,8 +111,11 @@ class Subgraphs(Protocol):
     def operators(self, op: Operator, index: int) -> list[str]:
         """The names of the operators of subgraph `index`, to which `op` refers."""
 
-    def call(self, op: Operator, index: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """Runs subgraph `index`, called by `op`; its outputs."""
+    def passed_on(self, op: Operator, index: int) -> list[int | None]:
+        """For each output of subgraph `index` the position of the input that it is, or None where it is none."""
+
+    def call(self, op: Operator, index: int, inputs: Sequence[Array], *, again: bool = False) -> tuple[Array, ...]:
+        """Runs subgraph `index`, called by `op`; its outputs. Its variable tensors start anew, unless `again`."""
 
 
 @dataclass(eq=False, slots=True)

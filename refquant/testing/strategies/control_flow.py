@@ -1,0 +1,190 @@
+"""Operators that call subgraphs: what their subgraphs pass on, compute, resize; nested; over several samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.testing.strategies.catalogue import Case, strategy
+from refquant.testing.strategies.drawing import Array, arrays, generators, numbers
+from refquant.testing.strategies.state import VARIABLES
+from refquant.tflite import schema
+from refquant.tflite.schema import TensorType
+
+FLOAT32, INT32, BOOL, STRING = TensorType.FLOAT32, TensorType.INT32, TensorType.BOOL, TensorType.STRING
+TYPES = [*VARIABLES, STRING]
+ADDED = (FLOAT32, INT32)
+REPEATED = (FLOAT32, INT32, TensorType.INT64, BOOL)
+
+
+#: the shapes of one number
+sides = st.sampled_from([(), (1,)])
+
+
+class _Graph:
+    """A subgraph in the making."""
+
+    def __init__(self, *inputs: TensorSpec) -> None:
+        self.tensors = list(inputs)
+        self.operators: list[OperatorSpec] = []
+        self.inputs = list(range(len(inputs)))
+
+    def tensor(self, type: TensorType, shape: Sequence[int] = (), data: Any = None) -> int:
+        """The index of a new tensor."""
+        self.tensors.append(TensorSpec(type, shape, data=data))
+        return len(self.tensors) - 1
+
+    def operator(self, name: str, inputs: Sequence[int], out: TensorType, options: Any) -> int:
+        """The index of the output of a new operator."""
+        index = self.tensor(out)
+        self.operators.append(OperatorSpec(name, inputs, [index], options))
+        return index
+
+    def finished(self, outputs: Sequence[int]) -> SubgraphSpec:
+        """The subgraph with these outputs."""
+        return SubgraphSpec(self.tensors, self.operators, self.inputs, outputs)
+
+
+def _reshaped(draw: st.DrawFn, graph: _Graph, x: int, shape: Sequence[int]) -> int:
+    """x in another shape, or the same."""
+    shapes = [(-1,), tuple(shape), (1, *shape)] if 0 not in shape else [tuple(shape), (1, *shape)]
+    new = np.array(draw(st.sampled_from(shapes)), np.int32)
+    options = schema.ReshapeOptions(new_shape=new)
+    return graph.operator("RESHAPE", [x, graph.tensor(INT32, data=new)], graph.tensors[x].type, options)
+
+
+def _result(draw: st.DrawFn, graph: _Graph, called: list[SubgraphSpec] | None, first: int) -> int:
+    """What a branch makes of its inputs: x (0), and how often to repeat x (1), so that the shape depends on data.
+
+    `called` are the subgraphs that branches call, numbered from `first`; None where they must not.
+    """
+    type, shape = graph.tensors[0].type, graph.tensors[0].shape
+    kinds = ["input", "constant", "reshaped"] + (["called"] if called is not None else [])
+    kinds += (["sum"] if type in ADDED else []) + (["repeated"] if type in REPEATED and shape else [])
+    kind = draw(st.sampled_from(kinds))
+    if kind == "input":
+        return 0
+    if kind == "constant":
+        return graph.tensor(type, data=draw(arrays(type, max_rank=2, max_side=3)))
+    if kind == "sum":
+        return graph.operator("ADD", [0, 0], type, schema.AddOptions())
+    if kind == "repeated":
+        return graph.operator("TILE", [0, 1], type, schema.TileOptions())
+    if kind == "called" and called is not None:
+        inner = _Graph(TensorSpec(type, shape))
+        called.append(inner.finished([_reshaped(draw, inner, 0, shape)]))
+        options = schema.StableHLOCompositeOptions(name="inner", decomposition_subgraph_index=first + len(called) - 1)
+        return graph.operator("STABLEHLO_COMPOSITE", [0], type, options)
+    return _reshaped(draw, graph, 0, shape)
+
+
+def _branches(draw: st.DrawFn, x: Array, type: TensorType, count: int, nested: bool = True) -> list[SubgraphSpec]:
+    """Subgraphs 1 to `count` with the same number of outputs, and those that they call themselves."""
+    outputs = draw(st.integers(1, 3))
+    called: list[SubgraphSpec] | None = [] if nested else None
+    ways = []
+    for _ in range(count):
+        graph = _Graph(TensorSpec(type, x.shape), TensorSpec(INT32, (x.ndim,)))
+        ways.append(graph.finished([_result(draw, graph, called, 1 + count) for _ in range(outputs)]))
+    return ways + (called or [])
+
+
+def _main(operator: str, options: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorType]) -> SubgraphSpec:
+    """The main subgraph, of that one operator."""
+    graph = _Graph(*inputs)
+    made = [graph.tensor(type) for type in outputs]
+    graph.operators.append(OperatorSpec(operator, graph.inputs, made, options))
+    return graph.finished(made)
+
+
+def _sample(draw: st.DrawFn, x: Array, type: TensorType) -> list[Array]:
+    rng = draw(generators)
+    return [numbers(rng, type, x.shape), rng.integers(0, 4, x.ndim, np.int32)]
+
+
+def _x(draw: st.DrawFn, type: TensorType) -> Array:
+    least = 1 if type == STRING else 0  # TensorFlow sets no string of rank 0, and dies with none in a subgraph
+    return draw(arrays(type, min_rank=least, max_rank=3, min_side=least))
+
+
+@strategy("IF", TYPES)
+def two_ways(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Branches that pass on, reshape, add or repeat their inputs, give constants, or call subgraphs themselves."""
+    x = _x(draw, type)
+    ways = _branches(draw, x, type, 2)
+    condition = draw(st.sampled_from([(), (1,), (1, 1)]))
+    options = schema.IfOptions(then_subgraph_index=1, else_subgraph_index=2)
+    inputs = [TensorSpec(BOOL, condition), *ways[0].tensors[:2]]
+    main = _main(operator, options, inputs, [type] * len(ways[0].outputs))
+    truths = draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    return Case(model_of(main, *ways), [[np.full(condition, t), *_sample(draw, x, type)] for t in truths])
+
+
+@strategy("STABLEHLO_CASE", TYPES, oracle="optimized")
+def many_ways(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """One to four branches as those of IF, which call nothing; the index may be out of range."""
+    x = _x(draw, type)
+    ways = _branches(draw, x, type, draw(st.integers(1, 4)), nested=False)
+    shape = draw(st.sampled_from([(), (1,), (1, 1)]))
+    order = draw(st.permutations(range(1, len(ways) + 1)))
+    options = schema.StablehloCaseOptions(branch_subgraph_indices=np.array(order, np.int32))
+    inputs = [TensorSpec(INT32, shape), *ways[0].tensors[:2]]
+    main = _main(operator, options, inputs, [type] * len(ways[0].outputs))
+    indices = draw(st.lists(st.integers(-1, len(ways) + 1), min_size=1, max_size=4))
+    return Case(model_of(main, *ways), [[np.full(shape, i, np.int32), *_sample(draw, x, type)] for i in indices])
+
+
+@strategy("STABLEHLO_COMPOSITE", TYPES)
+def one_way(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """A subgraph as a branch of IF."""
+    x = _x(draw, type)
+    ways = _branches(draw, x, type, 1)
+    options = schema.StableHLOCompositeOptions(name="any", decomposition_subgraph_index=1)
+    main = _main(operator, options, ways[0].tensors[:2], [type] * len(ways[0].outputs))
+    return Case(model_of(main, *ways), [_sample(draw, x, type) for _ in range(2)])
+
+
+@strategy("WHILE", TYPES)
+def loop(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """A counter and one to three values, which the body passes on, exchanges, adds up, replaces or lets grow."""
+    x = _x(draw, type)
+    count = draw(st.integers(1, 3))
+    counter, value = TensorSpec(INT32, draw(sides)), TensorSpec(type, x.shape)
+    condition = _Graph(counter, *[value] * count)
+    bound = condition.tensor(INT32, data=np.full(draw(sides), 1, np.int32))
+    going_on = condition.operator("LESS", [bound, 0], BOOL, schema.LessOptions())
+    body = _Graph(counter, *[value] * count)
+    step = body.tensor(INT32, data=np.full(draw(sides), -1, np.int32))
+    results = [body.operator("ADD", [0, step], INT32, schema.AddOptions())]
+    grows = type in REPEATED and x.ndim > 0 and draw(st.booleans())
+    for i in range(1, count + 1):
+        kinds = [
+            "kept",
+            "reshaped",
+            *(["sum"] if type in ADDED and not grows else []),
+            "grown" if grows else "exchanged",
+        ]
+        kind = draw(st.sampled_from(kinds))
+        if kind == "kept":
+            results.append(i)
+        elif kind == "exchanged":
+            results.append(draw(st.integers(1, count)))
+        elif kind == "sum":
+            results.append(body.operator("ADD", [i, draw(st.integers(1, count))], type, schema.AddOptions()))
+        elif kind == "grown":
+            twice = body.tensor(INT32, data=np.array([2, *[1] * (x.ndim - 1)], np.int32))
+            results.append(body.operator("TILE", [i, twice], type, schema.TileOptions()))
+        else:
+            results.append(body.tensor(type, data=numbers(draw(generators), type, x.shape)))
+    options = schema.WhileOptions(cond_subgraph_index=1, body_subgraph_index=2)
+    main = _main(operator, options, [counter, *[value] * count], [INT32, *[type] * count])
+    samples = [
+        [np.full(counter.shape, draw(st.integers(-1, 4)), np.int32)]
+        + [numbers(draw(generators), type, x.shape) for _ in range(count)]
+        for _ in range(2)
+    ]
+    return Case(model_of(main, condition.finished([going_on]), body.finished(results)), samples)
