@@ -58,8 +58,9 @@ def _reshaped(draw: st.DrawFn, graph: _Graph, x: int, shape: Sequence[int]) -> i
 
 
 def _gathered(draw: st.DrawFn, graph: _Graph, x: int) -> int:
-    """Some of x along its first dimension; for strings, whose constants TensorFlow's subgraphs do not give."""
-    places = draw(st.lists(st.integers(0, graph.tensors[x].shape[0] - 1), min_size=1, max_size=4))
+    """Elements of the vector x, as many as it has or more; for strings, whose constants TensorFlow does not give."""
+    size = graph.tensors[x].shape[0]
+    places = draw(st.lists(st.integers(0, size - 1), min_size=size, max_size=size + 1))
     indices = graph.tensor(INT32, data=np.array(places, np.int32))
     return graph.operator("GATHER", [x, indices], graph.tensors[x].type, schema.GatherOptions())
 
@@ -70,7 +71,7 @@ def _result(draw: st.DrawFn, graph: _Graph, called: list[SubgraphSpec] | None, f
     `called` are the subgraphs that branches call, numbered from `first`; None where they must not.
     """
     type, shape = graph.tensors[0].type, graph.tensors[0].shape
-    kinds = ["input", "reshaped", "constant" if type != STRING else "gathered"]
+    kinds = ["input", "reshaped", *(["constant"] if type != STRING else ["gathered"] * (len(shape) == 1))]
     kinds += ["called"] if called is not None else []
     kinds += (["sum"] if type in ADDED else []) + (["repeated"] if type in REPEATED and shape else [])
     kind = draw(st.sampled_from(kinds))
@@ -164,8 +165,9 @@ def one_way(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 def _next(draw: st.DrawFn, body: _Graph, i: int, count: int, grows: bool) -> int:
     """What value i of `count` becomes in the body of a loop. Strings are not passed on: TensorFlow loses them."""
     type, shape = body.tensors[i].type, body.tensors[i].shape
-    kinds = ["kept", "replaced", "grown" if grows else "exchanged"] if type != STRING else ["reshaped", "gathered"]
-    kind = draw(st.sampled_from([*kinds, *(["sum"] if type in ADDED and not grows else [])]))
+    kinds = ["kept", "replaced", "grown" if grows else "exchanged"] if type != STRING else ["reshaped"]
+    kinds += ["sum"] * (type in ADDED and not grows) + ["gathered"] * (type == STRING and len(shape) == 1)
+    kind = draw(st.sampled_from(kinds))
     if kind == "kept":
         return i
     if kind == "exchanged":
