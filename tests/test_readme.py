@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-import refquant.interpreter  # whose kernels register themselves  # noqa: F401
+from refquant.cli.ops import markdown_table, operator_table
 from refquant.kernels.registry import known_operators
+from refquant.testing.record import read_record
+from refquant.testing.strategies import families
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,8 +19,19 @@ README = (ROOT / "README.md").read_text()
 
 def test_operators() -> None:
     match = re.search(r"<!-- operators -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
-    assert match
-    assert re.findall(r"\w+", match[1]) == [name for name, is_custom in known_operators() if not is_custom]
+    assert match and match[1] == markdown_table(operator_table()), "run `refquant ops --markdown` and paste it"
+
+
+def test_every_strategy_is_in_the_record_and_every_comparison_was_equal() -> None:
+    record = {(entry.operator, entry.variant): entry for entry in read_record()}
+    assert set(record) == {(family.operator, family.variant) for family in families()}
+    assert [key for key, entry in record.items() if entry.unequal or not entry.cases] == []
+
+
+def test_every_operator_has_a_strategy() -> None:
+    """Those of TFLite Micro's audio front end are compared in tests/oracle/test_signal_kernels.py."""
+    verified = {family.operator for family in families()}
+    assert {name for name, _ in known_operators() if not name.startswith("Signal")} == verified
 
 
 def test_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ def ops(
         list[str] | None, typer.Argument(metavar="[OPERATOR]...", help="Names such as CONV_2D; without any, all.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a line for each operator, as in the README.")
+    ] = False,
 ) -> None:
     """List the operators: variants, rounding, how many models were compared with the real kernels, known flaws.
 
@@ -33,6 +36,8 @@ def ops(
     chosen = [row for row in rows if not names or row["operator"].upper() in names]
     if json:
         print_json(chosen)
+    elif markdown:
+        print(markdown_table(chosen))
     else:
         _show(chosen)
 
@@ -63,6 +68,19 @@ def operator_table() -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def markdown_table(rows: Iterable[dict[str, Any]]) -> str:
+    """A line for each operator: its variants, how many models were compared, how many of them were unequal."""
+    operators: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        operators.setdefault(row["operator"], []).append(row)
+    lines = ["| operator | variants | models compared | unequal |", "|---|---|--:|--:|"]
+    for operator, entries in operators.items():
+        variants = ", ".join(entry["variant"] or "see the tests" for entry in entries)
+        cases, unequal = (sum(entry[key] for entry in entries) for key in ("cases", "unequal"))
+        lines.append(f"| {operator} | {variants} | {cases:,} | {unequal:,} |")
+    return "\n".join(lines)
 
 
 def _rounding(operator: str, variant: str) -> str:
