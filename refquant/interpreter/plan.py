@@ -112,7 +112,8 @@ class SubgraphPlan:
                 run = self._plan_step(step)
                 step.run = None
             operator.observer = self.observer
-            results = self._run_step(step, run, arguments)
+            with _placed(operator, "run"):
+                results = run(*arguments)
             if not isinstance(results, tuple):
                 results = (results,)
             if len(results) != len(operator.outputs):
@@ -166,31 +167,13 @@ class SubgraphPlan:
         profiles.check_compared(step.operator)
         if step.operator.name != "DENSIFY" and any(t is not None and t.is_sparse for t in step.operator.inputs):
             raise step.operator.unsupported("no kernel with sparse inputs, which DENSIFY alone takes,")
-        try:
-            with np.errstate(all="ignore"):
-                step.run = step.kernel(step.operator)
-        except AttributeError as error:
-            if error.obj is not step.operator.options:
-                raise
-            raise step.operator.invalid(f"its options are missing or another operator's: {error}") from error
-        except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
-            if isinstance(error, RefquantError):
-                raise
-            raise step.operator.invalid(f"cannot be planned: {type(error).__name__}: {error}") from error
+        with np.errstate(all="ignore"), _placed(step.operator, "planned"):
+            step.run = step.kernel(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
         for shape in step.shapes:
             if shape is not None and math.prod(shape) >= _MAX_ELEMENTS:
                 raise step.operator.invalid(f"an output of shape {shape} has more elements than a runtime can count")
         return step.run
-
-    def _run_step(self, step: Step, run: Run, arguments: list[Array | None]) -> Array | tuple[Array, ...]:
-        """Runs an operator; what data made impossible becomes an error with a place, not a bare one."""
-        try:
-            return run(*arguments)
-        except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
-            if isinstance(error, RefquantError):
-                raise
-            raise step.operator.invalid(f"cannot be run: {type(error).__name__}: {error}") from error
 
     def _fill_empty_constants(self) -> None:
         """A tensor of no elements that nobody writes is a constant without bytes, such as the shape of a scalar."""
@@ -329,6 +312,21 @@ def first_value(tensor: TensorInfo) -> Array:
         return np.full(tensor.dims, b"", object)
     zero = tensor.zero_points[0] if tensor.type == TensorType.INT8 and tensor.zero_points.size == 1 else 0
     return np.full(tensor.dims, np.array(zero).astype(tensor.dtype), tensor.dtype)
+
+
+@contextmanager
+def _placed(operator: Operator, what: str) -> Iterator[None]:
+    """What no kernel foresaw (missing options, impossible numbers) becomes an error with a place, not a bare one."""
+    try:
+        yield
+    except RefquantError:
+        raise
+    except AttributeError as error:
+        if error.obj is not operator.options:
+            raise
+        raise operator.invalid(f"its options are missing or another operator's: {error}") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
+        raise operator.invalid(f"cannot be {what}: {type(error).__name__}: {error}") from error
 
 
 def _indices(vector: Any) -> list[int]:
