@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.tflite.schema import TensorType
 
+_TYPES = (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 _SCALE = 1 << 10  # fixed-point positions have ten bits behind the point
 
 
-def _sizes(op: Operator) -> tuple[TensorInfo, tuple[int, int] | None]:
-    """The image and the new height and width, None where they are only known at run time."""
+def _planned(op: Operator, make: Callable[[Shape, tuple[int, int]], Run]) -> Run:
+    """Checks image and size, and plans with `make`, from the shape of the image and the new size, when both are known.
+
+    Sets the shape of the output, None where the size is only known at run time.
+    """
     x, size, out = op.input(0), op.input(1), op.output()
     if len(x.dims) != 4 or size.type != TensorType.INT32 or size.dims != (2,) or x.type != out.type:
         raise op.invalid(f"wants an image of 4 dimensions and 2 int32 sizes, got {x.dims} and {size.dims}")
-    if op.options.align_corners and op.options.half_pixel_centers:
-        raise op.invalid("align_corners and half_pixel_centers exclude each other")
-    if 0 in x.dims[1:3]:
-        raise op.invalid(f"an image of shape {x.dims} has no pixel to take")
-    out.shape = None
+    if x.type not in _TYPES:
+        raise op.unsupported()
+
+    def checked(size: Array) -> tuple[int, int]:
+        height, width = (int(n) for n in size)
+        if min(height, width) < 0 or (0 in (height, width) and op.name == "RESIZE_BILINEAR"):
+            raise op.invalid(f"a size of {height} x {width}")
+        if 0 in x.dims[1:3] and height and width:
+            raise op.invalid(f"an image of shape {x.dims} has no pixel to take")
+        if x.dims[0] * height * width * x.dims[3] >= 2**31:
+            raise op.invalid(f"a size of {height} x {width} is too large")
+        return height, width
+
     if size.value is None:
-        return x, None
-    height, width = _checked(op, size.value)
+        out.shape = None
+        return lambda x, size: make(x.shape, checked(size))(x)
+    height, width = checked(size.value)
     out.shape = (x.dims[0], height, width, x.dims[3])
-    return x, (height, width)
+    run = make(x.dims, (height, width))
+    return lambda x, _: run(x)
 
 
-def _checked(op: Operator, size: Array) -> tuple[int, int]:
-    height, width = (int(n) for n in size)
-    if height <= 0 or width <= 0:
-        raise op.invalid(f"a size of {height} x {width}")
-    return height, width
-
-
-@kernel("RESIZE_BILINEAR")
+@kernel(
+    "RESIZE_BILINEAR",
+    flaw="where int8 and int16 images become far larger (1 pixel to 70, for example), a position can be rounded to one "
+    "beyond the last pixel, and tensorflow 2.21.0 reads memory that is not the image's; refquant refuses",
+)
 def resize_bilinear(op: Operator) -> Run:
     """Each output pixel lies between four input pixels, weighted by how near they are.
 
@@ -42,17 +55,10 @@ def resize_bilinear(op: Operator) -> Run:
     in that order; uint8 adds a half and drops the fraction. int8 and int16: positions with ten bits behind the point,
     products with twenty, halves away from zero. Source: internal/reference/resize_bilinear.h.
     """
-    x, size = _sizes(op)
-    if x.type in (TensorType.FLOAT32, TensorType.UINT8):
-        make = _bilinear_float
-    elif x.type in (TensorType.INT8, TensorType.INT16):
-        make = _bilinear_integer
-    else:
-        raise op.unsupported()
-    if size is None:
-        return lambda x, size: make(op, x.shape, _checked(op, size))(x)
-    run = make(op, x.dims, size)
-    return lambda x, _: run(x)
+    if op.options.align_corners and op.options.half_pixel_centers and op.input(1).value is not None:
+        raise op.invalid("align_corners and half_pixel_centers exclude each other where the size is a constant")
+    make = _bilinear_integer if op.input(0).type in (TensorType.INT8, TensorType.INT16) else _bilinear_float
+    return _planned(op, lambda dims, size: make(op, dims, size))
 
 
 def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
@@ -64,7 +70,7 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
             scale = f(old - 1) / f(new - 1)
         place = np.arange(new).astype(f)
         place = (place + f(0.5)) * scale - f(0.5) if op.options.half_pixel_centers else place * scale
-        low = np.maximum(np.floor(place).astype(np.int64), 0)
+        low = _inside(op, np.maximum(np.floor(place).astype(np.int64), 0), old)
         return low, np.minimum(np.ceil(place).astype(np.int64), old - 1), place - low.astype(f)
 
     y0, y1, dy = positions(dims[1], size[0])
@@ -90,7 +96,7 @@ def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
         place = np.arange(new) * scale
         if op.options.half_pixel_centers:
             place = place + scale // 2 - _SCALE // 2
-        low = np.maximum(_divide(place, _SCALE), 0)
+        low = _inside(op, np.maximum(_divide(place, _SCALE), 0), old)
         return low, np.minimum(_divide(place + _SCALE - 1, _SCALE), old - 1), place - _SCALE * low
 
     y0, y1, dy = positions(dims[1], size[0])
@@ -109,6 +115,13 @@ def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     return run
 
 
+def _inside(op: Operator, pixels: Array, size: int) -> Array:
+    """The pixels, after it is checked that there are so many."""
+    if pixels.max() >= size:
+        raise op.invalid(f"position {pixels.max()} lies beyond the image's {size} pixels")
+    return pixels
+
+
 def _divide(a: Array, b: int) -> Array:
     """a / b towards zero, as C divides."""
     return np.where(a < 0, -(-a // b), a // b)
@@ -118,9 +131,9 @@ def _divide(a: Array, b: int) -> Array:
 def resize_nearest_neighbor(op: Operator) -> Run:
     """Each output pixel is an input pixel: the one below its position, or the nearest with align_corners.
 
-    Positions are float32. Source: internal/reference/resize_nearest_neighbor.h.
+    With half_pixel_centers positions are half a pixel further, also with both. They are float32.
+    Source: internal/reference/resize_nearest_neighbor.h.
     """
-    x, size = _sizes(op)
     f = np.float32
 
     def indices(old: int, new: int) -> Array:
@@ -134,12 +147,10 @@ def resize_nearest_neighbor(op: Operator) -> Run:
         chosen = np.minimum(np.floor(place).astype(np.int64), old - 1)
         return np.maximum(chosen, 0) if op.options.half_pixel_centers else chosen
 
-    if size is None:
+    def make(dims: Shape, size: tuple[int, int]) -> Run:
+        if 0 in size:
+            return lambda x: np.empty((dims[0], *size, dims[3]), x.dtype)
+        rows, columns = indices(dims[1], size[0]), indices(dims[2], size[1])
+        return lambda x: x[:, rows][:, :, columns]
 
-        def run(x: Array, size: Array) -> Array:
-            height, width = _checked(op, size)
-            return x[:, indices(x.shape[1], height)][:, :, indices(x.shape[2], width)]
-
-        return run
-    rows, columns = indices(x.dims[1], size[0]), indices(x.dims[2], size[1])
-    return lambda x, _: x[:, rows][:, :, columns]
+    return _planned(op, make)
