@@ -226,30 +226,6 @@ def shape_like(values: Sequence[int], dynamic: bool, type: TensorType = INT32) -
     return (TensorSpec(type, array.shape), [array]) if dynamic else (TensorSpec(type, data=array), [])
 
 
-RESIZES: dict[str, Any] = {
-    "RESIZE_BILINEAR": schema.ResizeBilinearOptions,
-    "RESIZE_NEAREST_NEIGHBOR": schema.ResizeNearestNeighborOptions,
-}
-
-
-@pytest.mark.parametrize("operator", RESIZES)
-@of_types(FLOAT32, INT8, UINT8, INT16)
-@given(data=st.data(), rng=generators)
-@examples(40)
-def test_resize(
-    reference: Runtime, operator: str, type: TensorType, data: st.DataObject, rng: np.random.Generator
-) -> None:
-    side = st.integers(1, 9)
-    x = numbers(
-        rng, type, (data.draw(st.integers(1, 2)), data.draw(side), data.draw(side), data.draw(st.integers(1, 3)))
-    )
-    size, values = shape_like([data.draw(st.integers(1, 23)), data.draw(st.integers(1, 23))], data.draw(st.booleans()))
-    align, half = data.draw(st.sampled_from([(False, False), (True, False), (False, True)]))
-    options = RESIZES[operator](align_corners=align, half_pixel_centers=half)
-    model = single_operator_model(operator, [TensorSpec(type, x.shape), size], [TensorSpec(type)], options)
-    assert_same_bits(reference, model, x, *values)
-
-
 @pytest.mark.parametrize("operator", ["ARG_MAX", "ARG_MIN"])
 @of_types(FLOAT32, INT8, UINT8, INT32, BOOL)
 @given(data=st.data(), rng=generators)
