@@ -60,7 +60,7 @@ _READ_AS["CONV_2D"] = {
 }
 
 #: Types of a bias for each type of input.
-_BIASES = {_FLOAT32: (_FLOAT32,), _INT8: (_INT32,), _UINT8: (_INT32,), _INT16: (_INT32, _INT64)}
+BIASES = {_FLOAT32: (_FLOAT32,), _INT8: (_INT32,), _UINT8: (_INT32,), _INT16: (_INT32, _INT64)}
 
 
 @dataclass(eq=False, slots=True)
@@ -192,7 +192,7 @@ def _convolution(
     if y.type != x.type:
         raise op.invalid(f"input of type {x.type.name}, but output of type {y.type.name}")
     y.shape = plan.shape
-    if (x.type, w.type) not in _READ_AS[op.name] or (bias is not None and bias.type not in _BIASES[x.type]):
+    if (x.type, w.type) not in _READ_AS[op.name] or (bias is not None and bias.type not in BIASES[x.type]):
         raise op.unsupported()
     if x.type == _FLOAT32:
         return _float(plan) if w.type == _FLOAT32 else _hybrid(plan)

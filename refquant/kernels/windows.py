@@ -72,6 +72,23 @@ def axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation:
 
     Raises InvalidModelError for numbers that make no window.
     """
+    window = _axis(op, name, size, filter, stride, dilation, padding)
+    if window.out < 0:
+        raise op.invalid(f"a window of {(filter - 1) * dilation + 1} does not fit into {size} inputs along {name}")
+    return window
+
+
+def transposed_axis(
+    op: Operator, name: str, size: int, filter: int, stride: int, dilation: int, padding: int, inputs: int
+) -> Axis:
+    """The window by which `inputs` meet `size` outputs of a transposed convolution, the image being the output.
+
+    The padding is that of the forward convolution, even if the forward convolution had another number of outputs.
+    """
+    return replace(_axis(op, name, size, filter, stride, dilation, padding), out=inputs)
+
+
+def _axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation: int, padding: int) -> Axis:
     for what, number, least in (("filter", filter, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
         if number < least:
             raise op.invalid(f"{what} along {name} is {number}, expected at least {least}")
@@ -79,9 +96,8 @@ def axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation:
     if padding == Padding.SAME:
         out = -(-size // stride)
     elif padding == Padding.VALID:
-        out = 0 if size < reach else (size - reach) // stride + 1
-        if size + stride - reach <= -stride:
-            raise op.invalid(f"a window of {reach} does not fit into {size} inputs along {name}")
+        steps = size + stride - reach
+        out = steps // stride if steps >= 0 else -(-steps // stride)  # towards zero, as C divides
     else:
         raise op.invalid(f"padding {padding} is neither SAME nor VALID")
     total = max(0, (out - 1) * stride + reach - size)
