@@ -10,10 +10,12 @@ import numpy as np
 
 from refquant.errors import InvalidInputError
 from refquant.interpreter import border
+from refquant.interpreter.details import details, signature_of
 from refquant.interpreter.plan import SubgraphPlan, Subgraphs, first_value
 from refquant.kernels.registry import Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
 
 #: the profiles: whose bits the results are
 PROFILES = ("reference", "micro")
@@ -63,7 +65,8 @@ class Interpreter:
     def allocate_tensors(self) -> None:
         """Plans every operator for the present input shapes; call it again after `resize_tensor_input`.
 
-        Variables get their first values. Raises `InvalidModelError` or `UnsupportedOperatorError` with the place.
+        Variables get their first values. Nothing happens where nothing has been resized since (but an input of strings
+        counts as resized). Raises `InvalidModelError` or `UnsupportedOperatorError` with the place.
         """
         self._allocate(0)
 
@@ -79,6 +82,10 @@ class Interpreter:
         """A dictionary for each tensor of a subgraph, as `get_input_details`."""
         return [self._details(subgraph_index, index) for index in range(len(self._plan(subgraph_index).tensors))]
 
+    def num_subgraphs(self) -> int:
+        """How many subgraphs the model has."""
+        return len(self.model.subgraphs)
+
     def resize_tensor_input(self, input_index: int, tensor_size: Any, strict: bool = False) -> None:
         """Gives an input another shape; with `strict`, only dimensions that the model leaves open (-1) may change."""
         tensor = self._input(0, input_index)
@@ -89,12 +96,10 @@ class Interpreter:
         if any(n < 0 for n in shape) or np.prod(shape, dtype=object) >= 2**31:
             raise InvalidInputError(f"the new shape of {tensor.place} must be 0 to 2**31 elements, got {shape}")
         if strict:
-            signature = self._signature_shape(0, tensor)
+            signature = signature_of(tensor, self._table(0, tensor.index))
             if len(shape) != len(signature) or any(s not in (-1, n) for s, n in zip(signature, shape)):
                 raise InvalidInputError(f"{tensor.place} takes shapes {signature} (-1: any), got {shape}")
-        tensor.shape = shape
-        self._plans[0].values[tensor.index] = None
-        self._allocated.discard(0)
+        self._resize(0, tensor, shape)
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
         """Copies an array into an input (or a variable); dtype and shape must be the tensor's own."""
@@ -165,8 +170,16 @@ class Interpreter:
         return self._plans[int(subgraph)]
 
     def _allocate(self, subgraph: int) -> None:
-        self._plan(subgraph).plan()
-        self._allocated.add(subgraph)
+        plan = self._plan(subgraph)
+        if subgraph not in self._allocated or any(plan.tensors[i].type == TensorType.STRING for i in plan.inputs):
+            plan.plan()
+            self._allocated.add(subgraph)
+
+    def _resize(self, subgraph: int, tensor: TensorInfo, shape: tuple[int, ...]) -> None:
+        if shape != tensor.shape or subgraph not in self._allocated:
+            tensor.shape = shape
+            self._plans[subgraph].values[tensor.index] = None
+            self._allocated.discard(subgraph)
 
     def _require_allocation(self, subgraph: int) -> None:
         if subgraph not in self._allocated:
@@ -208,29 +221,11 @@ class Interpreter:
             raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
         return value
 
-    def _signature_shape(self, subgraph: int, tensor: TensorInfo) -> tuple[int, ...]:
-        table = (self._plan(subgraph).table.tensors or [])[tensor.index]
-        declared = table.shape if table.shape_signature is None else table.shape_signature
-        return () if declared is None else tuple(int(n) for n in declared)
-
     def _details(self, subgraph: int, index: int) -> dict[str, Any]:
-        tensor = self._plan(subgraph).tensors[index]
-        per_tensor = tensor.scales.size == 1
-        return {
-            "name": tensor.name,
-            "index": tensor.index,
-            "shape": np.array(tensor.shape if tensor.shape is not None else (), np.int32),
-            "shape_signature": np.array(self._signature_shape(subgraph, tensor), np.int32),
-            "dtype": border.reported_dtype(tensor),
-            "quantization": (float(tensor.scales[0]), int(tensor.zero_points[0])) if per_tensor else (0.0, 0),
-            "quantization_parameters": {
-                "scales": tensor.scales.copy(),
-                "zero_points": tensor.zero_points.astype(np.int32),
-                "quantized_dimension": tensor.quantized_dimension,
-                "block_size": 0,
-            },
-            "sparsity_parameters": {},
-        }
+        return details(self._plan(subgraph).tensors[index], self._table(subgraph, index))
+
+    def _table(self, subgraph: int, index: int) -> schema.Tensor:
+        return (self._plan(subgraph).table.tensors or [])[index]
 
 
 class SignatureRunner:
@@ -252,11 +247,8 @@ class SignatureRunner:
         interpreter = self._interpreter
         for name, value in inputs.items():
             tensor = interpreter._input(self._subgraph, self._inputs[name])
-            if np.shape(value) != tensor.shape:
-                tensor.shape = np.shape(value)
-                interpreter._allocated.discard(self._subgraph)
-        if self._subgraph not in interpreter._allocated:
-            interpreter._allocate(self._subgraph)
+            interpreter._resize(self._subgraph, tensor, np.shape(value))
+        interpreter._allocate(self._subgraph)
         for name, value in inputs.items():
             interpreter._set(self._subgraph, self._inputs[name], value)
         interpreter._invoke(self._subgraph)

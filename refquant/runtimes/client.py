@@ -83,6 +83,12 @@ class Runtime:
         exposed, indices = with_all_outputs(source)
         return [dict(zip(indices, outputs)) for outputs in self.run_sequence(exposed, samples)]
 
+    def details(self, model: Model | bytes) -> dict[str, Any]:
+        """What the runtime tells about the tensors of a model, see `refquant.runtimes.tf_style.details`."""
+        content = model if isinstance(model, bytes) else model.tobytes()
+        answer: dict[str, Any] = self._ask(("details", content))
+        return answer
+
     def version(self) -> str:
         """The version of the installed package."""
         return str(self._ask(("version",)))

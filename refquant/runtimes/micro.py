@@ -33,6 +33,10 @@ class Adapter:
             results.append([interpreter.get_output(i).copy() for i in range(_number_of_outputs(content))])
         return results
 
+    def details(self, content: bytes) -> dict[str, Any]:
+        """Not to be had."""
+        raise NotImplementedError("TFLite Micro tells nothing about tensors other than inputs and outputs")
+
 
 def _number_of_outputs(content: bytes) -> int:
     from refquant.tflite.model import Model

@@ -32,6 +32,10 @@ class Adapter(Protocol):
         """Outputs of each sample, in order; the state goes on from sample to sample."""
         ...
 
+    def details(self, content: bytes) -> dict[str, Any]:
+        """What the runtime tells about the tensors of a model."""
+        ...
+
 
 def main() -> None:
     """Serves until standard input ends."""
@@ -67,7 +71,7 @@ def _serve(adapter: Adapter, questions: IO[bytes], answers: IO[bytes], seconds: 
         question, *arguments = pickle.loads(questions.read(struct.unpack("<Q", header)[0]))
         signal.alarm(seconds)
         try:
-            answer = "result", adapter.version() if question == "version" else adapter.run(*arguments)
+            answer = "result", getattr(adapter, question)(*arguments)
         except Exception as error:  # whatever a foreign package raises is its answer
             answer = "error", f"{type(error).__name__}: {error}"
         signal.alarm(0)

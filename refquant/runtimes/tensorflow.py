@@ -22,7 +22,13 @@ class Adapter:
 
     def run(self, content: bytes, samples: list[list[Any]]) -> list[list[Any]]:
         """Outputs of each sample, in order; the state goes on from sample to sample."""
-        interpreter = self._tf.lite.Interpreter(
+        return tf_style.run(self._interpreter(content), samples)
+
+    def details(self, content: bytes) -> dict[str, Any]:
+        """What the runtime tells about the tensors of a model."""
+        return tf_style.details(self._interpreter(content))
+
+    def _interpreter(self, content: bytes) -> Any:
+        return self._tf.lite.Interpreter(
             model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
         )
-        return tf_style.run(interpreter, samples)

@@ -34,6 +34,25 @@ def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return results
 
 
+def details(interpreter: Any) -> dict[str, Any]:
+    """All details of inputs, outputs and tensors, and the signatures, before ("new") and after allocation."""
+
+    def told() -> dict[str, Any]:
+        runners = {key: interpreter.get_signature_runner(key) for key in interpreter.get_signature_list()}
+        return {
+            "inputs": interpreter.get_input_details(),
+            "outputs": interpreter.get_output_details(),
+            "tensors": [interpreter.get_tensor_details(i) for i in range(interpreter.num_subgraphs())],
+            "signatures": interpreter.get_signature_list(),
+            "signature inputs": {key: runner.get_input_details() for key, runner in runners.items()},
+            "signature outputs": {key: runner.get_output_details() for key, runner in runners.items()},
+        }
+
+    before = told()
+    interpreter.allocate_tensors()
+    return {"new": before, "allocated": told()}
+
+
 def _output(interpreter: Any, detail: dict[str, Any]) -> Any:
     """An output; of bfloat16 the bits. TensorFlow shows none without elements whose shape depends on data."""
     if 0 in detail["shape"]:
