@@ -18,6 +18,16 @@ from refquant.kernels.registry import Array
 _GROUP = 16
 
 
+def is_zero(x: npt.NDArray[np.float32]) -> bool:
+    """Whether these kernels skip a product with x: all its numbers are zero, or NaN in one of its full groups of four.
+
+    Source: NeonIsZeroVector in kernels/internal/optimized/neon_tensor_utils.cc.
+    """
+    flat = x.reshape(-1)
+    whole = flat.size - flat.size % 4
+    return not (np.abs(flat[:whole]) > 0).any() and not flat[whole:].any()
+
+
 def flaws(w: Array) -> Array | None:
     """For weights [products, outputs]: what to multiply by min(x, 0) to get the error of the sums; None if no error."""
     flawed = w == -128

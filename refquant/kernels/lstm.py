@@ -1,0 +1,94 @@
+"""LSTM, one step, and UNIDIRECTIONAL_SEQUENCE_LSTM, all steps of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refquant.kernels.lstm_basic import basic_lstm
+from refquant.kernels.lstm_float import Step, Values, float_step
+from refquant.kernels.lstm_integer import integer_step
+from refquant.kernels.lstm_layout import check_states, check_types, layout_of
+from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.tflite.schema import LSTMKernelType, TensorType
+
+_FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
+_H, _C, _LAYER_NORM = 18, 19, 20
+
+
+@kernel("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def unidirectional_sequence_lstm(op: Operator) -> Run:
+    """An LSTM over the steps of a sequence: float32, with weights in eight bits, or int8 with an int16 cell state.
+
+    Input (batch, time, features), or (time, batch, features) where `time_major`; only then the sequences of a batch go
+    through a step together. Sources: kernels/unidirectional_sequence_lstm.cc, kernels/lstm_eval.cc.
+    """
+    x = op.input(0)
+    if len(x.dims) != 3:
+        raise op.invalid(f"the input must have 3 dimensions, it has shape {x.dims}")
+    return _lstm(op, bool(op.options.time_major), diagonal=True)
+
+
+@kernel("LSTM")
+def lstm(op: Operator) -> Run:
+    """One step of an LSTM for a batch of inputs, (batch, features); with 5 inputs the basic kernel, which see.
+
+    Sources: kernels/lstm.cc, kernels/lstm_eval.cc.
+    """
+    if op.options.kernel_type == LSTMKernelType.BASIC:
+        return basic_lstm(op)
+    if len(op.inputs) not in (20, 24) or len(op.outputs) != 1:
+        raise op.invalid(f"it has {len(op.inputs)} inputs and {len(op.outputs)} outputs, expected 20 or 24, and one")
+    if len(op.input(0).dims) != 2:
+        raise op.unsupported(f"an input of shape {op.input(0).dims}, not two dimensions,")
+    return _lstm(op, True, diagonal=False)
+
+
+def _lstm(op: Operator, time_major: bool, *, diagonal: bool) -> Run:
+    x, out = op.input(0), op.output()
+    layout = layout_of(op, h=_H, c=_C, layer_norm=_LAYER_NORM if len(op.inputs) == 24 else None, diagonal=diagonal)
+    if x.dims[-1] != layout.features:
+        raise op.invalid(f"the input has {x.dims[-1]} features, the weights {layout.features}")
+    batch = x.dims[-2] if time_major else x.dims[0]
+    weights = op.input(layout.gates["forget"].from_x).type
+    integer = x.type == weights == _INT8
+    if (not integer and (x.type != _FLOAT32 or weights not in (_FLOAT32, _INT8, _UINT8))) or out.type != x.type:
+        raise op.unsupported()
+    check_types(op, layout, weights, integer=integer)
+    check_states(op, layout, batch, x.type, _INT16 if integer else x.type)
+    out.shape = (*x.dims[:-1], layout.outputs)
+    step_for = float_step(op, layout) if not integer else _always(integer_step(op, layout, batch, time_major))
+
+    def run(*values: Array) -> Array:
+        step = step_for(values)
+        h, c = (values[i].reshape(batch, -1) for i in (_H, _C))
+        steps = values[0].reshape(-1, *values[0].shape[-2:]) if time_major else values[0]
+        return over_time(step, steps, None, h, c, time_major=time_major).reshape(out.dims)
+
+    return run
+
+
+def _always(step: Step) -> Callable[[Values], Step]:
+    return lambda _: step
+
+
+def over_time(
+    step: Step, x: Array, aux: Array | None, h: Array, c: Array, *, time_major: bool, backward: bool = False
+) -> Array:
+    """All steps of a batch of sequences, which change the states h and c; the outputs, in the order of x.
+
+    The sequences of a batch take each step together if `time_major`, else they go through it one after the other.
+    """
+    if not time_major:
+        each = [
+            over_time(step, x[b, :, None], None if aux is None else aux[b, :, None], h[b : b + 1], c[b : b + 1],
+                      time_major=True, backward=backward)[:, 0]
+            for b in range(len(x))
+        ]  # fmt: skip
+        return np.stack(each) if each else np.empty((0, x.shape[1], h.shape[1]), h.dtype)
+    outputs = np.empty((len(x), *h.shape), h.dtype)
+    for t in reversed(range(len(x))) if backward else range(len(x)):
+        h[...], c[...] = step(x[t], None if aux is None else aux[t], h, c)
+        outputs[t] = h
+    return outputs

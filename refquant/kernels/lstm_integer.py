@@ -1,0 +1,205 @@
+"""One step of an LSTM in integers: int8 with an int16 cell state.
+
+A gate is int16, Q3.12 or, before layer normalization, of a scale of its own: the product of each of its matrices is
+brought there by double rounding, and added with saturation. sigmoid and tanh are gemmlowp's, in 16 bits. The zero
+points of x and h are folded into the biases. The scale of the cell state must be a power of two. Source:
+LstmStepInteger8x8_16 in kernels/lstm_eval.cc, and internal/reference/portable_tensor_utils.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refquant.kernels.lstm_layout import Gate, Layout
+from refquant.kernels.registry import Array, Operator, TensorInfo
+from refquant.kernels.requantization import check_scales
+from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, quantize_multiplier
+from refquant.numerics.integer_functions import logistic, one_over_square_root, tanh
+from refquant.numerics.lookup import tabulate
+
+IntegerStep = Callable[[Array, "Array | None", Array, Array], tuple[Array, Array]]  # x, aux, h, c to the new h and c
+
+_Q3_12 = np.float32(2.0**-12)
+_INT32_MAX = np.int32(2**31 - 1)
+
+
+def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> IntegerStep:
+    """The function for one step; all weights must be constants."""
+    x, h, c, out = op.input(0), op.input(layout.h), op.input(layout.c), op.output()
+    for tensor in (x, h, c, out):
+        check_scales(op, tensor)
+    exponent = _exponent(op, c)
+    if len(op.intermediates) != 5:
+        raise op.invalid(f"it has {len(op.intermediates)} intermediate tensors, expected 5")
+    hidden = op.intermediates[4]
+    check_scales(op, hidden)
+    gate_of = _gates(op, layout, batch, time_major, exponent)
+    forget_gate, cell_gate, output_gate = (gate_of(name) for name in ("forget", "cell", "output"))
+    input_gate = gate_of("input") if "input" in layout.gates else None
+    tanh_of_cell = tabulate(lambda q: tanh(q, 15 + exponent, bits=16).astype(np.int32), np.int16)
+    cell_limit = _limit(op.options.cell_clip, c, 32767)
+    hidden_scale = np.float32(2.0**-15 / np.float64(hidden.scale) * 2.0**-15)
+    hidden_multiplier, hidden_shift = quantize_multiplier(np.float64(hidden_scale))
+    project = _projection(op, layout, hidden, h)
+
+    def step(x: Array, _aux: Array | None, h: Array, c: Array) -> tuple[Array, Array]:
+        forget = forget_gate(x, h, c)
+        update = cell_gate(x, h, c)
+        let_in = 32767 - forget if input_gate is None else input_gate(x, h, c)
+        kept = divide_by_power_of_two(forget * c.astype(np.int32), np.int32(15)).astype(np.int16)
+        added = divide_by_power_of_two(let_in * update, np.int32(30 + exponent)).astype(np.int16)
+        new_c = _saturate(kept.astype(np.int32) + added, np.int16)
+        if cell_limit > 0:
+            new_c = np.clip(new_c, -cell_limit, cell_limit).astype(np.int16)
+        product = output_gate(x, h, new_c) * tanh_of_cell(new_c)
+        rescaled = double_rounding(product, hidden_multiplier, hidden_shift)
+        if op.observer is not None:
+            op.observe(forget=forget, input=let_in, update=update, cell_state=new_c, hidden=rescaled)
+        if project is not None:
+            return project(_saturate(rescaled - np.int32(hidden.zero_point), np.int8)), new_c
+        return _saturate(rescaled + np.int32(hidden.zero_point), np.int8), new_c
+
+    return step
+
+
+def _exponent(op: Operator, c: TensorInfo) -> int:
+    """The scale of the cell state as a power of two."""
+    log2 = float(np.log2(np.float64(c.scale)))
+    exponent = round(log2) if np.isfinite(log2) else 0
+    if abs(log2 - exponent) >= 1e-3 or not -15 <= exponent <= -9:
+        raise op.invalid(f"the scale of the cell state must be a power of two from 2**-15 to 2**-9, it is {c.scale}")
+    return exponent
+
+
+def _gates(
+    op: Operator, layout: Layout, batch: int, time_major: bool, exponent: int
+) -> Callable[[str], Callable[[Array, Array, Array], Array]]:
+    x, h = op.input(0), op.input(layout.h)
+    sigmoid16 = tabulate(lambda q: logistic(q, 3, bits=16).astype(np.int32), np.int16)
+    tanh16 = tabulate(lambda q: tanh(q, 3, bits=16).astype(np.int32), np.int16)
+
+    def gate_of(name: str) -> Callable[[Array, Array, Array], Array]:
+        gate, activation = layout.gates[name], tanh16 if name == "cell" else sigmoid16
+        target, normalize = _Q3_12, None
+        if gate.layer_norm is not None:
+            intermediate = op.intermediates[("input", "forget", "cell", "output").index(name)]
+            check_scales(op, intermediate)
+            target, normalize = intermediate.scale, _layer_norm(op, gate)
+        from_x = _matrix(op, gate.from_x, None if normalize else gate.bias, x.scale, -x.zero_point, target)
+        from_h = _matrix(op, gate.from_h, None, h.scale, -h.zero_point, target)
+        peephole = None if gate.peephole is None else _peephole(op, layout, gate.peephole, batch, time_major)
+        if gate.peephole is not None:
+            real = np.float32(2.0**exponent * np.float64(op.input(gate.peephole).scale) / np.float64(target))
+            multiplier, shift = quantize_multiplier(np.float64(real))
+
+        def run(x: Array, h: Array, c: Array) -> Array:
+            total = _saturate(from_h(h) + _saturate(from_x(x), np.int16), np.int16)
+            if peephole is not None:
+                total = _saturate(double_rounding(peephole[: len(c)] * c, multiplier, shift) + total, np.int16)
+            return activation(total if normalize is None else normalize(total))
+
+        return run
+
+    return gate_of
+
+
+def _peephole(op: Operator, layout: Layout, position: int, batch: int, time_major: bool) -> Array:
+    """Peephole weights for each sequence of a step and each cell, zero where the real kernel forgets them.
+
+    It takes the number of outputs for that of cells. With a projection to fewer outputs than cells only so many cells
+    of a sequence have a peephole, or, where the batch goes together, so many times the batch in storage order. (With
+    more outputs than cells it leaves its memory; here all cells have one.)
+    """
+    check_scales(op, op.input(position))
+    weights, outputs = _value(op, position), min(layout.outputs, layout.cells)
+    together = batch if time_major else 1
+    reached = np.zeros((together, layout.cells), np.int32)
+    reached.reshape(-1)[: together * outputs] = np.tile(weights[:outputs], together)
+    return reached
+
+
+def _layer_norm(op: Operator, gate: Gate) -> Callable[[Array], Array]:
+    """Rows of int16, normalized to Q.10, times the coefficients, with the bias, brought to Q3.12.
+
+    The variance of the sums has 20 bits that a truncated 2**20 / n leaves; where it comes out below one, a guard
+    takes its place. Products wrap in 32 bits. Source: PortableApplyLayerNorm.
+    """
+    assert gate.layer_norm is not None
+    tensor = op.input(gate.layer_norm)
+    check_scales(op, tensor)
+    coefficients, bias = _value(op, gate.layer_norm).astype(np.int64), _value(op, gate.bias).astype(np.int64)
+    multiplier, shift = quantize_multiplier(np.float64(tensor.scale))
+    guard = max(1, int(np.float32(10000) * tensor.scale))
+
+    def normalize(x: Array) -> Array:
+        values, n = x.astype(np.int64), x.shape[1]
+        mean = _truncated(values.sum(axis=1) * 1024, n)
+        variance = _truncated((values * values).sum(axis=1) * (2**20 // n) - mean * mean, 2**20).astype(np.int32)
+        inverse, inverse_shift = one_over_square_root(np.where(variance < 1, guard, variance))
+        centred = (1024 * values - mean[:, None]).astype(np.int32)
+        normalized = double_rounding(centred, inverse[:, None], inverse_shift[:, None]).astype(np.int64)
+        weighted = (normalized * coefficients + bias).astype(np.int32).astype(np.int64)
+        rounded = _truncated(np.where(weighted > 0, weighted + 512, weighted - 512), 1024).astype(np.int32)
+        return _saturate(double_rounding(rounded, multiplier, np.int32(shift + 12)), np.int16)
+
+    return normalize
+
+
+def _truncated(x: Array, divisor: int) -> Array:
+    """The quotient of integers, rounded towards zero."""
+    return np.sign(x) * (np.abs(x) // divisor)
+
+
+def _matrix(
+    op: Operator, weights: int, bias: int | None, scale: np.float32, offset: int, target: np.float32
+) -> Callable[[Array], Array]:
+    """x -> W (x + offset) + bias, brought from `scale` times the scale of W to the scale `target`, as int32."""
+    tensor = op.input(weights)
+    check_scales(op, tensor)
+    matrix = _value(op, weights)
+    if matrix.ndim != 2:
+        raise op.unsupported(f"input {weights} is no matrix: no kernel for that")
+    effective = offset * matrix.astype(np.int64).sum(axis=1)
+    if bias is not None:
+        effective = effective + _value(op, bias)
+    multiplier, shift = quantize_multiplier(np.float64(tensor.scale * scale / target))
+    columns = matrix.T.astype(np.float64)  # products of int8 are exact in float64 for any size that fits memory
+
+    def product(x: Array) -> Array:
+        accumulator = (x.astype(np.float64) @ columns).astype(np.int64) + effective
+        return double_rounding(accumulator.astype(np.int32), multiplier, shift)
+
+    return product
+
+
+def _projection(op: Operator, layout: Layout, hidden: TensorInfo, h: TensorInfo) -> Callable[[Array], Array] | None:
+    """The projection of the hidden state to the output state, or None where there is none."""
+    if layout.projection is None:
+        return None
+    product = _matrix(op, layout.projection, layout.projection_bias, hidden.scale, hidden.zero_point, h.scale)
+    limit = _limit(op.options.proj_clip, op.output(), 127)
+
+    def project(q: Array) -> Array:
+        result = _saturate(product(q) + np.int32(h.zero_point), np.int8)
+        return np.clip(result, -limit, limit).astype(np.int8) if limit > 0 else result
+
+    return project
+
+
+def _limit(clip: float, tensor: TensorInfo, highest: int) -> int:
+    """The largest integer that `clip` leaves in a tensor; 0 stands for no limit."""
+    return int(np.clip(np.float32(clip) / tensor.scale, -highest - 1, highest)) if clip > 0 else 0
+
+
+def _value(op: Operator, position: int) -> Array:
+    value = op.input(position).value
+    if value is None:
+        raise op.unsupported(f"input {position} is not constant: no kernel for that")
+    return value
+
+
+def _saturate(x: Array, dtype: type[np.int8] | type[np.int16]) -> Array:
+    limits = np.iinfo(dtype)
+    return np.clip(x, limits.min, limits.max).astype(dtype)
