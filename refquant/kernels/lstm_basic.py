@@ -19,7 +19,7 @@ from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.registry import Array, Operator, Run
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
-from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, quantize_multiplier
+from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding_upwards, quantize_multiplier
 from refquant.numerics.integer_functions import logistic, tanh
 from refquant.numerics.lookup import tabulate
 from refquant.tflite.schema import ActivationFunctionType, TensorType
@@ -72,7 +72,7 @@ def _float_cell(gates: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _quantized_gates(op: Operator) -> Callable[[Array, Array, Array], Array]:
-    """Exact sums, with x and h around 128, brought to Q3.12 by double rounding from the scale of the biases."""
+    """Exact sums, with x and h around 128, brought to Q3.12 by a double rounding from the scale of the biases."""
     w, b, c = op.input(2), op.input(3), op.output(1)
     check_scales(op, w, b, c)
     if abs(float(np.log2(np.float64(c.scale))) + 11) >= 1e-3:
@@ -83,7 +83,7 @@ def _quantized_gates(op: Operator) -> Callable[[Array, Array, Array], Array]:
     def gates_of(both: Array, w: Array, b: Array) -> Array:
         sums = (both.astype(np.float64) - 128) @ (w.T.astype(np.float64) - zero)
         total = (sums.astype(np.int64) + b).astype(np.int32)
-        return np.clip(double_rounding(total, multiplier, shift), -32768, 32767).astype(np.int16)
+        return np.clip(double_rounding_upwards(total, multiplier, shift), -32768, 32767).astype(np.int16)
 
     return gates_of
 
