@@ -26,6 +26,7 @@ from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 _FLOAT32, _UINT8, _INT16, _INT32 = TensorType.FLOAT32, TensorType.UINT8, TensorType.INT16, TensorType.INT32
 
+Gates = Callable[[Array, Array, Array], Array]  # [x, h], W and b to the gates [batch, 4 * units]
 Cell = Callable[[Array, Array], tuple[Array, Array]]  # the gates [batch, 4, units] and c to the new h and c
 
 
@@ -43,7 +44,8 @@ def basic_lstm(op: Operator) -> Run:
         tensor.shape = shape
     match [t.type for t in (x, h, w, b, c, *op.outputs)]:
         case [TensorType.FLOAT32, *others] if set(others) == {_FLOAT32}:
-            gates_of, cell = _float_gates, _float_cell
+            gates_of: Gates = _float_gates
+            cell: Cell = _float_cell
         case [TensorType.UINT8, *others] if others == [_UINT8, _UINT8, _INT32, _INT16, _UINT8, _INT16, _UINT8, _INT16]:
             gates_of, cell = _quantized_gates(op), _quantized_cell()
         case _:

@@ -104,7 +104,8 @@ def normalize(x: Floats) -> Floats:
     size = np.float32(x.shape[1])
     difference = x - np.add.accumulate(x, axis=1)[:, -1:] / size
     variance = np.add.accumulate(difference * difference, axis=1)[:, -1:] / size
-    return difference * (np.float32(1) / np.sqrt(variance + np.float32(1e-8)))
+    normalized: Floats = difference * (np.float32(1) / np.sqrt(variance + np.float32(1e-8)))
+    return normalized
 
 
 def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:

@@ -142,7 +142,7 @@ def _layer_norm(op: Operator, gate: Gate) -> Callable[[Array], Array]:
         normalized = double_rounding(centred, inverse[:, None], inverse_shift[:, None]).astype(np.int64)
         weighted = (normalized * coefficients + bias).astype(np.int32).astype(np.int64)
         rounded = _truncated(np.where(weighted > 0, weighted + 512, weighted - 512), 1024).astype(np.int32)
-        return _saturate(double_rounding(rounded, multiplier, np.int32(shift + 12)), np.int16)
+        return _saturate(double_rounding(rounded, multiplier, shift + 12), np.int16)
 
     return normalize
 

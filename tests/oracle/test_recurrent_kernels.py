@@ -20,7 +20,6 @@ from refquant.tflite.schema import (
     ActivationFunctionType,
     SVDFOptions,
     TensorType,
-    UnidirectionalSequenceLSTMOptions,
 )
 
 pytestmark = pytest.mark.oracle
@@ -52,100 +51,6 @@ def assert_same_sequence(
             if ours.dtype.kind == "f":
                 ours, output = ours.view(np.uint32), output.view(np.uint32)
             np.testing.assert_array_equal(ours, output, err_msg=f"invoke {number}, {detail['name']}")
-
-
-@st.composite
-def lstms(draw: st.DrawFn, *, integer: bool) -> tuple[Model, list[list[Array]]]:
-    """An LSTM with or without input gate, peepholes and projection, and three sequences for it.
-
-    One sequence at a time where it is float: a batch of them takes other kernels.
-    """
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    features, cells, steps = draw(st.integers(1, 20)), draw(st.integers(1, 24)), draw(st.integers(1, 4))
-    batch = draw(st.integers(1, 3)) if integer else 1
-    projection = draw(st.booleans())
-    outputs = draw(st.integers(1, cells)) if projection else cells  # with more and peepholes it leaves its memory
-    coupled, peepholes = draw(st.booleans()), draw(st.booleans())
-    size = draw(st.sampled_from([0.1, 0.7, 3.0]))
-    time_major = draw(st.booleans())
-
-    def scale(low: float = -9, high: float = -5) -> float:
-        return float(np.float32(2.0 ** rng.uniform(low, high)))
-
-    def matrix(*shape: int) -> TensorSpec:
-        if not integer:
-            return TensorSpec(FLOAT32, data=(rng.standard_normal(shape) * size).astype(np.float32))
-        return TensorSpec(INT8, data=rng.integers(-127, 127, shape, np.int8, endpoint=True), scale=scale())
-
-    def bias(count: int) -> TensorSpec:
-        if not integer:
-            return matrix(count)
-        return TensorSpec(INT32, data=rng.integers(-5000, 5000, count, np.int32), scale=scale())
-
-    def peephole() -> TensorSpec:
-        if not integer:
-            return matrix(cells)
-        return TensorSpec(INT16, data=rng.integers(-32767, 32767, cells, np.int16), scale=scale(-17, -12))
-
-    gates = (not coupled, True, True, True)
-    x_scale, out_scale = scale(), scale(-8, -6)
-    x_zero, out_zero = (int(n) for n in rng.integers(-128, 128, 2))
-    x_shape = (steps, batch, features) if time_major else (batch, steps, features)
-    cell_scale = 2.0 ** draw(st.integers(-15, -9))
-    inputs: list[TensorSpec | None] = [
-        TensorSpec(INT8, x_shape, x_scale, x_zero) if integer else TensorSpec(FLOAT32, x_shape),
-        *[matrix(cells, features) if gate else None for gate in gates],
-        *[matrix(cells, outputs) if gate else None for gate in gates],
-        *[peephole() if peepholes and gate else None for gate in (not coupled, True, True)],
-        *[bias(cells) if gate else None for gate in gates],
-        matrix(outputs, cells) if projection else None,
-        bias(outputs) if projection and draw(st.booleans()) else None,
-        TensorSpec(INT8, (batch, outputs), out_scale, out_zero, is_variable=True)
-        if integer
-        else TensorSpec(FLOAT32, (batch, outputs), is_variable=True),
-        TensorSpec(INT16, (batch, cells), cell_scale, is_variable=True)
-        if integer
-        else TensorSpec(FLOAT32, (batch, cells), is_variable=True),
-        *[None] * 4,
-    ]
-    # Where there is no projection the hidden state is the output.
-    hidden = (scale(-8, -6), int(rng.integers(-128, 128))) if projection else (out_scale, out_zero)
-    intermediates = [TensorSpec(INT16, (1,), 2.0**-12) for _ in range(4)] + [TensorSpec(INT8, (1,), *hidden)]
-    clip = draw(st.sampled_from([0.0, 0.0, 0.5, 3.0]))
-    model = single_operator_model(
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        inputs,
-        [TensorSpec(INT8, (*x_shape[:2], outputs), out_scale, out_zero)]
-        if integer
-        else [TensorSpec(FLOAT32, (*x_shape[:2], outputs))],
-        UnidirectionalSequenceLSTMOptions(
-            fused_activation_function=ActivationFunctionType.TANH,
-            cell_clip=clip,
-            proj_clip=draw(st.sampled_from([0.0, 0.3])) if projection else 0.0,
-            time_major=time_major,
-        ),
-        intermediates=intermediates if integer else (),
-    )
-    samples = []
-    for _ in range(3):
-        if integer:
-            x = rng.integers(-128, 127, x_shape, np.int8, endpoint=True)
-        else:
-            x = (rng.standard_normal(x_shape) * draw(st.sampled_from([0.0, 1.0, 8.0]))).astype(np.float32)
-        samples.append([x])
-    return model, samples
-
-
-@given(case=lstms(integer=False))
-@examples(120)
-def test_float_lstm(case: tuple[Model, list[list[Array]]], reference: Runtime) -> None:
-    assert_same_sequence(reference, *case)
-
-
-@given(case=lstms(integer=True))
-@examples(120)
-def test_integer_lstm(case: tuple[Model, list[list[Array]]], reference: Runtime) -> None:
-    assert_same_sequence(reference, *case)
 
 
 @st.composite
