@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refquant.errors import RuntimeFailedError, UnsupportedOperatorError
+from refquant.errors import RefquantError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime, tf_style
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
@@ -49,7 +49,7 @@ def test_details_of_real_models(reference: Runtime, path: Path) -> None:
     try:
         reference.details(content)
         Interpreter(model_content=content).allocate_tensors()
-    except (RuntimeFailedError, UnsupportedOperatorError) as error:
+    except RefquantError as error:  # of the real runtime, or of ours where it can tell before data come
         pytest.skip(str(error))
     check(content, reference)
 
