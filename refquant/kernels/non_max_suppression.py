@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.numerics.libm import exp
+from refquant.numerics.ordering import pop_heap, push_heap
 from refquant.tflite.schema import TensorType
 
 _FLOAT32, _INT32 = TensorType.FLOAT32, TensorType.INT32
@@ -91,13 +92,13 @@ def _select(
 ) -> list[_Candidate]:
     heap: list[_Candidate] = []
     for place in np.flatnonzero(scores > threshold):
-        _push(heap, _Candidate(scores[place], int(place), 0))
+        push_heap(heap, _Candidate(scores[place], int(place), 0), _worse)
     most = min(most, len(heap))
     overlap = _overlaps(boxes)
     scale = np.float32(-0.5 / np.float64(sigma)) if sigma > 0 else np.float32(0)
     taken: list[_Candidate] = []
     while len(taken) < most and heap:
-        best = _pop(heap)
+        best = pop_heap(heap, _worse)
         score, suppressed = best.score, False
         ious = overlap(best.place, [candidate.place for candidate in taken[best.compared :]])
         for iou in ious[::-1]:
@@ -114,7 +115,7 @@ def _select(
         if score == best.score:
             taken.append(waiting)
         if score > threshold:
-            _push(heap, waiting)
+            push_heap(heap, waiting, _worse)
     return taken
 
 
@@ -137,35 +138,5 @@ def _overlaps(boxes: Floats) -> Callable[[int, list[int]], Floats]:
     return overlap
 
 
-def _push(heap: list[_Candidate], candidate: _Candidate, hole: int | None = None) -> None:
-    """Puts a candidate into a heap, upwards from its end or from a hole.
-
-    Which of equal scores comes out first depends on every step, so the steps are those of the C++ library (libstdc++).
-    """
-    if hole is None:
-        hole = len(heap)
-        heap.append(candidate)
-    while hole > 0 and heap[(hole - 1) // 2].score < candidate.score:
-        heap[hole] = heap[(hole - 1) // 2]
-        hole = (hole - 1) // 2
-    heap[hole] = candidate
-
-
-def _pop(heap: list[_Candidate]) -> _Candidate:
-    """Takes the best candidate out: its place is filled from below, all the way down, then the last one rises there."""
-    best, last = heap[0], heap.pop()
-    if not heap:
-        return best
-    hole, child, size = 0, 0, len(heap)
-    while child < (size - 1) // 2:
-        child = 2 * (child + 1)
-        if heap[child].score < heap[child - 1].score:
-            child -= 1
-        heap[hole] = heap[child]
-        hole = child
-    if size % 2 == 0 and child == (size - 2) // 2:
-        child = 2 * child + 1
-        heap[hole] = heap[child]
-        hole = child
-    _push(heap, last, hole)
-    return best
+def _worse(a: _Candidate, b: _Candidate) -> bool:
+    return bool(a.score < b.score)

@@ -17,50 +17,94 @@ from refquant.tflite.schema import TensorType
 
 _ZERO, _NAN = np.float32(0), np.float32(np.nan)
 _QUANTIZED = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
+_INDICES = (TensorType.INT32, TensorType.INT64)
+_LANES = 4
+_NAN_FLAW = (
+    "along the last axis a NaN can win in tensorflow 2.21.0, whose place is then 2147483647; refquant does the same"
+)
 Axes = tuple[int, ...]
 
 
-@kernel("ARG_MAX")
+@kernel("ARG_MAX", flaw=_NAN_FLAW)
 def arg_max(op: Operator) -> Run:
     """Where the largest number stands along an axis; the first of equals.
 
-    Nothing is larger than a NaN that comes first, and no NaN is larger than anything; the real kernel then gives a
-    place at random, even one that does not exist. Source: internal/reference/arg_min_max.h.
+    A NaN is never larger than what stands before it, and nothing is larger than a NaN that comes first. Source:
+    kernels/arg_min_max.cc, internal/reference/arg_min_max.h.
     """
-    return _position(op, largest=True)
+    return _position(op, np.greater)
 
 
-@kernel("ARG_MIN")
+@kernel("ARG_MIN", flaw=_NAN_FLAW)
 def arg_min(op: Operator) -> Run:
-    """Where the smallest number stands along an axis; the first of equals. Source: as ARG_MAX."""
-    return _position(op, largest=False)
+    """Where the smallest number stands along an axis; the first of equals. Otherwise as ARG_MAX."""
+    return _position(op, np.less)
 
 
-def _position(op: Operator, largest: bool) -> Run:
+def _position(op: Operator, better: np.ufunc) -> Run:
     x, axis_tensor, out = op.input(0), op.input(1), op.output()
-    if out.type not in (TensorType.INT32, TensorType.INT64) or x.dtype.kind not in "fiub":
+    if x.type not in (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT32, TensorType.BOOL):
         raise op.unsupported()
-    if axis_tensor.value is None or axis_tensor.value.size != 1:
-        raise op.unsupported("the axis is not one constant number")
-    axis = int(axis_tensor.value.ravel()[0])
-    axis += len(x.dims) if axis < 0 else 0
-    if not 0 <= axis < len(x.dims) or x.dims[axis] == 0:
-        raise op.invalid(f"there is no axis {axis} to search in shape {x.dims}")
-    out.shape = (*x.dims[:axis], *x.dims[axis + 1 :])
+    if axis_tensor.type not in _INDICES or out.type not in _INDICES or out.type != op.options.output_type:
+        raise op.unsupported()
+    if math.prod(axis_tensor.dims) != 1:
+        raise op.invalid(f"takes one axis, got {axis_tensor.dims}")
+    if axis_tensor.value is not None:
+        axis = _searched(op, x.dims, axis_tensor.value)
+        out.shape = (*x.dims[:axis], *x.dims[axis + 1 :])
+    else:
+        out.shape = None
 
-    def run(x: Array, _: Array) -> Array:
-        if x.dtype.kind != "f":
-            return (np.argmax if largest else np.argmin)(x, axis=axis).astype(out.dtype)
-        # A NaN is never better than what stands before it, and nothing is better than a NaN that came first.
-        best = np.take(x, 0, axis)
-        place = np.zeros(best.shape, out.dtype)
-        for i in range(1, x.shape[axis]):
-            candidate = np.take(x, i, axis)
-            wins = candidate > best if largest else candidate < best
-            best, place = np.where(wins, candidate, best), np.where(wins, i, place).astype(out.dtype)
-        return place
+    def run(x: Array, axis_array: Array) -> Array:
+        axis = _searched(op, x.shape, axis_array)
+        contiguous = math.prod(x.shape[axis + 1 :]) == 1
+        rows = np.moveaxis(x, axis, 0)
+        if x.dtype != np.float32:
+            return (np.argmax if better is np.greater else np.argmin)(rows, axis=0).astype(out.dtype)
+        find = _in_lanes if contiguous and len(rows) >= _LANES else _first
+        return find(rows, better).astype(out.dtype)
 
     return run
+
+
+def _searched(op: Operator, shape: Shape, number: Array) -> int:
+    axis = int(number.item())
+    if not -len(shape) <= axis < len(shape) or shape[axis] == 0:
+        raise op.invalid(f"there is no axis {axis} to search in shape {shape}")
+    return axis % len(shape)
+
+
+def _first(
+    rows: Array, better: np.ufunc, best: Array | None = None, place: Array | None = None, start: int = 0
+) -> Array:
+    """Where the best of the rows stands, of those from `start` on if the best before them is known."""
+    if best is None or place is None:
+        best, place, start = rows[0], np.zeros(rows.shape[1:], np.int64), 1
+    for i in range(start, len(rows)):
+        wins = better(rows[i], best)
+        best, place = np.where(wins, rows[i], best), np.where(wins, i, place)
+    return place
+
+
+def _in_lanes(rows: Array, better: np.ufunc) -> Array:
+    """The same in four lanes, which are brought together at the end: what vectors of four floats make of NaN.
+
+    A lane that holds a NaN takes the next number, but keeps its place; a NaN that wins at the end has no place.
+    """
+    whole = len(rows) // _LANES * _LANES
+    best, place = rows[:_LANES], np.broadcast_to(_row(np.arange(_LANES), rows.ndim), rows[:_LANES].shape)
+    for i in range(_LANES, whole, _LANES):
+        numbers = rows[i : i + _LANES]
+        place = np.where(better(numbers, best), _row(np.arange(i, i + _LANES), rows.ndim), place)
+        best = np.where(better(best, numbers), best, numbers)
+    pairs = np.where(better(best[1::2], best[::2]), best[1::2], best[::2])
+    winner = np.where(better(pairs[1], pairs[0]), pairs[1], pairs[0])
+    first = np.where(best == winner, place, np.iinfo(np.int32).max).min(axis=0)
+    return _first(rows, better, winner, first, whole)
+
+
+def _row(numbers: Array, rank: int) -> Array:
+    return numbers.reshape(-1, *[1] * (rank - 1))
 
 
 @kernel("MEAN")

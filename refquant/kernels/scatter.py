@@ -65,11 +65,16 @@ def scatter_nd(op: Operator) -> Run:
     return run
 
 
-@kernel("SPARSE_TO_DENSE")
+@kernel(
+    "SPARSE_TO_DENSE",
+    flaw="tensorflow 2.21.0 dies of a single index without dimensions, which refquant runs, and reads beyond too short "
+    "a vector of values, which refquant refuses",
+)
 def sparse_to_dense(op: Operator) -> Run:
-    """A tensor full of `default`, with `values` (or one value) at the places that the rows of `indices` name.
+    """A tensor full of `default`, with `values` at the places that the rows of `indices` name.
 
-    The last value of a place counts. Source: kernels/sparse_to_dense.cc.
+    The last value of a place counts; values beyond the last index do not matter. A value without dimensions goes with
+    one index only. Source: kernels/sparse_to_dense.cc.
     """
     indices, shape_tensor, values, default = (op.input(i) for i in range(4))
     out = op.output()
@@ -84,8 +89,10 @@ def sparse_to_dense(op: Operator) -> Run:
         )
     rank = shape_tensor.dims[0]
     count, depth = indices.dims if len(indices.dims) == 2 else (math.prod(indices.dims), 1)
-    if depth != rank or rank > 4 or (values.dims and values.dims != (count,)):
-        raise op.invalid(f"indices {indices.dims} and values {values.dims} do not fit an output of {rank} dimensions")
+    if depth != rank or rank > 4:
+        raise op.invalid(f"indices {indices.dims} do not fit an output of {rank} dimensions")
+    if math.prod(values.dims) < count or (not values.dims and count != 1):
+        raise op.invalid(f"values {values.dims} are not enough for {count} indices")
 
     def run(indices: Array, numbers: Array, values: Array, default: Array) -> Array:
         shape = _shape_of(op, numbers)
@@ -93,7 +100,7 @@ def sparse_to_dense(op: Operator) -> Run:
         rows = indices.reshape(count, depth)
         if np.any((rows < 0) | (rows >= np.array(shape))):
             raise op.invalid(f"an index lies outside of the shape {shape}")
-        for place, value in zip(map(tuple, rows.tolist()), np.broadcast_to(values, count)):
+        for place, value in zip(map(tuple, rows.tolist()), values.reshape(-1)):
             result[place] = value
         return result
 
@@ -105,6 +112,8 @@ def sparse_to_dense(op: Operator) -> Run:
 def segment_sum(op: Operator) -> Run:
     """The sums of rows with the same number, which begin at 0 and rise by 0 or 1. Source: kernels/segment_sum.cc."""
     x, ids, out = _segments(op)
+    if len(ids.dims) != 1:
+        raise op.invalid(f"segment numbers are a vector, they have shape {ids.dims}")
 
     def count(ids: Array) -> int:
         steps = np.diff(ids, prepend=0)
@@ -123,6 +132,7 @@ def segment_sum(op: Operator) -> Run:
 def unsorted_segment_sum(op: Operator) -> Run:
     """The sums of rows with the same number, 0 of none; rows with numbers below 0 are left out.
 
+    The numbers have the first dimensions of the data, a row has the others.
     Source: kernels/unsorted_segment.cc.
     """
     return _unsorted(op, np.add, lambda _: 0)
@@ -150,7 +160,7 @@ def _segments(op: Operator) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
     x, ids, out = op.input(0), op.input(1), op.output()
     if x.type not in (_FLOAT32, _INT32) or ids.type != _INT32 or out.type != x.type:
         raise op.unsupported()
-    if len(ids.dims) != 1 or x.dims[:1] != ids.dims:
+    if x.dims[: len(ids.dims)] != ids.dims:
         raise op.invalid(f"segment numbers of shape {ids.dims} do not fit data of shape {x.dims}")
     return x, ids, out
 
@@ -169,17 +179,19 @@ def _unsorted(op: Operator, function: Callable[[Array, Array], Array], first: Ca
     count_tensor = op.input(2)
     if count_tensor.type != _INT32:
         raise op.unsupported()
-    if math.prod(count_tensor.dims) != 1:
+    if count_tensor.dims not in ((), (1,)):
         raise op.invalid(f"the number of segments is one number, it has shape {count_tensor.dims}")
     start = first(np.finfo(x.dtype) if x.type == _FLOAT32 else np.iinfo(x.dtype))
 
     def shape_for(shape: Shape, ids: Array, count: int) -> Shape:
-        if not ids.max(initial=-1) < count < _LARGEST // max(1, math.prod(shape[1:])):
+        rest = shape[ids.ndim :]
+        if not ids.max(initial=-1) < count < _LARGEST // max(1, math.prod(rest)):
             raise op.invalid(f"{count} segments do not hold number {ids.max(initial=-1)}, or are too many")
-        return (count, *shape[1:])
+        return (count, *rest)
 
     def run(x: Array, ids: Array, count: Array) -> Array:
-        return _gathered(function, x, ids, np.full(shape_for(x.shape, ids, int(count.item())), start, x.dtype))
+        result = np.full(shape_for(x.shape, ids, int(count.item())), start, x.dtype)
+        return _gathered(function, x.reshape(ids.size, *result.shape[1:]), ids.ravel(), result)
 
     if ids.value is None or count_tensor.value is None:
         out.shape = None

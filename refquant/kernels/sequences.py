@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.numerics.ordering import make_heap, pop_heap, push_heap, sort, sort_heap
 from refquant.tflite.schema import TensorType
 
 _FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
@@ -121,7 +122,8 @@ def cumsum(op: Operator) -> Run:
 def topk_v2(op: Operator) -> Run:
     """The k largest of each row, from large to small, and where they stand; the first of equals first.
 
-    Among NaNs the real kernel has no order. Source: kernels/topk_v2.cc.
+    A NaN is neither larger nor smaller than any number: where it ends up depends on the steps of a heap. Source:
+    kernels/topk_v2.cc.
     """
     x, k_tensor = op.input(0), _one_of(op, 1, _INT32, _INT16)
     values, indices = op.output(0), op.output(1)
@@ -133,13 +135,15 @@ def topk_v2(op: Operator) -> Run:
         raise op.invalid(f"takes rows and one number k, got shapes {x.dims} and {k_tensor.dims}")
 
     def checked(k: int, row: int) -> int:
-        if not 0 <= k <= row:
+        if k > row:
             raise op.invalid(f"cannot take the {k} largest of {row} numbers")
-        return k
+        return max(k, 0)
 
     def run(x: Array, k_array: Array) -> tuple[Array, Array]:
         k = checked(int(k_array.item()), x.shape[-1])
         order = np.argsort(-x if x.dtype.kind == "f" else ~x, axis=-1, kind="stable")[..., :k]
+        for row in np.argwhere(np.isnan(x).any(axis=-1)) if k else ():
+            order[tuple(row)] = _largest_with_nan(x[tuple(row)].tolist(), k)
         return np.take_along_axis(x, order, -1), order.astype(indices.dtype)
 
     if k_tensor.value is None:
@@ -147,6 +151,26 @@ def topk_v2(op: Operator) -> Run:
     else:
         values.shape = indices.shape = (*x.dims[:-1], checked(int(k_tensor.value.item()), x.dims[-1]))
     return run
+
+
+def _largest_with_nan(row: list[float], k: int) -> list[int]:
+    """The places of the k largest: all are sorted, or they are kept in a heap, the smallest of them at its front."""
+
+    def less(a: int, b: int) -> bool:
+        return row[b] < row[a] or (not row[b] > row[a] and a < b)
+
+    found = list(range(min(k + 1, len(row))))
+    if len(found) == k:
+        sort(found, less)
+        return found
+    make_heap(found, less)
+    pop_heap(found, less)
+    for place in range(k + 1, len(row)):
+        if less(place, found[0]):
+            pop_heap(found, less)
+            push_heap(found, place, less)
+    sort_heap(found, less)
+    return found
 
 
 @kernel("UNIQUE")
@@ -212,6 +236,7 @@ def one_hot(op: Operator) -> Run:
         depth = int(depth_array.item())
         with_depth(indices.shape, depth)
         places = np.arange(depth).reshape(-1, *[1] * (rank - axis))
+        indices = indices.astype(np.int32)  # of int64 the low half counts
         return np.where(np.expand_dims(indices, axis) == places, on.item(), off.item()).astype(out.dtype)
 
     known = depth_tensor.value

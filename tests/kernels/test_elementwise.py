@@ -117,7 +117,7 @@ def test_bilinear_of_int8_and_uint8() -> None:
 
 def test_arg_max_takes_the_first_of_equals() -> None:
     specs = [TensorSpec(UINT8, (1, 4)), TensorSpec(INT32, data=np.array(-1, np.int32))]
-    assert compute("ARG_MAX", specs, TensorSpec(INT32), schema.ArgMaxOptions(), [[1, 9, 9, 2]]) == [1]
+    assert compute("ARG_MAX", specs, TensorSpec(INT32), schema.ArgMaxOptions(output_type=INT32), [[1, 9, 9, 2]]) == [1]
 
 
 def test_the_observer_sees_the_sum() -> None:
@@ -198,7 +198,13 @@ REFUSED: list[tuple[type[Exception], str, list[TensorSpec], TensorSpec, Any]] = 
         TensorSpec(FLOAT32),
         schema.ResizeBilinearOptions(),
     ),
-    (InvalidModelError, "ARG_MAX", [TensorSpec(FLOAT32, (2, 3)), ints(2)], TensorSpec(INT32), schema.ArgMaxOptions()),
+    (
+        InvalidModelError,
+        "ARG_MAX",
+        [TensorSpec(FLOAT32, (2, 3)), ints(2)],
+        TensorSpec(INT32),
+        schema.ArgMaxOptions(output_type=INT32),
+    ),
     (InvalidModelError, "MEAN", [TensorSpec(FLOAT32, (2, 3)), ints(2)], TensorSpec(FLOAT32), schema.ReducerOptions()),
     (
         UnsupportedOperatorError,

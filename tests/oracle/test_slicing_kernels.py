@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from refquant.errors import RefquantError
 from refquant.interpreter import Interpreter
@@ -18,16 +16,12 @@ from refquant.tflite.schema import TensorType
 from tests.oracle.test_elementwise_kernels import (
     assert_both_refuse,
     assert_same_bits,
-    examples,
-    generators,
     numbers,
 )
 
 pytestmark = pytest.mark.oracle
 
 #: types that all of these kernels take
-TYPES = st.sampled_from([TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT32])
-sides = st.integers(1, 5)
 
 
 def tensor(type: TensorType, shape: Any = ()) -> TensorSpec:
@@ -50,18 +44,6 @@ def test_gather_outside(reference: Runtime, index: int) -> None:
     inputs = [tensor(TensorType.FLOAT32, (3,)), TensorSpec(TensorType.INT32, (1,))]
     model = single_operator_model("GATHER", inputs, [tensor(TensorType.FLOAT32)], schema.GatherOptions())
     assert_both_refuse(reference, model, np.zeros(3, np.float32), np.array([index], np.int32))
-
-
-@given(rng=generators, type=TYPES, shape=st.lists(sides, min_size=2, max_size=4), count=st.integers(1, 6))
-@examples(40)
-def test_embedding_lookup(
-    reference: Runtime, rng: np.random.Generator, type: TensorType, shape: list[int], count: int
-) -> None:
-    ids = rng.integers(0, shape[0], count).astype(np.int32)
-    inputs = [TensorSpec(TensorType.INT32, ids.shape), tensor(type, shape)]
-    model = single_operator_model("EMBEDDING_LOOKUP", inputs, [tensor(type)])
-    assert_same_bits(reference, model, ids, numbers(rng, type, shape))
-    assert_both_refuse(reference, model, ids + shape[0], numbers(rng, type, shape))
 
 
 @pytest.mark.parametrize("type", [TensorType.FLOAT32, TensorType.INT32, TensorType.INT64], ids=lambda t: t.name)

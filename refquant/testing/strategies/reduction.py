@@ -15,7 +15,7 @@ from refquant.testing.strategies.drawing import (
     numbers,
     quantized,
 )
-from refquant.tflite.schema import ReducerOptions, TensorType
+from refquant.tflite.schema import ArgMaxOptions, ArgMinOptions, ReducerOptions, TensorType
 
 FLOAT32, INT32, INT64, BOOL = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64, TensorType.BOOL
 INT8, UINT8, INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -72,3 +72,19 @@ def quantized_extreme(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Numbers of any scale and zero point, which the output shares, or of none."""
     x = draw(quantized(type) | st.builds(TensorSpec, st.just(type)))
     return _reduction(draw, operator, x, TensorSpec(type, (), x.scale, x.zero_point), draw(_shapes))
+
+
+@strategy(["ARG_MAX", "ARG_MIN"], [FLOAT32, INT8, UINT8, INT32, BOOL])
+def position(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Any axis, of int32 or int64, constant or not, of 1 to 5 dimensions; places of int32 or int64."""
+    shape = draw(
+        st.lists(st.integers(1, 5), min_size=1, max_size=5) | st.lists(st.integers(1, 40), min_size=1, max_size=2)
+    )
+    axis, given = constant_or_input(
+        draw, draw(st.sampled_from([INT32, INT64])), draw(st.integers(-len(shape), len(shape) - 1))
+    )
+    x = draw(quantized(type, shape)) if type in (INT8, UINT8) else TensorSpec(type, shape)
+    index = draw(st.sampled_from([INT32, INT64]))
+    options = (ArgMaxOptions if operator == "ARG_MAX" else ArgMinOptions)(output_type=index)
+    numbers_ = numbers(draw(generators), type, shape)
+    return Case(single_operator_model(operator, [x, axis], [TensorSpec(index)], options), [[numbers_, *given]])
