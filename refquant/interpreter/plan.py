@@ -33,6 +33,7 @@ for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a m
 
 
 _MAX_ELEMENTS = 2**31  # of an operator's output; the real runtimes count in 32 bits
+_TAKING_SPARSE = ("DENSIFY", "FULLY_CONNECTED")  # as inputs
 _MAX_DEPTH = 32  # how deep subgraphs may call each other
 
 
@@ -165,8 +166,10 @@ class SubgraphPlan:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
         check_arity(step.operator)
         profiles.check_compared(step.operator)
-        if step.operator.name != "DENSIFY" and any(t is not None and t.is_sparse for t in step.operator.inputs):
-            raise step.operator.unsupported("no kernel with sparse inputs, which DENSIFY alone takes,")
+        if step.operator.name not in _TAKING_SPARSE and any(
+            t is not None and t.is_sparse for t in step.operator.inputs
+        ):
+            raise step.operator.unsupported(f"no kernel with sparse inputs, which {' and '.join(_TAKING_SPARSE)} take,")
         with np.errstate(all="ignore"), _placed(step.operator, "planned"):
             step.run = step.kernel(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
@@ -366,7 +369,7 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         quantized_dimension=dimension,
         value=None if tensor.is_variable else _constant(model, tensor, shape),
         is_variable=bool(tensor.is_variable),
-        is_sparse=tensor.sparsity is not None,
+        sparsity=tensor.sparsity,
         declared=shape,
     )
 

@@ -10,58 +10,97 @@ internal/reference/fully_connected.h, internal/reference/integer_ops/fully_conne
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from math import prod
+from typing import Any
 
-from refquant.kernels.fused_activation import activation_of_vector, clamp_float
-from refquant.kernels.hybrid import matrix_sums
-from refquant.kernels.products import (
-    add_products_in_order,
-    constant_weights,
-    exact_type,
-    largest_magnitude,
-    weight_type,
-)
+import numpy as np
+import numpy.typing as npt
+
+from refquant.kernels.fused_activation import activation_of_vector, clamp_float, quantized_range
+from refquant.kernels.hybrid import matrix_sums, row_sums
+from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales, output_stage
+from refquant.kernels.requantization import check_bias_scale, check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.tflite.schema import (
     ActivationFunctionType,
+    DimensionType,
     FullyConnectedOptions,
     FullyConnectedOptionsWeightsFormat,
     TensorType,
 )
 
+_FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
+_UINT8, _INT8, _INT16 = TensorType.UINT8, TensorType.INT8, TensorType.INT16
+_PACKED = (TensorType.INT4, TensorType.INT2)
+_BLOCK = 16  # weights in a row that the sparse kernels of int8 take together
 
-@kernel("FULLY_CONNECTED")
+Floats = npt.NDArray[np.float32]
+
+
+@kernel(
+    "FULLY_CONNECTED",
+    flaw="uint8 to int16 without a bias is the end of tensorflow 2.21.0; refquant takes the bias for 0. Its reference "
+    "kernel knows nothing of blockwise scales: the output is the bias alone, here too",
+)
 def fully_connected(op: Operator) -> Run:
-    """Product of x [..., inputs] with filters [outputs, inputs]; y is [rows, outputs], or [..., outputs]."""
+    """Product of x [..., inputs] with filters [outputs, inputs]; y is [rows, outputs], or [..., outputs].
+
+    Elements of x beyond the last full row are left out.
+    """
     options = op.options
     if not isinstance(options, FullyConnectedOptions):
         raise op.invalid("has no FullyConnectedOptions")
-    if options.weights_format != FullyConnectedOptionsWeightsFormat.DEFAULT:
-        raise op.unsupported("shuffled weights")
+    shuffled = options.weights_format != FullyConnectedOptionsWeightsFormat.DEFAULT
+    if len(op.inputs) not in (2, 3) or len(op.outputs) != 1 + shuffled:
+        raise op.invalid(f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
+    run = _find(op, x, w, bias, y, shuffled)
     y.shape = _output_shape(op, x, w, options.keep_num_dims)
-    if bias is not None and int(np.prod(bias.dims)) != w.dims[0]:
+    if w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
+        zeros = np.zeros(y.dims, y.dtype)
+        return lambda x, filter, bias=None: zeros
+    if bias is not None and prod(bias.dims) != w.dims[0]:
         raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} outputs")
     activation = int(options.fused_activation_function)
-    is_hybrid = x.type == TensorType.FLOAT32 != w.type
+    is_hybrid = x.type == _FLOAT32 != w.type
     if not is_hybrid and activation in (ActivationFunctionType.TANH, ActivationFunctionType.SIGN_BIT):
         raise op.unsupported("an activation that is no range")
+    if w.type in _PACKED and np.any(w.zero_points):
+        raise op.invalid(f"{w.type.name} weights must have a zero point of 0")
+    return run(op, activation)
+
+
+def _find(
+    op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo, shuffled: bool
+) -> Callable[[Operator, int], Run]:
+    """The kernel for these types, or an error."""
+    if x.is_sparse or (bias is not None and bias.is_sparse):
+        raise op.unsupported("only the weights may be sparse")
     bias_type = None if bias is None else bias.type
-    match x.type, weight_type(w), bias_type, y.type:
-        case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32:
-            return _float(op, activation)
+    match x.type, w.type, bias_type, y.type:
+        case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32 if not shuffled:
+            return _float
         case (
-            (TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | None, TensorType.UINT8 | TensorType.INT16)
-            | (TensorType.INT8, TensorType.INT8, TensorType.INT32 | None, TensorType.INT8)
-            | (TensorType.INT16, TensorType.INT8, TensorType.INT32, TensorType.INT16)
+            TensorType.FLOAT32,
+            TensorType.UINT8 | TensorType.INT8 | TensorType.INT4 | TensorType.INT2,
+            TensorType.FLOAT32 | None,
+            TensorType.FLOAT32,
+        ) if not shuffled:
+            return _sparse_hybrid if w.is_sparse else _hybrid
+        case TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | TensorType.INT64 | None, TensorType.INT16 if (
+            shuffled
         ):
-            return _quantized(op, activation, 32)
-        case TensorType.INT16, TensorType.INT8, TensorType.INT64 | None, TensorType.INT16:
-            return _quantized(op, activation, 64)
-        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32 | None, TensorType.FLOAT32:
-            return _hybrid(op, activation, options.asymmetric_quantize_inputs)
+            return _shuffled
+        case (
+            TensorType.UINT8 | TensorType.INT8 | TensorType.INT16,
+            TensorType.UINT8 | TensorType.INT8 | TensorType.INT4 | TensorType.INT2,
+            TensorType.INT32 | TensorType.INT64 | None,
+            TensorType.UINT8 | TensorType.INT8 | TensorType.INT16,
+        ) if not shuffled:
+            return _quantized
     raise op.unsupported()
 
 
@@ -71,87 +110,278 @@ def _output_shape(op: Operator, x: TensorInfo, w: TensorInfo, keep_num_dims: boo
         raise op.invalid(f"filters {w.dims} must have two dimensions")
     outputs, inputs = w.dims
     if keep_num_dims:
-        if not x.dims or x.dims[-1] != inputs:
+        if not x.dims or (inputs and x.dims[-1] != inputs):
             raise op.invalid(f"the last dimension of input {x.dims} is not {inputs}, as that of filters {w.dims}")
         return (*x.dims[:-1], outputs)
-    elements = int(np.prod(x.dims, dtype=np.int64))
-    if inputs == 0 or elements % inputs != 0:
-        raise op.invalid(f"input {x.dims} cannot be cut into rows of {inputs}")
-    return (elements // inputs, outputs)
+    return (prod(x.dims) // inputs if inputs else prod(x.dims[:-1]), outputs)
+
+
+def _rows(x: Array, count: int, inputs: int, dtype: Any) -> Array:
+    """The first rows of x, its bytes read as of `dtype`."""
+    return np.ascontiguousarray(x).reshape(-1).view(dtype)[: count * inputs].reshape(count, inputs)
+
+
+# --- float32 --------------------------------------------------------------------------------------------------------
 
 
 def _float(op: Operator, activation: int) -> Run:
-    """float32: from 0, products added in order, the bias last."""
+    """float32: from 0, products added in order, the bias last. Sparse weights are multiplied with their zeros."""
     w, shape = op.input(1), op.output().dims
-    rows = int(np.prod(shape[:-1]))
+    rows = prod(shape[:-1])
     constant = None if w.value is None else np.ascontiguousarray(w.value.T)[:, None, :]
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else filter.T[:, None, :]
         total = np.zeros((rows, 1, shape[-1]), np.float32)
-        add_products_in_order(total, x.reshape(rows, 1, len(arranged)), arranged)
+        add_products_in_order(total, _rows(x, rows, len(arranged), np.float32)[:, None, :], arranged)
         total = total.reshape(shape)
-        return clamp_float(total if bias is None else total + bias.reshape(-1), activation)
+        return clamp_float(total + (np.float32(0) if bias is None else bias.reshape(-1)), activation)
 
     return run
 
 
-def _quantized(op: Operator, activation: int, bits: int) -> Run:
-    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
-    x, w, y = op.input(0), op.input(1), op.output()
-    check_scales(op, x, w, y)
-    scales = w.scales.astype(np.float64)
-    if scales.size not in (1, w.dims[0]):
-        raise op.invalid(f"{scales.size} filter scales for {w.dims[0]} outputs")
+# --- integers -------------------------------------------------------------------------------------------------------
+
+
+def _quantized(op: Operator, activation: int) -> Run:
+    """Integers: exact sums, then the rounding of the profile.
+
+    The type of the output decides how the bytes of the other tensors are read, whatever their types say: as uint8 for
+    uint8, as int8 for int8; for int16 as int16 with weights of int8 where the input is int16, else as uint8. A bias of
+    64 bits that is read as one of 32 gives its halves.
+    """
+    x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
+    x_dtype, w_dtype = _read_as(op, x, w, y)
+    bits = _accumulator_bits(op, x, bias, y)
+    scales, filter_zero = _filter_quantization(op, x, w, bias, y)
+    if w.is_sparse:
+        _check_blocks(op, w)
+        if y.type != _INT8 or filter_zero:
+            raise op.unsupported("sparse weights of integers go with an int8 output and a zero point of 0 alone")
     real = np.float64(x.scale) * scales / np.float64(y.scale)
-    finish = output_stage(op, real, y, activation, bits)
+    finish = output_stage(op, real, y, activation, bits, rule=double_rounding if w.is_sparse else None)
     input_zero = x.zero_point
-    filter_zero = int(w.zero_points[0]) if scales.size == 1 else 0
-    largest = largest_magnitude(x.dtype, input_zero)
-    shape, inputs = y.dims, w.dims[1]
-    rows = int(np.prod(shape[:-1]))
+    largest = largest_magnitude(np.dtype(x_dtype), input_zero)
+    shape, (outputs, inputs) = y.dims, w.dims
+    rows = prod(shape[:-1])
+    bias_dtype = np.int32 if bits == 32 or (bias is not None and bias.type == _INT32) else np.int64
 
     def weights(filter: Array) -> Array:
         """The weights less their zero point, [inputs, outputs], in a type in which all sums are exact."""
-        shifted = filter.T.astype(np.int64) - filter_zero
+        shifted = filter.view(w_dtype).T.astype(np.int64) - filter_zero
         bound = largest * int(np.abs(shifted).sum(axis=0).max(initial=0))
         return shifted.astype(exact_type(bound), order="C")
 
-    given = constant_weights(w)
-    constant = None if given is None else weights(given)
+    constant = None if w.value is None else weights(w.value)
+    errors = _overflows(w.value) if w.is_sparse and w.value is not None else None
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else weights(filter)
-        centred = np.subtract(x.reshape(rows, inputs), input_zero, dtype=arranged.dtype)
-        return finish(centred @ arranged, bias).reshape(shape)
+        read = _rows(x, rows, inputs, x_dtype)
+        sums = np.subtract(read, input_zero, dtype=arranged.dtype) @ arranged
+        if errors is not None:
+            sums = sums + errors(read)
+        if bias is not None:
+            bias = bias.reshape(-1).view(bias_dtype)[:outputs]
+        return finish(sums, bias).reshape(shape)
 
     return run
 
 
-def _hybrid(op: Operator, activation: int, asymmetric: bool) -> Run:
-    """float32 in and out, int8 weights: each row is quantized on the fly, its sums, scaled back, join the bias."""
+def _read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple[Any, Any]:
+    """The dtypes as which the bytes of x and w are read."""
+    if y.type == _INT8:
+        return np.int8, np.int8
+    if y.type == x.type == _INT16:
+        return np.int16, np.int8
+    if w.type in _PACKED or (y.type == _INT16 and x.type == _UINT8 != w.type):
+        raise op.unsupported()
+    return np.uint8, np.uint8
+
+
+def _accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None, y: TensorInfo) -> int:
+    """32, but for int16 to int16 the width of the bias, or what the options say of it; 64 where neither says anything.
+
+    (With an int32 bias of which the options say nothing the real kernel reads memory beyond it.)
+    """
+    if x.type != _INT16 or y.type != _INT16:
+        return 32
+    declared = op.options.quantized_bias_type
+    if declared not in (_FLOAT32, _INT32, _INT64):
+        raise op.invalid(f"a bias of int16 products cannot be of type {declared!r}")
+    if declared != _FLOAT32 and bias is not None and bias.type != declared:
+        raise op.invalid(f"the bias is {bias.type.name}, the options say {declared.name}")
+    if x.zero_point or y.zero_point:
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    return 32 if declared == _INT32 or (bias is not None and bias.type == _INT32) else 64
+
+
+def _filter_quantization(
+    op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo
+) -> tuple[Array, int]:
+    """The filter's scales in float64, one or one for each output, and its zero point, which is 0 for many scales.
+
+    Kernels that read uint8 know one scale only: of many they make 0.
+    """
+    check_scales(op, x, w, y)
+    if w.scales.size == 1:
+        check_bias_scale(op, x, w, bias, y)
+        return w.scales.astype(np.float64), w.zero_point
+    if x.type == _UINT8 or w.type == _UINT8 or w.quantized_dimension != 0 or w.scales.size != w.dims[0]:
+        raise op.invalid(f"{w.scales.size} scales along dimension {w.quantized_dimension} for {w.dims[0]} outputs")
+    one_scale = y.type == _UINT8 or (y.type == _INT16 != x.type)
+    return np.zeros(1) if one_scale else w.scales.astype(np.float64), 0
+
+
+# --- uint8 weights in shuffled order --------------------------------------------------------------------------------
+
+
+def _shuffled(op: Operator, activation: int) -> Run:
+    """uint8 to int16 with weights in the order in which a vector unit wants them; one row of input, or four.
+
+    Weights lie in blocks of four outputs by sixteen inputs. They, and the input in the second output, which is a
+    workspace, have their highest bits flipped: bytes are read as int8 and the zero points are 128, whatever the tensors
+    say. Rounded twice. Source: ShuffledFullyConnected in internal/reference/fully_connected.h.
+    """
+    x, w, bias, y, workspace = op.input(0), op.input(1), op.optional_input(2), op.output(), op.output(1)
+    check_scales(op, x, w, y)
+    if w.scales.size != 1:
+        raise op.invalid("shuffled weights must be quantized per tensor")
+    check_bias_scale(op, x, w, bias, y)
+    shape, (outputs, inputs) = y.dims, w.dims
+    rows = prod(shape[:-1])
+    if rows not in (1, 4) or inputs % 16 or outputs % 4:
+        raise op.unsupported(
+            f"shuffled weights {w.dims} and {rows} rows: 1 or 4 rows, multiples of 4 and 16 are wanted"
+        )
+    if workspace.type != _UINT8 or prod(workspace.dims) != rows * inputs:
+        raise op.unsupported(f"the workspace must be uint8 of {rows * inputs} elements")
+    multiplier, shift = quantize_multiplier(np.float64(x.scale * w.scale) / np.float64(y.scale))
+    low, high = quantized_range(op, activation, y)
+    workspace_shape = workspace.dims
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> tuple[Array, Array]:
+        flipped = _rows(x, rows, inputs, np.uint8) ^ np.uint8(128)
+        stored = filter.view(np.int8).reshape(outputs // 4, inputs // 16, 4, 16)
+        arranged = stored.transpose(1, 3, 0, 2).reshape(inputs, outputs)
+        total = (flipped.view(np.int8).astype(np.float64) @ arranged.astype(np.float64)).astype(np.int64)
+        if bias is not None:
+            total += bias.reshape(-1).view(np.int32)[:outputs]
+        result = np.clip(double_rounding(total.astype(np.int32), multiplier, shift), low, high).astype(np.int16)
+        blocks = flipped.reshape(rows, inputs // 16, 16).transpose(1, 0, 2)
+        return result.reshape(shape), blocks.reshape(workspace_shape)
+
+    return run
+
+
+# --- float32 with weights of integers -------------------------------------------------------------------------------
+
+
+def _hybrid(op: Operator, activation: int) -> Run:
+    """float32 in and out, weights of integers: each row is quantized on the fly, its sums, scaled back, join the bias.
+
+    Weights of uint8 are read as int8, and no zero point counts. An input of zeros leaves the bias as it is. The sums of
+    the weights, for asymmetric rows, are those of the first invoke, even where the weights change later.
+    """
     w, shape = op.input(1), op.output().dims
-    check_scales(op, w)
-    scales = w.scales
-    if scales.size not in (1, w.dims[0]):
-        raise op.invalid(f"{scales.size} filter scales for {w.dims[0]} outputs")
+    scales = _hybrid_scales(op, w)
     activate = activation_of_vector(op, activation)
-    constant = constant_weights(w)
+    asymmetric = op.options.asymmetric_quantize_inputs
+    rows, (outputs, inputs) = prod(shape[:-1]), w.dims
+    kept: Array | None = None
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        filter = constant if constant is not None else filter
-        rows = x.reshape(int(np.prod(shape[:-1])), filter.shape[1])
-        total = np.zeros((len(rows), shape[-1]), np.float32)
+        nonlocal kept
+        total = np.zeros((rows, outputs), np.float32)
         if bias is not None:
             total[:] = bias.reshape(-1)
-        if np.any(rows):
+        if np.any(x):
+            filter, read = filter.view(np.int8), _rows(x, rows, inputs, np.float32)
             if asymmetric:
-                q, scale, zero_point = asymmetric_quantize(rows)
-                sums = matrix_sums(q, filter.T) - zero_point[:, None] * filter.sum(axis=1, dtype=np.int64)
+                q, scale, zero_point = asymmetric_quantize(read)
+                if kept is None:
+                    kept = row_sums(filter)
+                sums = matrix_sums(q, filter.T) - zero_point[:, None] * kept
             else:
-                q, scale = symmetric_quantize(rows)
+                q, scale = symmetric_quantize(read)
                 sums = matrix_sums(q, filter.T)
             total += sums.astype(np.float32) * (scales * scale[:, None])
         return activate(total.reshape(shape))
 
     return run
+
+
+def _hybrid_scales(op: Operator, w: TensorInfo) -> Floats:
+    """The scales of the weights: one, or one for each output; 0 where there is none."""
+    if w.scales.size <= 1:
+        return w.scales if w.scales.size else np.zeros(1, np.float32)
+    if w.scales.size < w.dims[0]:
+        raise op.invalid(f"{w.scales.size} filter scales for {w.dims[0]} outputs")
+    return w.scales[: w.dims[0]]
+
+
+def _sparse_hybrid(op: Operator, activation: int) -> Run:
+    """As `_hybrid`, but the zero points are paid for first, in float32, and then come the sums.
+
+    Source: EvalSparseHybridImpl in fully_connected.cc.
+    """
+    w, shape = op.input(1), op.output().dims
+    if w.type != _INT8 or w.value is None:
+        raise op.unsupported("sparse weights of this type")
+    _check_blocks(op, w)
+    if w.dims[1] > 256 * _BLOCK:
+        raise op.unsupported("sparse rows of more than 256 blocks")
+    scales = _hybrid_scales(op, w)
+    activate = activation_of_vector(op, activation)
+    asymmetric = op.options.asymmetric_quantize_inputs
+    rows, (outputs, inputs) = prod(shape[:-1]), w.dims
+    weights = w.value.T
+    sums_of_weights = w.value.sum(axis=1, dtype=np.int64).astype(np.float32)
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        total = np.zeros((rows, outputs), np.float32)
+        if bias is not None:
+            total[:] = bias.reshape(-1)
+        read = _rows(x, rows, inputs, np.float32)
+        if np.any(read):
+            if asymmetric:
+                q, scale, zero_point = asymmetric_quantize(read)
+                per_row = scale if w.scales.size > 1 else scale * scales
+                offset = (per_row * zero_point.astype(np.float32))[:, None]
+                total -= (offset * scales if w.scales.size > 1 else offset) * sums_of_weights
+            else:
+                q, scale = symmetric_quantize(read)
+            total += matrix_sums(q, weights).astype(np.float32) * (scales * scale[:, None])
+        return activate(total.reshape(shape))
+
+    return run
+
+
+# --- sparse weights of int8 -----------------------------------------------------------------------------------------
+
+
+def _check_blocks(op: Operator, w: TensorInfo) -> None:
+    """Raises UnsupportedOperatorError unless sparse weights are blocks of one row by sixteen, the only ones known."""
+    table = w.sparsity
+    levels = [] if table is None else table.dim_metadata or []
+    formats = [level.format for level in levels]
+    order = [] if table is None or table.traversal_order is None else [int(n) for n in table.traversal_order]
+    blocked = [] if table is None or table.block_map is None else [int(n) for n in table.block_map]
+    known = [DimensionType.DENSE, DimensionType.SPARSE_CSR, DimensionType.DENSE]
+    if formats != known or levels[2].dense_size != _BLOCK or order != [0, 1, 2] or blocked != [1]:
+        raise op.unsupported(f"sparse weights that are not blocks of 1 x {_BLOCK}")
+
+
+def _overflows(w: Array) -> Callable[[Array], Array] | None:
+    """Of input rows, the error of the sums with sparse weights [outputs, inputs]; None where there is none.
+
+    The products of numbers i and i + 8 of a block are added in 16 bits, where twice 128 * 128 becomes negative.
+    Source: NeonSparseMatrixBatchVectorMultiplyAccumulate1x16 in internal/optimized/neon_tensor_utils.cc.
+    """
+
+    def pairs(numbers: Array) -> Array:
+        lowest = (numbers == -128).reshape(len(numbers), -1, 2, _BLOCK // 2)
+        return (lowest[:, :, 0] & lowest[:, :, 1]).reshape(len(numbers), -1).astype(np.float64)
+
+    flawed = pairs(w).T
+    return (lambda x: -65536.0 * (pairs(x) @ flawed)) if flawed.any() else None

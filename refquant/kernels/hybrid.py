@@ -44,3 +44,18 @@ def matrix_sums(q: npt.NDArray[np.int8], w: npt.NDArray[np.int8]) -> Array:
         sums += np.minimum(q, 0).astype(exact) @ flawed.astype(exact)
     whole: Array = sums.astype(np.int64)
     return whole
+
+
+def row_sums(w: npt.NDArray[np.int8]) -> Array:
+    """The sums of weights [outputs, products] over the products, as int64.
+
+    Whole sixteens, and then a whole eight, are added in eight lanes of sixteen bits, which wrap: so do the sums of
+    two thousand products and more. Source: SseReductionSumVector in the same file.
+    """
+    whole = w.shape[1] // _GROUP * _GROUP
+    lanes = w[:, :whole].reshape(len(w), -1, _GROUP // 2, 2).sum(axis=(1, 3), dtype=np.int64)
+    if w.shape[1] - whole >= _GROUP // 2:
+        lanes += w[:, whole : whole + _GROUP // 2]
+        whole += _GROUP // 2
+    sums: Array = lanes.astype(np.int16).sum(axis=1, dtype=np.int64) + w[:, whole:].sum(axis=1, dtype=np.int64)
+    return sums

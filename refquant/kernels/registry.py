@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from refquant.errors import InvalidInputError, InvalidModelError, UnsupportedOperatorError
 from refquant.tflite.flexbuffer import read_flexbuffer
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import SparsityParameters, TensorType
 
 if TYPE_CHECKING:
     from refquant.kernels.state import Resources
@@ -44,8 +44,8 @@ class TensorInfo:
     `shape` is None while it depends on data that are not there yet; `value` is the array of a constant, else None.
     `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
-    `is_sparse` tells that the file holds only the values that are not zero; `value` has all. `declared` is the shape in
-    the file, which `shape` need not be.
+    `sparsity` is there where the file holds only the values that are not zero; `value` has all. `declared` is the shape
+    in the file, which `shape` need not be.
     """
 
     index: int
@@ -58,7 +58,7 @@ class TensorInfo:
     quantized_dimension: int = 0
     value: Array | None = None
     is_variable: bool = False
-    is_sparse: bool = False
+    sparsity: SparsityParameters | None = None
     declared: Shape = ()
 
     @property
@@ -72,6 +72,11 @@ class TensorInfo:
         if self.shape is None:
             raise InvalidModelError(f"the shape of {self.place} is not known at planning time")
         return self.shape
+
+    @property
+    def is_sparse(self) -> bool:
+        """True when the file holds only the values that are not zero."""
+        return self.sparsity is not None
 
     @property
     def is_quantized(self) -> bool:

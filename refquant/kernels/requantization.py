@@ -17,7 +17,7 @@ from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp, quantized_range
 from refquant.kernels.products import BLOCK
 from refquant.kernels.registry import Array, Operator, TensorInfo
-from refquant.numerics.fixed_point import double_rounding, double_rounding_in_float64, multiplier_for
+from refquant.numerics.fixed_point import Requantize, double_rounding, double_rounding_in_float64, multiplier_for
 
 _QUICK = 2**22  # below this, double rounding is exact in float64
 
@@ -44,13 +44,33 @@ def check_scales(op: Operator, *tensors: TensorInfo) -> None:
             raise op.invalid(f"tensor {tensor.index} ({tensor.name!r}) has the unusable scale {tensor.scales.min()}")
 
 
-def output_stage(op: Operator, real: npt.ArrayLike, output: TensorInfo, activation: int, bits: int = 32) -> OutputStage:
+def check_bias_scale(op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo) -> None:
+    """Raises InvalidModelError where the scale of a bias is off that of the products by 0.02 output steps or more.
+
+    A bias with many scales or none has a scale of 0. Source: GetQuantizedConvolutionMultipler in kernels/kernel_util.cc.
+    """
+    if bias is None:
+        return
+    products = np.float64(x.scale) * np.float64(w.scale)
+    scale = np.float64(bias.scales[0]) if bias.scales.size == 1 else np.float64(0)
+    if not abs(products - scale) / np.float64(y.scale) <= 0.02:
+        raise op.invalid(f"the bias has a scale of {scale}, its products one of {products}")
+
+
+def output_stage(
+    op: Operator,
+    real: npt.ArrayLike,
+    output: TensorInfo,
+    activation: int,
+    bits: int = 32,
+    rule: Requantize | None = None,
+) -> OutputStage:
     """The function that finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
 
     `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
-    the bias they make accumulators of `bits`, which wrap.
+    the bias they make accumulators of `bits`, which wrap. `rule` is for kernels that round otherwise than the profile says.
     """
-    rule = profiles.rounding(op, bits, output.type)
+    rule = rule or profiles.rounding(op, bits, output.type)
     multiplier, shift = multiplier_for(rule, real)
     low, high = quantized_range(op, activation, output)
     zero_point = np.int32(output.zero_point)
