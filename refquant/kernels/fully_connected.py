@@ -305,7 +305,8 @@ def _hybrid(op: Operator, activation: int) -> Run:
             else:
                 q, scale = symmetric_quantize(read)
                 sums = matrix_sums(q, filter.T)
-            total += sums.astype(np.float32) * (scales * scale[:, None])
+            # the products before the bias: of two NaNs the first stays, and SIGN_BIT shows its sign
+            total = sums.astype(np.float32) * (scales * scale[:, None]) + total
         return activate(total.reshape(shape))
 
     return run
@@ -351,7 +352,7 @@ def _sparse_hybrid(op: Operator, activation: int) -> Run:
                 total -= (offset * scales if w.scales.size > 1 else offset) * sums_of_weights
             else:
                 q, scale = symmetric_quantize(read)
-            total += matrix_sums(q, weights).astype(np.float32) * (scales * scale[:, None])
+            total = matrix_sums(q, weights).astype(np.float32) * (scales * scale[:, None]) + total
         return activate(total.reshape(shape))
 
     return run
@@ -380,8 +381,9 @@ def _overflows(w: Array) -> Callable[[Array], Array] | None:
     """
 
     def pairs(numbers: Array) -> Array:
-        lowest = (numbers == -128).reshape(len(numbers), -1, 2, _BLOCK // 2)
-        return (lowest[:, :, 0] & lowest[:, :, 1]).reshape(len(numbers), -1).astype(np.float64)
+        count, blocks = len(numbers), numbers.shape[1] // _BLOCK
+        lowest = (numbers == -128).reshape(count, blocks, 2, _BLOCK // 2)
+        return (lowest[:, :, 0] & lowest[:, :, 1]).reshape(count, blocks * _BLOCK // 2).astype(np.float64)
 
     flawed = pairs(w).T
     return (lambda x: -65536.0 * (pairs(x) @ flawed)) if flawed.any() else None

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, TensorInfo
+from refquant.numerics import eigen
 from refquant.tflite.schema import ActivationFunctionType
 
 Floats = npt.NDArray[np.float32]
@@ -35,12 +36,14 @@ def activation_of_vector(op: Operator, activation: int) -> Callable[[Floats], Fl
     """The activation of kernels that apply it to a whole vector of float32: hybrid FULLY_CONNECTED, SVDF, LSTM.
 
     Here NONE clamps nothing, and the lower bound takes the place of NaN and of -0.0. Source: ApplyActivationToVector in
-    kernels/internal/tensor_utils.h. Raises UnsupportedOperatorError for TANH.
+    kernels/internal/tensor_utils.h.
     """
     if activation == ActivationFunctionType.NONE:
         return lambda x: x
     if activation == ActivationFunctionType.SIGN_BIT:
         return lambda x: np.signbit(x).astype(np.float32)
+    if activation == ActivationFunctionType.TANH:
+        return eigen.tanh
     if activation not in _RANGES:
         raise op.unsupported(f"activation {activation}")
     low, high = (np.float32(bound) for bound in _RANGES[activation])

@@ -53,7 +53,7 @@ def row_sums(w: npt.NDArray[np.int8]) -> Array:
     two thousand products and more. Source: SseReductionSumVector in the same file.
     """
     whole = w.shape[1] // _GROUP * _GROUP
-    lanes = w[:, :whole].reshape(len(w), -1, _GROUP // 2, 2).sum(axis=(1, 3), dtype=np.int64)
+    lanes = w[:, :whole].reshape(len(w), whole // _GROUP, _GROUP // 2, 2).sum(axis=(1, 3), dtype=np.int64)
     if w.shape[1] - whole >= _GROUP // 2:
         lanes += w[:, whole : whole + _GROUP // 2]
         whole += _GROUP // 2

@@ -47,7 +47,8 @@ def check_scales(op: Operator, *tensors: TensorInfo) -> None:
 def check_bias_scale(op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo) -> None:
     """Raises InvalidModelError where the scale of a bias is off that of the products by 0.02 output steps or more.
 
-    A bias with many scales or none has a scale of 0. Source: GetQuantizedConvolutionMultipler in kernels/kernel_util.cc.
+    A bias with many scales or none has a scale of 0. Source: GetQuantizedConvolutionMultipler in
+    kernels/kernel_util.cc.
     """
     if bias is None:
         return
@@ -68,7 +69,8 @@ def output_stage(
     """The function that finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
 
     `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
-    the bias they make accumulators of `bits`, which wrap. `rule` is for kernels that round otherwise than the profile says.
+    the bias they make accumulators of `bits`, which wrap. `rule` is for kernels that round otherwise than the profile
+    says.
     """
     rule = rule or profiles.rounding(op, bits, output.type)
     multiplier, shift = multiplier_for(rule, real)

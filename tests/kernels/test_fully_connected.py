@@ -38,6 +38,7 @@ W = np.float32([[1, 2], [10, 20], [100, 200]])
         ((2, 3, 2), False, (6, 3)),
         ((2, 3, 2), True, (2, 3, 3)),
         ((4, 1), False, (2, 3)),
+        ((5,), False, (2, 3)),  # the last number makes no row
     ],
 )
 def test_shapes(shape: tuple[int, ...], keep: bool, expected: tuple[int, ...]) -> None:
@@ -75,14 +76,15 @@ INT8_W = TensorSpec(INT8, scale=0.5, data=np.zeros((3, 2), np.int8))
     ("inputs", "output", "options", "message"),
     [
         ([X, TensorSpec(INT8, scale=0.5, data=np.zeros((3, 2, 1), np.int8))], OUT, {}, "two dimensions"),
-        ([TensorSpec(INT8, (1, 3), 0.5), INT8_W], OUT, {}, "cannot be cut into rows of 2"),
         ([TensorSpec(INT8, (1, 4), 0.5), INT8_W], OUT, {"keep_num_dims": True}, "is not 2"),
-        ([X, TensorSpec(INT8, (3, 0), 0.5)], OUT, {}, "cannot be cut into rows of 0"),
+        ([TensorSpec(INT8, (), 0.5), TensorSpec(INT8, (3, 0), 0.5)], OUT, {"keep_num_dims": True}, "last dimension"),
         ([X, INT8_W, TensorSpec(INT32, scale=0.5, data=np.int32([1]))], OUT, {}, "not one value for each of 3"),
-        ([X, TensorSpec(INT8, scale=[0.5, 0.5], data=np.zeros((3, 2), np.int8))], OUT, {}, "2 filter scales for 3"),
+        ([X, TensorSpec(INT8, scale=[0.5, 0.5], data=np.zeros((3, 2), np.int8))], OUT, {}, "2 scales"),
+        ([X, INT8_W, TensorSpec(INT32, scale=0.5, data=np.zeros(3, np.int32))], OUT, {}, "the bias has a scale of 0.5"),
+        ([X, TensorSpec(TensorType.INT4, (), 0.5, 1, data=INT8_W.data)], OUT, {}, "zero point of 0"),
         ([X, INT8_W], TensorSpec(INT8, (), 0.0), {}, "unusable scale"),
         ([TensorSpec(INT8, (1, 2)), INT8_W], OUT, {}, "has no scale"),
-        ([X], OUT, {}, "input 1 is missing"),
+        ([X], OUT, {}, "has 1 inputs"),
         (
             [X, INT8_W],
             TensorSpec(INT8, (), 1e-10),
@@ -102,7 +104,6 @@ def test_contradictions(
 @pytest.mark.parametrize(
     ("weights", "options"),
     [
-        (INT8_W, {"weights_format": 1}),
         (INT8_W, {"fused_activation_function": ActivationFunctionType.TANH}),
         (TensorSpec(TensorType.FLOAT16, (3, 2)), {}),
     ],

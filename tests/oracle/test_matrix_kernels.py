@@ -172,29 +172,6 @@ small_activations = st.sampled_from(list(ActivationFunctionType)[:4])
 
 
 @st.composite
-def fully_connected(draw: st.DrawFn, numbers: Numbers) -> tuple[Model, list[Array]]:
-    depth = draw(st.integers(1, 40) | st.sampled_from([64, 300]))
-    outputs = draw(st.integers(1, 12))
-    lead = draw(st.sampled_from([(), (1,), (3,), (2, 2), (1, 2, 3), (0,)]))
-    inputs, output, x = draw(quantized_tensors(numbers, (*lead, depth), (outputs, depth), outputs, 0))
-    options = FullyConnectedOptions(
-        fused_activation_function=draw(small_activations),
-        keep_num_dims=draw(st.booleans()),
-        asymmetric_quantize_inputs=numbers == HYBRID and draw(st.booleans()),
-        quantized_bias_type=numbers.quantized_bias_type,
-    )
-    if numbers.bias != INT64:
-        without = draw(st.sampled_from(["bias", "bias", "input", "tensor"]))
-        if without == "input":
-            del inputs[2]
-            options.quantized_bias_type = FLOAT32
-        elif without == "tensor":
-            inputs[2] = None
-            options.quantized_bias_type = FLOAT32
-    return single_operator_model("FULLY_CONNECTED", inputs, [output], options), [x]
-
-
-@st.composite
 def batch_products(draw: st.DrawFn, types: tuple[TensorType, TensorType, TensorType]) -> tuple[Model, list[Array]]:
     lead = draw(st.lists(st.integers(1, 3), max_size=3))
     rows, depth, columns = draw(st.integers(1, 5)), draw(st.integers(1, 20)), draw(st.integers(1, 5))
@@ -226,13 +203,6 @@ def every_type() -> pytest.MarkDecorator:
         (FLOAT, HYBRID, *QUANTIZED),
         ids=lambda n: f"{n.activations.name}-{n.weights.name}-{n.bias.name}",
     )
-
-
-@every_type()
-@given(data=st.data())
-@examples(120)
-def test_fully_connected(reference: Runtime, numbers: Numbers, data: st.DataObject) -> None:
-    assert_same_bits(reference, *data.draw(fully_connected(numbers)))
 
 
 @pytest.mark.parametrize(
