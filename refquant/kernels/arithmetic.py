@@ -4,6 +4,7 @@ BITWISE_XOR, RIGHT_SHIFT; and ADD_N on any number of them.
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import numpy as np
@@ -14,20 +15,23 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import trigonometry
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.half import from_bfloat16, to_bfloat16
 from refquant.numerics.logarithm import pow
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 _FLOAT32, _FLOAT64 = TensorType.FLOAT32, TensorType.FLOAT64
+_FLOAT16, _BFLOAT16 = TensorType.FLOAT16, TensorType.BFLOAT16
 _INT8, _INT16, _INT32, _INT64 = TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64
+_ANY_NUMBER = 2**31
 _UP_TO_32_BITS = (_INT8, _INT16, _INT32, TensorType.UINT8, TensorType.UINT16, TensorType.UINT32)
 
 
-def _two_of(op: Operator, *types: TensorType) -> tuple[TensorInfo, TensorInfo]:
+def _two_of(op: Operator, *types: TensorType, most: int = 4) -> tuple[TensorInfo, TensorInfo]:
     """Two inputs and an output of one of these types, which broadcast to the shape of the output."""
     x, y, out = op.input(0), op.input(1), op.output()
     if not x.type == y.type == out.type or x.type not in types:
         raise op.unsupported()
-    out.shape = broadcast_shape(op, x, y)
+    out.shape = broadcast_shape(op, x, y, most)
     return x, y
 
 
@@ -40,23 +44,35 @@ def pow_(op: Operator) -> Run:
     multiplies instead: square after square, and x once more for each odd half. Source: kernels/pow.cc,
     BroadcastPow4D in internal/optimized/optimized_ops.h.
     """
-    _two_of(op, _FLOAT32, _INT32)
+    _, y = _two_of(op, _FLOAT32, _INT32, most=4 if math.prod(op.input(1).dims) != 1 else _ANY_NUMBER)
+    shape = op.output().dims
+    one_exponent = op.input(0).dims != y.dims and math.prod(y.dims) == 1
 
     def run(x: Array, y: Array) -> Array:
         if x.dtype == np.int32 and np.any(y < 0):
             raise op.invalid("an int32 power must not have an exponent below zero")
-        if x.shape != y.shape and y.size == 1:
+        if one_exponent:
             exponent = y.ravel()[0]
             whole = float(np.rint(exponent)) if np.isfinite(exponent) else 0.0
             if 1 <= whole < 2**31 and abs(exponent - exponent.dtype.type(whole)) < 1e-5:
-                return _multiplied(x, int(whole)).reshape(np.broadcast_shapes(x.shape, y.shape))
-        if x.dtype == np.float32:
-            return pow(x, y)
-        with np.errstate(over="ignore"):
-            result = np.power(x.astype(np.float64), y)
-        return np.where(np.abs(result) < 2.0**31, result, -(2.0**31)).astype(np.int32)
+                return _multiplied(x, int(whole)).reshape(shape)
+            if len(shape) > 4:
+                raise op.unsupported(f"the exponent {exponent} in more than 4 dimensions")
+        return pow(x, y) if x.dtype == np.float32 else _integer_power(x, y)
 
     return run
+
+
+def _integer_power(x: Array, y: Array) -> Array:
+    """x to the power y >= 0 of int32 numbers; what does not fit becomes -2**31.
+
+    All that fits is exact in float64, and what does not stays too large.
+    """
+    factor, result = x.astype(np.float64), np.ones(np.broadcast_shapes(x.shape, y.shape))
+    for bit in range(31):
+        result = np.where((y >> bit) & 1, result * factor, result)
+        factor = factor * factor
+    return np.where(np.abs(result) < 2.0**31, result, -(2.0**31)).astype(np.int32)
 
 
 def _multiplied(x: Array, exponent: int) -> Array:
@@ -92,7 +108,11 @@ def floor_div(op: Operator) -> Run:
     return run
 
 
-@kernel("FLOOR_MOD")
+@kernel(
+    "FLOOR_MOD",
+    flaw="with the lowest int32 or int64 number and -1, tensorflow 2.21.0 dies of an arithmetic exception; "
+    "refquant gives 0",
+)
 def floor_mod(op: Operator) -> Run:
     """What FLOOR_DIV leaves, which has the sign of y; a zero among whole divisors is an error.
 
@@ -117,7 +137,7 @@ def squared_difference(op: Operator) -> Run:
     int8: both inputs times 2**7 are brought to twice the larger of their scales, their difference is squared, and that
     goes to the output's scale; each step with double rounding. Source: kernels/squared_difference.cc.
     """
-    x, y = _two_of(op, _FLOAT32, _INT32, _INT8)
+    x, y = _two_of(op, _FLOAT32, _INT32, _INT8, most=6 if op.input(0).type == _INT8 else 4)
     if x.type != _INT8:
         return lambda x, y: np.square(x - y)
     out = op.output()
@@ -144,14 +164,29 @@ def squared_difference(op: Operator) -> Run:
 
 @kernel("ATAN2")
 def atan2(op: Operator) -> Run:
-    """The angle of the point (y, x), from -pi to pi: the first input is y. Of one shape; float32 or float64.
+    """The angle of the point (y, x), from -pi to pi: the first input is y. Of one shape; of floats of 16 to 64 bits.
 
-    float64 is NumPy's, which is the C library's. Source: kernels/atan2.cc.
+    float64 is the C library's, those of 16 bits are computed in float32. Source: kernels/atan2.cc.
     """
-    y, x = _two_of(op, _FLOAT32, _FLOAT64)
+    y, x = _two_of(op, _FLOAT32, _FLOAT64, _FLOAT16, _BFLOAT16)
     if y.dims != x.dims:
         raise op.invalid(f"shapes {y.dims} and {x.dims} differ, and are not broadcast here")
-    return trigonometry.atan2 if y.type == _FLOAT32 else np.arctan2
+    return {_FLOAT32: trigonometry.atan2, _FLOAT64: _atan2_of_float64, _FLOAT16: _atan2_of_float16}.get(
+        y.type, _atan2_of_bfloat16
+    )
+
+
+def _atan2_of_float64(y: Array, x: Array) -> Array:
+    """By the C library, to which NumPy prefers functions of its own on some processors."""
+    return np.asarray(np.frompyfunc(math.atan2, 2, 1)(y, x), np.float64)
+
+
+def _atan2_of_float16(y: Array, x: Array) -> Array:
+    return trigonometry.atan2(y.astype(np.float32), x.astype(np.float32)).astype(np.float16)
+
+
+def _atan2_of_bfloat16(y: Array, x: Array) -> Array:
+    return to_bfloat16(trigonometry.atan2(from_bfloat16(y), from_bfloat16(x)))
 
 
 @kernel("BITWISE_XOR")

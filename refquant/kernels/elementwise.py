@@ -10,99 +10,135 @@ from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp, clamp_float, clamp_integer, quantized_range
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
-from refquant.numerics.fixed_point import multiplier_for
+from refquant.numerics.fixed_point import (
+    divide_by_power_of_two,
+    double_rounding_to_the_right,
+    high_multiply,
+    multiplier_for,
+    quantize_multiplier,
+)
+from refquant.numerics.half import from_bfloat16
+from refquant.numerics.integer_functions import reciprocal
 from refquant.numerics.lookup import tabulate
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import ActivationFunctionType, TensorType
 
-_QUANTIZED = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
-_PLAIN_INTEGERS = (TensorType.INT32, TensorType.INT64, TensorType.UINT32, TensorType.INT16)
+Function = Callable[[Array, Array], Array]
+
+_FLOAT32, _FLOAT16, _BFLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.BFLOAT16
+_INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
+_INT32, _INT64, _UINT32, _COMPLEX64 = TensorType.INT32, TensorType.INT64, TensorType.UINT32, TensorType.COMPLEX64
+_QUANTIZED = (_INT8, _UINT8, _INT16)
 
 
-@kernel("ADD")
+@kernel(
+    "ADD",
+    flaw="with int16 tensors whose scales are powers of two and whose shapes differ, tensorflow 2.21.0 aborts; "
+    "refquant broadcasts",
+)
 def add(op: Operator) -> Run:
     """x + y.
 
     Plain numbers: IEEE or wrapping addition, then the fused activation. Source: kernels/add.cc.
     Quantized: see `_sum_of_quantized`.
     """
-    return _sum(op, np.add, 1)
+    x, y, out = _two_inputs(op, 6)
+    if x.type in _QUANTIZED and (x.type != _INT16 or x.is_quantized):
+        return _sum_of_quantized(op, x, y, out, 1)
+    return _plain(op, np.add, _FLOAT32, _INT32, _INT64, _INT16)
 
 
 @kernel("SUB")
 def sub(op: Operator) -> Run:
     """x - y, in everything else like ADD. Source: kernels/sub.cc."""
-    return _sum(op, np.subtract, -1)
+    x, y, out = _two_inputs(op, 6)
+    if x.type in _QUANTIZED:
+        return _sum_of_quantized(op, x, y, out, -1)
+    return _plain(op, np.subtract, _FLOAT32, _INT32, _INT64)
 
 
 @kernel("MUL")
 def mul(op: Operator) -> Run:
     """x * y.
 
-    Plain numbers: IEEE or wrapping multiplication, then the fused activation. Quantized: the product of the
-    differences from the zero points, brought to the output's scale by scale_x * scale_y / scale_out, which is
-    computed in float32. Source: kernels/mul.cc, MulElementwise in internal/reference/integer_ops/mul.h.
+    Plain numbers: IEEE or wrapping multiplication, then the fused activation, of which complex numbers have none.
+    Quantized: the product of the differences from the zero points, brought to the output's scale by
+    scale_x * scale_y / scale_out, which is computed in float32. Of int16 numbers to 8 bits see `_product_of_fractions`.
+    Source: kernels/mul.cc, MulElementwise in internal/reference/integer_ops/mul.h.
     """
-    x, y, out = _two_inputs(op)
-    if not (x.type in _QUANTIZED and out.is_quantized):
-        return _plain(op, np.multiply)
+    x, y, out = _two_inputs(op, 6)
+    if x.type == _INT16 and out.type in (_INT8, _UINT8):
+        return _product_of_fractions(op, x, y, out)
+    if x.type == _COMPLEX64 and op.options.fused_activation_function == ActivationFunctionType.NONE:
+        _same_types(op, x, y, out)
+        return _complex_product
+    if x.type not in _QUANTIZED or (x.type == _INT16 and not out.is_quantized):
+        return _plain(op, np.multiply, _FLOAT32, _INT32, _INT64, _INT16, _UINT32)
     _same_types(op, x, y, out)
     for tensor in (x, y, out):
         check_scales(op, tensor)
-    if x.type == TensorType.INT16 and (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
+    if x.type == _INT16 and (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
         raise op.invalid("the zero points of int16 tensors must be 0")
     finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, op.options.fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
     return lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero))
 
 
-@kernel("DIV")
+@kernel(
+    "DIV",
+    flaw="with int32 -2**31 divided by -1, tensorflow 2.21.0 dies of an arithmetic exception; refquant wraps to -2**31",
+)
 def div(op: Operator) -> Run:
-    """x / y: IEEE division of floats, division towards zero of int32. Source: kernels/div.cc.
+    """x / y: IEEE division of floats, division towards zero of int32, see `_quotient_of_quantized` for the rest.
 
-    An int32 divisor of zero is an error, as in the real kernel.
+    A divisor of zero is an error, but for floats; quantized ones are looked at without their zero points.
+    Source: kernels/div.cc.
     """
-    x, _, _ = _two_inputs(op)
-    if x.type == TensorType.FLOAT32:
-        return _plain(op, np.divide)
-    if x.type != TensorType.INT32:
-        raise op.unsupported()
+    x, y, out = _two_inputs(op, 5)
+    if x.type == _FLOAT32:
+        return _plain(op, np.divide, _FLOAT32)
+    divide = _quotient_of_quantized(op, x, y, out) if x.type in _QUANTIZED else _plain(op, _towards_zero, _INT32)
 
-    def towards_zero(x: Array, y: Array) -> Array:
+    def run(x: Array, y: Array) -> Array:
         if np.any(y == 0):
             raise op.invalid("division by zero")
-        wide = x.astype(np.int64)
-        quotient = np.abs(wide) // np.abs(y.astype(np.int64))
-        return np.where((wide < 0) != (y < 0), -quotient, quotient).astype(np.int32)
+        return divide(x, y)
 
-    return _plain(op, towards_zero)
+    return run
 
 
 @kernel("MINIMUM")
 def minimum(op: Operator) -> Run:
     """The smaller of x and y; y where they cannot be compared. Source: kernels/maximum_minimum.cc."""
-    return _choice(op, lambda x, y: np.where(x < y, x, y))
+    return _choice(op, np.less)
 
 
 @kernel("MAXIMUM")
 def maximum(op: Operator) -> Run:
     """The larger of x and y; y where they cannot be compared. Source: kernels/maximum_minimum.cc."""
-    return _choice(op, lambda x, y: np.where(x > y, x, y))
+    return _choice(op, np.greater)
 
 
-def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo) -> Shape:
-    """The shape of two tensors together; raises `InvalidModelError` where they do not fit."""
+def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4) -> Shape:
+    """The shape of two tensors together, which has at most so many dimensions unless their shapes are the same.
+
+    Raises InvalidModelError where they do not fit, UnsupportedOperatorError where the real kernel aborts, or copies
+    what it should not.
+    """
     try:
-        return np.broadcast_shapes(x.dims, y.dims)
+        shape = np.broadcast_shapes(x.dims, y.dims)
     except ValueError:
         raise op.invalid(f"shapes {x.dims} and {y.dims} cannot be broadcast together") from None
+    if len(shape) > most and x.dims != y.dims:
+        raise op.unsupported(f"broadcasting in more than {most} dimensions")
+    return shape
 
 
-def _two_inputs(op: Operator) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
+def _two_inputs(op: Operator, most: int) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
     """Both inputs and the output, whose shape is set."""
     x, y, out = op.input(0), op.input(1), op.output()
     if x.type != y.type:
         raise op.invalid(f"inputs of two types, {x.type.name} and {y.type.name}")
-    out.shape = broadcast_shape(op, x, y)
+    out.shape = broadcast_shape(op, x, y, most)
     return x, y, out
 
 
@@ -111,31 +147,94 @@ def _same_types(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> 
         raise op.unsupported("inputs and output are of different types")
 
 
-def _plain(op: Operator, function: Callable[[Array, Array], Array]) -> Run:
+def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
     """A function of float32 or of integers that stand for themselves, and the fused activation."""
     x, y, out = op.input(0), op.input(1), op.output()
     _same_types(op, x, y, out)
-    activation = op.options.fused_activation_function
-    if x.type == TensorType.FLOAT32:
-
-        def run_float(x: Array, y: Array) -> Array:
-            return clamp_float(function(x, y), activation)
-
-        return run_float
-    if x.type not in _PLAIN_INTEGERS:
+    if x.type not in types:
         raise op.unsupported()
+    activation = op.options.fused_activation_function
+    limited = clamp_float if x.type == _FLOAT32 else clamp_integer
+    return lambda x, y: limited(function(x, y), activation)
+
+
+def _towards_zero(x: Array, y: Array) -> Array:
+    """The quotient of int32 numbers without its fraction; the only one that does not fit wraps."""
+    wide = x.astype(np.int64)
+    quotient = np.abs(wide) // np.abs(y.astype(np.int64))
+    return np.where((wide < 0) != (y < 0), -quotient, quotient).astype(np.int32)
+
+
+def _complex_product(x: Array, y: Array) -> Array:
+    """(a + bi) * (c + di) = ac - bd + (ad + bc)i in float32, as C has it: infinity times anything but zero is infinite.
+
+    Where both parts come out NaN although a factor is infinite, or a partial product overflowed, infinities count as 1,
+    other numbers of that factor as 0, and the product of these is multiplied by infinity: annex G of the C standard.
+    """
+    a, b, c, d = x.real, x.imag, y.real, y.imag
+    real, imaginary = a * c - b * d, a * d + b * c
+    lost = np.isnan(real) & np.isnan(imaginary)
+    first, second = np.isinf(a) | np.isinf(b), np.isinf(c) | np.isinf(d)
+    products = np.isinf(a * c) | np.isinf(b * d) | np.isinf(a * d) | np.isinf(b * c)
+
+    def reduced(part: Array, infinite: Array, other_infinite: Array) -> Array:
+        boxed = np.where(infinite, np.copysign(np.isinf(part).astype(np.float32), part), part)
+        without_nan = np.where(np.isnan(boxed), np.copysign(np.float32(0), boxed), boxed)
+        return np.where(other_infinite | (products & ~first & ~second), without_nan, boxed)
+
+    a, b = reduced(a, first, second), reduced(b, first, second)
+    c, d = reduced(c, second, first), reduced(d, second, first)
+    recovered = lost & (first | second | products)
+    infinity = np.float32(np.inf)
+    result = np.empty(real.shape, np.complex64)
+    result.real = np.where(recovered, infinity * (a * c - b * d), real)
+    result.imag = np.where(recovered, infinity * (a * d + b * c), imaginary)
+    return result
+
+
+def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> Run:
+    """int16 numbers as fractions of 2**15, whose product is a fraction of 2**7: no scale is looked at.
+
+    It is rounded twice, to 15 bits and to 7, and limited before the zero point of the output is added. To uint8 it is
+    limited from above only, and wraps. Source: Mul with output of 8 bits in internal/reference/integer_ops/mul.h.
+    """
+    if x.dims != y.dims:
+        raise op.unsupported("broadcasting of int16 to 8 bits")
+    zero_point = out.zero_point if out.is_quantized else 0
+    low, high = quantized_range(op, op.options.fused_activation_function, out)
 
     def run(x: Array, y: Array) -> Array:
-        return clamp_integer(function(x, y), activation)
+        product = np.minimum((x.astype(np.int32) * y + (1 << 14)) >> 15, 32767)
+        rounded = divide_by_power_of_two(product, 8)
+        return (np.clip(rounded, low - zero_point, high - zero_point) + zero_point).astype(out.dtype)
 
     return run
 
 
-def _sum(op: Operator, function: Callable[[Array, Array], Array], sign: int) -> Run:
-    x, y, out = _two_inputs(op)
-    if x.type in _QUANTIZED and x.is_quantized:
-        return _sum_of_quantized(op, x, y, out, sign)
-    return _plain(op, function)
+def _quotient_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> Function:
+    """(x - zero_x) * (1 / (y - zero_y)) * scale_x / (scale_y * scale_out).
+
+    The reciprocal is a fixed-point number, and x is shifted left as far as it goes before it is multiplied, then by the
+    multiplier of the scales. Source: DivElementwise in internal/reference/div.h.
+    """
+    _same_types(op, x, y, out)
+    for tensor in (x, y, out):
+        check_scales(op, tensor)
+    multiplier, shift = quantize_multiplier(np.float64(x.scale / (y.scale * out.scale)))
+    low, high = quantized_range(op, op.options.fused_activation_function, out)
+    x_zero, y_zero, zero_point = np.int32(x.zero_point), np.int32(y.zero_point), np.int32(out.zero_point)
+
+    def run(x: Array, y: Array) -> Array:
+        dividend, divisor = x.astype(np.int32) - x_zero, y.astype(np.int32) - y_zero
+        dividend = np.where(divisor < 0, -dividend, dividend)
+        inverse, inverse_shift = reciprocal(np.abs(divisor))
+        magnitude = np.where(dividend < 0, ~dividend, dividend)
+        headroom = 31 - np.frexp(magnitude.astype(np.float64))[1]  # the bits that are copies of the sign
+        quotient = high_multiply(dividend.astype(np.int64) << headroom, inverse)
+        total = double_rounding_to_the_right(quotient, multiplier, shift - inverse_shift - headroom)
+        return clamp(total + zero_point, low, high, out.dtype)
+
+    return run
 
 
 def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo, sign: int) -> Run:
@@ -149,7 +248,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
     for tensor in (x, y, out):
         check_scales(op, tensor)
     shift_left = 20
-    if x.type == TensorType.INT16:
+    if x.type == _INT16:
         shift_left = 15
         if (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
             raise op.invalid("the zero points of int16 tensors must be 0")
@@ -158,10 +257,11 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
     rule = profiles.rounding(op)
     twice = np.float64(np.float32(2) * max(x.scale, y.scale))
     real_out = twice / np.float64(np.float32(2**shift_left) * out.scale)
-    if not real_out < 1:
-        raise op.invalid(
-            f"the scale of the output ({out.scale}) is too small beside those of the inputs; the real kernel aborts"
-        )
+    finish = rule
+    if real_out >= 1:
+        if sign > 0 or real_out == 1:
+            raise op.invalid(f"the output's scale {out.scale} is too small for these inputs; the real kernel aborts")
+        finish = double_rounding_to_the_right
 
     def scaled(tensor: TensorInfo) -> Callable[[Array], Array]:
         multiplier, shift = multiplier_for(rule, np.float64(tensor.scale) / twice)
@@ -177,8 +277,8 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
         a, b = scaled_x(x), scaled_y(y)
         total = a + b if sign > 0 else a - b
         if op.observer is not None:
-            op.observe(scaled=(a, b), accumulator=total, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-        return clamp(rule(total, multiplier, shift) + zero_point, low, high, out.dtype)
+            op.observe(scaled=(a, b), accumulator=total, multiplier=multiplier, shift=shift, rounding=finish.__name__)
+        return clamp(finish(total, multiplier, shift) + zero_point, low, high, out.dtype)
 
     return run
 
@@ -214,9 +314,12 @@ def _sum_of_powers_of_two(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     return run
 
 
-def _choice(op: Operator, function: Callable[[Array, Array], Array]) -> Run:
-    x, y, out = _two_inputs(op)
+def _choice(op: Operator, first: Function) -> Run:
+    """x where `first` holds of x and y, else y."""
+    x, y, out = _two_inputs(op, 5)
     _same_types(op, x, y, out)
-    if x.dtype.kind not in "fiu":
+    if x.type == _BFLOAT16:
+        return lambda x, y: np.where(first(from_bfloat16(x), from_bfloat16(y)), x, y)
+    if x.type not in (_FLOAT32, _FLOAT16, _INT8, _UINT8, _INT16, _INT32, _INT64):
         raise op.unsupported()
-    return function
+    return lambda x, y: np.where(first(x, y), x, y)

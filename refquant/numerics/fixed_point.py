@@ -95,6 +95,30 @@ def divide_by_power_of_two(x: Array, exponent: Any) -> Int32s:
     return ((wide + half - below) >> exponent).astype(np.int32)
 
 
+def divide_as_processors_do(x: Array, exponent: Any) -> Int32s:
+    """`divide_by_power_of_two` for exponents of any size, also below 0 and above 31, which are undefined in C.
+
+    As x86-64 builds have it: shifts use the low bits of their count, so that the mask of the remainder is all ones.
+
+    >>> divide_as_processors_do(np.int32([5, -5, 6, -6, 7]), np.int32(2))
+    array([ 1, -1,  2, -2,  2], dtype=int32)
+    >>> divide_as_processors_do(np.int32([5, -5]), np.int32(-1))              # x >> 31, and 1 for what is above zero
+    array([ 1, -1], dtype=int32)
+    """
+    wide = np.asarray(x, np.int64)
+    count = np.asarray(exponent, np.int64)
+    mask = ((np.int64(1) << (count & 63)) - 1).astype(np.int32).astype(np.int64)
+    above_half = (wide & mask) > (mask >> 1) + (wide < 0)
+    return ((wide >> (count & 31)) + above_half).astype(np.int32)
+
+
+def double_rounding_to_the_right(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """`double_rounding` of kernels that count on a shift of at most 0 and do not shift to the left: see
+    `divide_as_processors_do` for what becomes of another one.
+    """
+    return divide_as_processors_do(high_multiply(x, multiplier), np.negative(shift))
+
+
 def double_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
     """x * multiplier / 2**31 * 2**shift of int32 x: a left shift that wraps, `high_multiply`, a rounded right shift.
 

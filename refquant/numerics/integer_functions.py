@@ -1,4 +1,4 @@
-"""exp, log, logistic, tanh and the inverse square root of fixed-point numbers, with integers only.
+"""exp, log, logistic, tanh, the reciprocal and the inverse square root of fixed-point numbers, with integers only.
 
 A fixed-point number Qm.n is an integer read as integer / 2**n; a type of 32 bits has n = 31 - m, one of 16 bits
 n = 15 - m. Products keep the high half, rounded (`_multiply`), so the product of Qa and Qb is a Q(a+b).
@@ -31,6 +31,7 @@ _EXP_OF_MINUS_AN_EIGHTH = 1895147668  # Q0.31
 _ONE_THIRD = 715827883  # Q0.31
 _HALF_OF_ROOT_OF_2, _FOURTH_ROOT_OF_HALF, _LOG_OF_2 = 1518500250, 1805811301, 1488522236  # Q0.31
 _48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
+_RECIPROCAL_OF_ZERO = -1515870788
 
 
 def exp_on_negative_values(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
@@ -61,6 +62,22 @@ def one_over_one_plus_x(x: Array, bits: int = 32) -> Int64s:
     0.666667
     """
     return _shift_left_saturating(_reciprocal_of_half_of_one_plus(x, bits), 1, bits)  # Q2 / 2 is Q1, then Q0
+
+
+def reciprocal(x: Array) -> tuple[Int64s, Int64s]:
+    """1 / x of integers x >= 0, as a multiplier and a shift: multiplier / 2**31 / 2**shift.
+
+    For 0 it is what the steps of Newton's method make of a number outside their domain. Source: GetReciprocal in
+    kernels/internal/common.h.
+
+    >>> multiplier, shift = reciprocal(np.array([5]))
+    >>> round(float(multiplier[0] / 2**31 / 2.0 ** shift[0]), 6)
+    0.2
+    """
+    x = np.asarray(x, np.int64)
+    zeros = np.where(x == 0, 32, _leading_zeros(np.maximum(x, 1)))
+    inverse = one_over_one_plus_x((x << zeros) - (1 << 31))
+    return np.where(x == 0, _RECIPROCAL_OF_ZERO, inverse), 31 - zeros
 
 
 def logistic(x: Array, integer_bits: int, bits: int = 32) -> Int64s:
