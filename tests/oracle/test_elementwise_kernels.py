@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from refquant.errors import RefquantError, RuntimeFailedError
@@ -147,74 +147,6 @@ def every_pair(type: TensorType) -> tuple[Array, Array]:
 # --- functions of two tensors ---------------------------------------------------------------------------------------
 
 SUMS: dict[str, Any] = {"ADD": schema.AddOptions, "SUB": schema.SubOptions, "MUL": schema.MulOptions}
-
-
-@pytest.mark.parametrize("operator", SUMS)
-@of_types(*QUANTIZED)
-@given(data=st.data())
-@examples(40)
-def test_every_pair(reference: Runtime, operator: str, type: TensorType, data: st.DataObject) -> None:
-    x, y = every_pair(type)
-    left, right = data.draw(quantized(type, x.shape)), data.draw(quantized(type, y.shape))
-    assert isinstance(left.scale, float) and isinstance(right.scale, float)
-    typical = left.scale * right.scale * 64 if operator == "MUL" else max(left.scale, right.scale)
-    factor = data.draw(st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]) | st.floats(0.01, 30))
-    out = TensorSpec(type, (), typical * factor, data.draw(zero_points(type)))
-    options = SUMS[operator](fused_activation_function=data.draw(activations))
-    if operator != "MUL":
-        options.pot_scale_int16 = False
-    assert_same_bits(reference, single_operator_model(operator, [left, right], [out], options), x, y)
-
-
-@pytest.mark.parametrize("operator", ["ADD", "SUB"])
-@given(data=st.data())
-@examples(25)
-def test_sum_of_powers_of_two(reference: Runtime, operator: str, data: st.DataObject) -> None:
-    """int16 with `pot_scale_int16` and shapes that need no broadcasting, where the kernel only shifts."""
-    x, y = (np.ascontiguousarray(v) for v in np.broadcast_arrays(*every_pair(INT16)))
-    exponent, shift = data.draw(st.integers(-20, 3)), data.draw(st.integers(0, 20))
-    pair = [2.0 ** (exponent - shift), 2.0**exponent]
-    if data.draw(st.booleans()):
-        pair.reverse()
-    options = SUMS[operator](fused_activation_function=data.draw(activations), pot_scale_int16=True)
-    inputs = [TensorSpec(INT16, v.shape, s) for v, s in zip((x, y), pair)]
-    model = single_operator_model(operator, inputs, [TensorSpec(INT16, (), 2.0**exponent)], options)
-    assert_same_bits(reference, model, x, y)
-
-
-PLAIN = [
-    *((operator, type) for operator in ("ADD", "MUL") for type in (FLOAT32, INT32, INT64, INT16)),
-    *(("SUB", type) for type in (FLOAT32, INT32, INT64)),
-    ("MUL", UINT32),
-    ("DIV", FLOAT32),
-    ("DIV", INT32),
-    *((op, type) for op in ("MINIMUM", "MAXIMUM") for type in (FLOAT32, INT8, UINT8, INT16, INT32, INT64)),
-]
-OPTIONS: dict[str, Any] = {**SUMS, "DIV": schema.DivOptions, "MINIMUM": schema.MaximumMinimumOptions}
-OPTIONS["MAXIMUM"] = schema.MaximumMinimumOptions
-
-
-@pytest.mark.parametrize(("operator", "type"), PLAIN, ids=lambda p: getattr(p, "name", p))
-@given(data=st.data(), rng=generators, pair=broadcast_shapes())
-@examples(30)
-def test_plain_numbers(
-    reference: Runtime,
-    operator: str,
-    type: TensorType,
-    data: st.DataObject,
-    rng: np.random.Generator,
-    pair: tuple[tuple[int, ...], tuple[int, ...]],
-) -> None:
-    x, y = (numbers(rng, type, shape) for shape in pair)
-    if operator == "DIV" and type == INT32:
-        y = np.where(y == 0, 3, y).astype(np.int32)
-        x = np.where(x == -(2**31), 5, x).astype(np.int32)  # its quotient by -1 kills the process
-    options = OPTIONS[operator]()
-    if operator not in ("MINIMUM", "MAXIMUM"):
-        options.fused_activation_function = data.draw(activations)
-    scale = 0.5 if operator in ("MINIMUM", "MAXIMUM") and type in QUANTIZED else None
-    specs = [TensorSpec(type, v.shape, scale) for v in (x, y)]
-    assert_same_bits(reference, single_operator_model(operator, specs, [TensorSpec(type, (), scale)], options), x, y)
 
 
 # --- the table of rounding rules ------------------------------------------------------------------------------------
