@@ -193,6 +193,8 @@ class SubgraphPlan:
                 if tensor is not None and tensor.index not in known:
                     raise step.operator.invalid(f"reads {tensor.place} before any operator has written it")
             for tensor in step.operator.outputs:
+                if tensor in step.operator.inputs:
+                    raise step.operator.invalid(f"{tensor.place} is both an input and an output")
                 if tensor.value is not None:
                     raise step.operator.invalid(f"writes to {tensor.place}, a constant")
                 known.add(tensor.index)

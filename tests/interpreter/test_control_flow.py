@@ -10,6 +10,8 @@ import pytest
 from refquant.errors import InvalidModelError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
+from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.testing.conformance import Outcome, compare
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, BuiltinOperator, TensorType
@@ -256,3 +258,80 @@ def test_more_outputs_than_the_kernel_gives_are_refused() -> None:
     builder.subgraph([VECTOR], [("ADD", [0, 0], ADD, [VECTOR, VECTOR])], [1])
     with pytest.raises(InvalidModelError, match=r"operator 0 \(ADD\).*it has 2 outputs, expected 1"):
         run(builder.model(), X)
+
+
+def accumulating(*outputs: int) -> SubgraphSpec:
+    """Tensor 3 = x + the variable tensor 2, which becomes it; x is tensor 1, tensor 0 counts down to tensor 5.
+
+    Tensor 8 has tensor 3 twice.
+    """
+    vector = TensorSpec(FLOAT32, (2,))
+    tensors = [
+        TensorSpec(INT32),
+        vector,
+        TensorSpec(FLOAT32, (2,), is_variable=True),
+        vector,
+        TensorSpec(INT32, data=np.array(-1, np.int32)),
+        TensorSpec(INT32),
+        TensorSpec(FLOAT32, data=np.float32([0])),
+        TensorSpec(INT32, data=np.int32([2, 1])),
+        TensorSpec(FLOAT32),
+    ]
+    operators = [
+        OperatorSpec("ADD", [1, 2], [3], ADD),
+        OperatorSpec("ADD", [3, 6], [2], ADD),
+        OperatorSpec("ADD", [0, 4], [5], ADD),
+    ]
+    if 8 in outputs:
+        operators.append(OperatorSpec("TILE", [3, 7], [8], schema.TileOptions()))
+    return SubgraphSpec(tensors, operators, [0, 1], outputs)
+
+
+def main(operator: str, options: Any, x: tuple[int, ...], *first: TensorType) -> SubgraphSpec:
+    """One operator with the counter and x, after other inputs; it gives the counter and x."""
+    tensors = [*(TensorSpec(type) for type in first), *[TensorSpec(INT32), TensorSpec(FLOAT32, x)] * 2]
+    inputs = list(range(len(first) + 2))
+    outputs = [len(inputs), len(inputs) + 1]
+    return SubgraphSpec(tensors, [OperatorSpec(operator, inputs, outputs, options)], inputs, outputs)
+
+
+CONSTANT = SubgraphSpec(
+    [TensorSpec(INT32), TensorSpec(FLOAT32, (2,)), TensorSpec(FLOAT32, data=X[:2])], [], [0, 1], [0, 2]
+)
+POSITIVE = SubgraphSpec(
+    [TensorSpec(INT32), TensorSpec(FLOAT32, (2,)), TensorSpec(INT32, data=np.array(0, np.int32)), TensorSpec(BOOL)],
+    [OperatorSpec("GREATER", [0, 2], [3], schema.GreaterOptions())],
+    [0, 1],
+    [3],
+)
+LOOP = schema.WhileOptions(cond_subgraph_index=1, body_subgraph_index=2)
+WAYS = schema.IfOptions(then_subgraph_index=1, else_subgraph_index=2)
+ONE = schema.StableHLOCompositeOptions(decomposition_subgraph_index=1)
+STATEFUL = {
+    "composite": (model_of(main("STABLEHLO_COMPOSITE", ONE, (2,)), accumulating(5, 3)), (2,), []),
+    "if": (model_of(main("IF", WAYS, (2,), BOOL), accumulating(5, 3), CONSTANT), (2,), [True, False, True, True]),
+    "if of other shapes": (model_of(main("IF", WAYS, (1, 2), BOOL), accumulating(5, 8), CONSTANT), (1, 2), [True] * 4),
+    "while": (model_of(main("WHILE", LOOP, (2,)), POSITIVE, accumulating(5, 3)), (2,), []),
+    "while that changes a shape": (model_of(main("WHILE", LOOP, (2,)), POSITIVE, accumulating(5, 3)), (1, 2), []),
+    "while that grows": (model_of(main("WHILE", LOOP, (1, 2)), POSITIVE, accumulating(5, 8)), (1, 2), []),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", STATEFUL)
+def test_variable_tensors_of_subgraphs_start_anew(reference: Runtime, name: str) -> None:
+    """… each time that an operator calls them; a loop goes on with them while the shapes stay."""
+    model, shape, choices = STATEFUL[name]
+    samples = []
+    for i, count in enumerate((2, 0, 1, 1)):
+        choice = [np.array(choices[i])] if choices else []
+        samples.append([*choice, np.array(count, np.int32), np.full(shape, i + 1.5, np.float32)])
+    result = compare(model, samples, reference)
+    assert result.outcome is Outcome.EQUAL, result.details
+
+
+def test_an_operator_must_not_write_what_it_reads() -> None:
+    tensors = [TensorSpec(FLOAT32, (2,)), TensorSpec(FLOAT32, (2,), is_variable=True)]
+    model = model_of(SubgraphSpec(tensors, [OperatorSpec("ADD", [0, 1], [1], ADD)], [0], [1]))
+    with pytest.raises(InvalidModelError, match=r"tensor 1 .* is both an input and an output"):
+        Interpreter(model=model)
