@@ -8,11 +8,10 @@ import numpy as np
 
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales
 from refquant.kernels.unary import HALVES, float_table
 from refquant.numerics import eigen, libm
 from refquant.numerics.error_function import erfc
-from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier
+from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier, to_int32
 from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
@@ -28,9 +27,6 @@ def _one_input(op: Operator) -> tuple[TensorInfo, TensorInfo]:
     if x.type != out.type:
         raise op.unsupported("input and output are of different types")
     out.shape = x.dims
-    if x.dtype.kind != "f" and x.type != TensorType.BFLOAT16:
-        check_scales(op, x)
-        check_scales(op, out)
     return x, out
 
 
@@ -71,17 +67,20 @@ def _relu(op: Operator, low: float, high: float) -> Run:
     with_int16 = (low, high) in ((0, np.inf), (0, 6))
     if x.type not in (*_8_BITS, TensorType.INT16) or (x.type == TensorType.INT16 and not with_int16):
         raise op.unsupported()
-    multiplier, shift = quantize_multiplier(np.float64(x.scale / out.scale))
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+    if x.type == TensorType.INT16 and (x_zero or out_zero):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    multiplier, shift = quantize_multiplier(x_scale / out_scale)
     limits = np.iinfo(out.dtype)
-    zero_point = out.zero_point
-    lowest = max(int(limits.min), zero_point + int(round_half_away(np.float32(low) / out.scale)))
-    highest = int(limits.max)
-    if np.isfinite(high):
-        highest = min(highest, zero_point + int(round_half_away(np.float32(high) / out.scale)))
+    low_quantized, high_quantized = (
+        to_int32(round_half_away(np.float32(bound) / out_scale)) + np.int32(out_zero) for bound in (low, high)
+    )
+    lowest = np.maximum(limits.min, low_quantized)
+    highest = np.minimum(limits.max, high_quantized) if np.isfinite(high) else limits.max
 
     def function(q: Array) -> Array:
-        rescaled = double_rounding(q.astype(np.int32) - np.int32(x.zero_point), multiplier, shift)
-        return np.minimum(np.maximum(rescaled + np.int32(zero_point), lowest), highest).astype(out.dtype)
+        rescaled = double_rounding(q.astype(np.int32) - np.int32(x_zero), multiplier, shift)
+        return np.minimum(np.maximum(rescaled + np.int32(out_zero), lowest), highest).astype(out.dtype)
 
     return tabulate(function, x.dtype)
 
@@ -101,12 +100,12 @@ def logistic(op: Operator) -> Run:
     if x.type in HALVES:
         return through_float32(_float_logistic, x.dtype)
     if x.type in _8_BITS:
-        if out.scale != np.float32(1 / 256):
-            raise op.invalid(f"the output's scale must be 1/256, it is {out.scale}")
-        return int8_table(libm.logistic, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+        if out.params[0] != np.float32(1 / 256):
+            raise op.invalid(f"the output's scale must be 1/256, it is {out.params[0]}")
+        return int8_table(libm.logistic, x.dtype, *x.params, *out.params)
     if x.type == TensorType.INT16:
-        if out.scale != np.float32(1 / 32768):
-            raise op.invalid(f"the output's scale must be 1/32768, it is {out.scale}")
+        if out.params[0] != np.float32(1 / 32768):
+            raise op.invalid(f"the output's scale must be 1/32768, it is {out.params[0]}")
         return _table_of_sigmoid(op, x, out, _sigmoid16)
     raise op.unsupported()
 
@@ -128,7 +127,8 @@ def gelu(op: Operator) -> Run:
     if x.type == TensorType.FLOAT32:
         return _approximate_gelu if op.options.approximate else _gelu
     if x.type in (*_8_BITS, TensorType.INT16):
-        return float_table(x, out, _approximate_gelu_of_tables if op.options.approximate else _gelu_of_tables)
+        function = _approximate_gelu_of_tables if op.options.approximate else _gelu_of_tables
+        return float_table(x.type, function, (*x.params, *out.params))
     raise op.unsupported()
 
 
@@ -168,7 +168,7 @@ def tanh(op: Operator) -> Run:
     if x.type in HALVES:
         return through_float32(libm.tanh, x.dtype)
     if x.type in _8_BITS:
-        return int8_table(libm.tanh, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+        return int8_table(libm.tanh, x.dtype, *x.params, *out.params)
     if x.type == TensorType.INT16:
         return _table_of_sigmoid(op, x, out, _tanh16)
     raise op.unsupported()
@@ -180,18 +180,21 @@ def _table_of_sigmoid(
     """The int16 kernels: zero points 0, output in 1/32768; the input is brought to 1/(3 * 4096) by a multiplier
     of 15 bits and a shift, both found by doubling; where its scale is nearly 1/4096 (for TANH also 1/2048), by 3 or 6.
     """
-    if x.zero_point != 0 or out.zero_point != 0:
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+    if x_zero != 0 or out_zero != 0:
         raise op.invalid("the zero points of int16 tensors must be 0")
-    if _power_of_two(out.scale) != -15:
-        raise op.invalid(f"the output's scale must be 1/32768, it is {out.scale}")
-    power = _power_of_two(x.scale)
+    if _power_of_two(out_scale) != -15:
+        raise op.invalid(f"the output's scale must be 1/32768, it is {out_scale}")
+    power = _power_of_two(x_scale)
     if power == -12 or (power == -11 and function is _tanh16):
-        multiplier, shift = 3 << (power + 12), 0
+        multiplier, shift = 0, power + 12
     else:
-        real, shift = float(x.scale) * 4096.0 * 3.0, 0
+        real, shift = np.float64(x_scale) * 4096.0 * 3.0, 0
         while real <= 32767.0 / 2 and shift <= 30:
             real, shift = real * 2, shift + 1
-        multiplier = int(real) if real < 2.0**31 else -(2**31)  # as the conversion of x86-64 processors has it
+        multiplier = int(to_int32(real))
+    if multiplier == 0:
+        multiplier, shift = int(np.int64(3 << shift).astype(np.int32)), 0
     return tabulate(lambda q: function(q, multiplier, shift), np.int16)
 
 
@@ -260,8 +263,6 @@ def softmax(op: Operator) -> Run:
     out.shape = x.dims
     if x.type == out.type == TensorType.FLOAT32:
         return _float_softmax(np.float32(op.options.beta))
-    check_scales(op, x)
-    check_scales(op, out)
     if x.type in _8_BITS and out.type in (x.type, TensorType.INT16):
         return _softmax_of_8_bits(op, x, out)
     if x.type == out.type == TensorType.INT16:
@@ -272,9 +273,10 @@ def softmax(op: Operator) -> Run:
 def _check_output(op: Operator, out: TensorInfo, scale: float, zero_point: int) -> None:
     """Raises InvalidModelError unless the output's scale is this one, but for a thousandth, and its zero point is."""
     tolerance = np.float32(0.001) * np.float32(scale)
-    if abs(out.scale - np.float32(scale)) > tolerance or out.zero_point != zero_point:
+    if not abs(out.params[0] - np.float32(scale)) <= tolerance or out.params[1] != zero_point:
         raise op.invalid(
-            f"the output must have scale {scale} and zero point {zero_point}, it has {out.scale} and {out.zero_point}"
+            f"the output must have scale {scale} and zero point {zero_point}, "
+            f"it has {out.params[0]} and {out.params[1]}"
         )
 
 
@@ -301,12 +303,11 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     """
     if x.type == out.type == TensorType.INT8:
         _check_output(op, out, 1 / 256, -128)
-    real = min(np.float64(op.options.beta) * np.float64(x.scale) * 2.0**26, 2.0**31 - 1)
+    scale, _ = x.params
+    real = min(np.float64(op.options.beta) * np.float64(scale) * 2.0**26, 2.0**31 - 1)
     multiplier, shift = quantize_multiplier(real)
-    if int(shift) < 0:
-        raise op.invalid(
-            f"beta {op.options.beta} times the input's scale {x.scale} is too small; the real kernel aborts"
-        )
+    if not real > 0.5:
+        raise op.invalid(f"beta {op.options.beta} times the input's scale {scale} is too small; the real kernel aborts")
     diff_min = -int(np.floor(31.0 * 2**26 / 2.0 ** int(shift)))
     differences = np.arange(-255, 1)
     scaled = high_multiply((differences.astype(np.int64) << int(shift)).astype(np.int32), multiplier)
@@ -340,7 +341,8 @@ def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
     if not 1 <= len(x.dims) <= 4:
         raise op.invalid(f"an int16 input of {len(x.dims)} dimensions: expected 1 to 4")
-    if x.zero_point != 0:
+    scale, zero_point = x.params
+    if zero_point != 0:
         raise op.invalid("the zero points of int16 tensors must be 0")
     _check_output(op, out, 1 / 32768, 0)
     interval = 65535.0
@@ -359,7 +361,7 @@ def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
         2.0 / interval * 32767,
     )
     rule = profiles.rounding(op)
-    real = np.float64(np.float32(x.scale * np.float32(op.options.beta))) / (10.0 / 65535.0)
+    real = np.float64(scale * np.float32(op.options.beta)) / (10.0 / 65535.0)
     multiplier, shift = quantize_multiplier(real)
 
     def run(x: Array) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
 from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
@@ -41,14 +40,14 @@ def l2_normalization(op: Operator) -> Run:
         return _divided_by_norm
     if x.type not in _8_BITS:
         raise op.unsupported()
-    check_scales(op, x)
     middle = 0 if x.type == TensorType.INT8 else 128
-    if (out.scale, out.zero_point) != (np.float32(1 / 128), middle):
+    if out.params != (np.float32(1 / 128), middle):
         raise op.invalid(f"the output must have scale 1/128 and zero point {middle}")
     limits = np.iinfo(x.dtype)
+    _, zero_point = x.params
 
     def run(q: Array) -> Array:
-        difference = q.astype(np.int32) - np.int32(x.zero_point)
+        difference = q.astype(np.int32) - np.int32(zero_point)
         multiplier, shift = one_over_square_root(np.square(difference).sum(-1, np.int32, keepdims=True))
         if x.type == TensorType.INT8:
             scaled = double_rounding(difference, multiplier, shift + 7)
@@ -132,14 +131,15 @@ def _float_log_softmax(x: Array) -> Array:
 
 def _log_softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     """Differences from the largest and the logarithm of the sum are Q5.26, the sum itself is Q12.19."""
-    check_scales(op, x)
     limits = np.iinfo(out.dtype)
-    if (out.scale, out.zero_point) != (np.float32(1 / 16), int(limits.max)):
+    if out.params != (np.float32(1 / 16), int(limits.max)):
         raise op.invalid(f"the output must have scale 1/16 and zero point {limits.max}")
-    multiplier, shift = quantize_multiplier(min(np.float64(x.scale) * 2.0**26, 2.0**31 - 1))
+    scale, _ = x.params
+    real = min(np.float64(scale) * 2.0**26, 2.0**31 - 1)
+    if not real > 0.5:
+        raise op.invalid(f"the input's scale {scale} is too small; the real kernel aborts")
+    multiplier, shift = quantize_multiplier(real)
     left = int(shift)
-    if left < 0:
-        raise op.invalid(f"the input's scale {x.scale} is too small; the real kernel aborts")
     diff_min = -int(np.floor(31.0 * 2**26 / 2.0**left))
     reverse = quantize_multiplier(2.0 ** (31 - left) / np.float64(multiplier))
     differences = np.arange(-255, 1)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales
 from refquant.numerics import affine
 from refquant.numerics.fixed_point import multiplier_for
 from refquant.numerics.lookup import tabulate
@@ -49,19 +48,18 @@ def quantize(op: Operator) -> Run:
         return lambda x: affine.quantize(x, scale, zero_point, out.dtype, *_RANGES[out.type])
     if (x.type, out.type) not in _REQUANTIZES:
         raise op.unsupported()
-    check_scales(op, x, out)
-    if x.type == out.type == _INT16 and (x.zero_point, out.zero_point) != (0, 0):
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+    if x.type == out.type == _INT16 and (x_zero or out_zero):
         raise op.invalid("the zero points of int16 tensors must be 0")
     rule = profiles.rounding(op)
-    multiplier, shift = multiplier_for(rule, np.float64(x.scale) / np.float64(out.scale))
+    multiplier, shift = multiplier_for(rule, np.float64(x_scale) / np.float64(out_scale))
     limits = np.iinfo(out.dtype)
-    x_zero, out_zero = np.int32(x.zero_point), np.int32(out.zero_point)
 
     def run(x: Array) -> Array:
-        difference = x.astype(np.int32) - x_zero
+        difference = x.astype(np.int32) - np.int32(x_zero)
         if op.observer is not None:
             op.observe(accumulator=difference, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-        rescaled = rule(difference, multiplier, shift) + out_zero
+        rescaled = rule(difference, multiplier, shift) + np.int32(out_zero)
         return clamp(rescaled, int(limits.min), int(limits.max), out.dtype)
 
     return run
@@ -75,9 +73,10 @@ def dequantize(op: Operator) -> Run:
     A tensor without quantization has the scale 0. Source: kernels/dequantize.h, internal/reference/dequantize.h.
     """
     x, out = op.input(0), op.output()
+    out.take_type(_FLOAT32)
     out.shape = x.dims
-    if out.type != _FLOAT32:
-        raise op.unsupported()
+    if x.type == _INT16 and x.params[1] != 0:
+        raise op.invalid("the zero point of an int16 tensor must be 0")
     return _dequantized(op, x)
 
 
@@ -90,11 +89,9 @@ def _dequantized(op: Operator, x: TensorInfo) -> Run:
         raise op.unsupported()
     if x.type == _FLOAT16:
         return lambda x: x.astype(np.float32)
-    if x.type == _INT16 and np.any(x.zero_points != 0):
-        raise op.invalid("the zero points of int16 tensors must be 0")
     scale, zero_point = _along_channels(op, x) if x.is_quantized else (np.zeros(1, np.float32), np.zeros(1, np.int64))
     if is_per_channel:
-        return lambda q: affine.dequantize(q, scale, zero_point)
+        return lambda q: scale * (q.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32)
     return tabulate(lambda q: affine.dequantize(q, scale, zero_point), x.dtype)
 
 
@@ -109,7 +106,8 @@ def numeric_verify(op: Operator) -> Run:
     if len(op.inputs) != 2:
         raise op.invalid(f"it has {len(op.inputs)} inputs, expected 2")
     x, expected, out = op.input(0), op.input(1), op.output()
-    if x.type not in (_INT8, _UINT8, _INT16, _FLOAT16) or (expected.type, out.type) != (_FLOAT32, _FLOAT32):
+    out.take_type(_FLOAT32)
+    if x.type not in (_INT8, _UINT8, _INT16, _FLOAT16) or expected.type != _FLOAT32:
         raise op.unsupported()
     if math.prod(x.dims) != math.prod(expected.dims):
         raise op.invalid(f"inputs of shapes {x.dims} and {expected.dims} hold different numbers of elements")
@@ -119,7 +117,7 @@ def numeric_verify(op: Operator) -> Run:
     tolerance, must_fit = np.float32(options.get("tolerance", 0)), bool(options.get("log_if_failed", False))
     out.shape = x.dims
     dequantized = _dequantized(op, x)
-    largest = tolerance * (np.float32(x.scales[0]) if x.scales.size == 1 else np.float32(0))
+    largest = tolerance * x.params[0]
     first: list[Array] = []
 
     def run(q: Array, expected: Array) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.lookup import int8_table, tabulate
@@ -20,8 +19,6 @@ def _input_and_output(op: Operator) -> tuple[TensorInfo, TensorInfo]:
     if x.type != out.type or x.type not in (TensorType.FLOAT32, *_QUANTIZED):
         raise op.unsupported()
     out.shape = x.dims
-    if x.type != TensorType.FLOAT32:
-        check_scales(op, x, out)
     return x, out
 
 
@@ -35,16 +32,17 @@ def leaky_relu(op: Operator) -> Run:
     alpha = np.float32(op.options.alpha)
     if x.type == TensorType.FLOAT32:
         return lambda x: np.where(x > 0, x, x * alpha)
-    if x.type == TensorType.INT16 and (x.zero_point or out.zero_point):
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+    if x.type == TensorType.INT16 and (x_zero or out_zero):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    identity = quantize_multiplier(np.float64(x.scale / out.scale))
-    slope = quantize_multiplier(np.float64(x.scale * alpha / out.scale))
+    identity = quantize_multiplier(x_scale / out_scale)
+    slope = quantize_multiplier(x_scale * alpha / out_scale)
     limits = np.iinfo(out.dtype)
 
     def function(q: Array) -> Array:
-        centered = q.astype(np.int32) - np.int32(x.zero_point)
+        centered = q.astype(np.int32) - np.int32(x_zero)
         rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(centered, *slope))
-        return np.clip(rescaled + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
+        return np.clip(rescaled + np.int32(out_zero), limits.min, limits.max).astype(out.dtype)
 
     return tabulate(function, x.dtype)
 
@@ -55,6 +53,7 @@ def prelu(op: Operator) -> Run:
 
     Sources: PreluPrepare and ApplyPrelu in kernels/activations.cc, internal/reference/prelu.h.
     """
+    op.output().take_type(op.input(0).type)
     x, out = _input_and_output(op)
     alpha = op.input(1)
     if alpha.type != (TensorType.INT8 if x.type == TensorType.INT16 else x.type):
@@ -69,16 +68,16 @@ def prelu(op: Operator) -> Run:
         raise op.unsupported("broadcasting in more than 4 dimensions")
     if x.type == TensorType.FLOAT32:
         return lambda x, alpha: np.where(x >= 0, x, x * alpha)
-    check_scales(op, alpha)
-    identity = quantize_multiplier(np.float64(x.scale / out.scale))
-    slope = quantize_multiplier(np.float64(x.scale * alpha.scale / out.scale))
+    (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
+    identity = quantize_multiplier(x_scale / out_scale)
+    slope = quantize_multiplier(x_scale * alpha_scale / out_scale)
     limits = np.iinfo(out.dtype)
 
     def run(q: Array, a: Array) -> Array:
-        centered = q.astype(np.int32) - np.int32(x.zero_point)
-        product = centered * (a.astype(np.int32) - np.int32(alpha.zero_point))
+        centered = q.astype(np.int32) - np.int32(x_zero)
+        product = centered * (a.astype(np.int32) - np.int32(alpha_zero))
         rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(product, *slope))
-        return np.clip(rescaled + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
+        return np.clip(rescaled + np.int32(out_zero), limits.min, limits.max).astype(out.dtype)
 
     return run
 
@@ -94,7 +93,7 @@ def elu(op: Operator) -> Run:
         return _elu
     if x.type != TensorType.INT8:
         raise op.unsupported()
-    return int8_table(_elu, x.dtype, x.scale, x.zero_point, out.scale, out.zero_point)
+    return int8_table(_elu, x.dtype, *x.params, *out.params)
 
 
 def _elu(x: Array) -> Array:
@@ -113,15 +112,16 @@ def hard_swish(op: Operator) -> Run:
         return _float_hard_swish
     if x.type not in _8_BITS:
         raise op.unsupported()
-    raised_scale = np.float32(1 / 128) * x.scale
-    multiplier, exponent = _multiplier16(raised_scale / out.scale)
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+    raised_scale = np.float32(1 / 128) * x_scale
+    multiplier, exponent = _multiplier16(raised_scale / out_scale)
     reluish_multiplier, reluish_exponent = _multiplier16(raised_scale / np.float32(3 / 32768))
     if exponent > 0:
-        raise op.invalid(f"the output's scale {out.scale} is too small for an input scale of {x.scale}")
+        raise op.invalid(f"the output's scale {out_scale} is too small for an input scale of {x_scale}")
     limits = np.iinfo(out.dtype)
 
     def function(q: Array) -> Array:
-        raised = _int16((q.astype(np.int32) - x.zero_point) << 7)
+        raised = _int16((q.astype(np.int32) - np.int32(x_zero)) << 7)
         reluish = raised
         if reluish_exponent > 0:
             reluish = _saturate(reluish << (reluish_exponent - 1))
@@ -132,7 +132,8 @@ def hard_swish(op: Operator) -> Run:
             reluish = _divide16(reluish, -reluish_exponent)
         factor = (reluish + 2**15) >> 1
         product = np.trunc(factor * _high_multiply16(raised, multiplier) / 2**15).astype(np.int64)
-        return np.clip(_divide16(product, -exponent) + out.zero_point, limits.min, limits.max).astype(out.dtype)
+        shifted = _int16(_divide16(product, -exponent) + out_zero)
+        return np.clip(shifted, limits.min, limits.max).astype(out.dtype)
 
     return tabulate(function, x.dtype)
 

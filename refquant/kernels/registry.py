@@ -26,6 +26,7 @@ import numpy.typing as npt
 from refquant.errors import InvalidInputError, InvalidModelError, UnsupportedOperatorError
 from refquant.tflite.flexbuffer import read_flexbuffer
 from refquant.tflite.schema import SparsityParameters, TensorType
+from refquant.tflite.tensor_types import numpy_dtype
 
 if TYPE_CHECKING:
     from refquant.kernels.state import Resources
@@ -94,6 +95,17 @@ class TensorInfo:
         """The one zero point of a tensor quantized per tensor."""
         self._require_per_tensor()
         return int(self.zero_points[0])
+
+    @property
+    def params(self) -> tuple[np.float32, int]:
+        """Scale and zero point as most real kernels see them: both 0 where the tensor has not just one of each."""
+        if self.scales.size != 1 or self.zero_points.size != 1:
+            return np.float32(0), 0
+        return np.float32(self.scales[0]), int(self.zero_points[0].astype(np.int32))
+
+    def take_type(self, type: TensorType) -> None:
+        """Gives the tensor this type, whatever the file says: what some real kernels do with their output."""
+        self.type, self.dtype = type, numpy_dtype(type)
 
     def _require_per_tensor(self) -> None:
         if self.scales.size != 1 or self.zero_points.size != 1:

@@ -12,48 +12,57 @@ from collections.abc import Callable
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales
+from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.numerics import libm, trigonometry
-from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier, to_int32
 from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import one_over_square_root
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, tabulate
 from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import numpy_dtype
 
 HALVES = (TensorType.FLOAT16, TensorType.BFLOAT16)
 
 
-def _function(op: Operator, function: Callable[[Array], Array], *more: TensorType) -> Run:
-    """`function` of each element of a tensor of float32, or of a type among `more`."""
+def _function(op: Operator, function: Callable[[Array], Array], *more: TensorType, sets_type: bool = False) -> Run:
+    """`function` of each element of a tensor of float32, or of a type among `more`.
+
+    With `sets_type` the output has the type of the input whatever the file says, otherwise the file must say so.
+    """
     x, out = op.input(0), op.output()
+    if sets_type:
+        out.take_type(x.type)
     if x.type != out.type or x.type not in (TensorType.FLOAT32, *more):
         raise op.unsupported()
     out.shape = x.dims
     return through_float32(function, x.dtype) if x.type in HALVES else function
 
 
-def _is_quantized(op: Operator) -> bool:
-    """True for int8 and quantized int16, whose shapes and scales are then checked and set."""
+Scales = tuple[np.float32, int, np.float32, int]
+
+
+def _scales(op: Operator) -> Scales | None:
+    """The (first) scales and zero points of input and output of int8 or quantized int16; None for other types."""
     x, out = op.input(0), op.output()
     if x.type != TensorType.INT8 and not (x.type == TensorType.INT16 and x.is_quantized):
-        return False
+        return None
     if out.type != x.type:
         raise op.unsupported("input and output are of different types")
     for tensor in (x, out):
-        check_scales(op, tensor)
-        if x.type == TensorType.INT16 and tensor.zero_point != 0:
+        if not tensor.is_quantized:
+            raise op.invalid(f"{tensor.place} of type {tensor.type.name} has no scale")
+        if x.type == TensorType.INT16 and tensor.zero_points[0] != 0:
             raise op.invalid("the zero points of int16 tensors must be 0")
     out.shape = x.dims
-    return True
+    zero_points = [int(tensor.zero_points[0].astype(np.int32)) for tensor in (x, out)]
+    return np.float32(x.scales[0]), zero_points[0], np.float32(out.scales[0]), zero_points[1]
 
 
-def float_table(x: TensorInfo, out: TensorInfo, function: Callable[[Array], Array]) -> Run:
+def float_table(type: TensorType, function: Callable[[Array], Array], scales: Scales) -> Run:
     """A float32 function of 8-bit or 16-bit numbers as the runtime tabulates it, with float32 in between."""
-    scales = (x.scale, x.zero_point, out.scale, out.zero_point)
-    if x.type != TensorType.INT16:
-        return int8_table(function, x.dtype, *scales)
+    if type != TensorType.INT16:
+        return int8_table(function, numpy_dtype(type), *scales)
     table = Int16Table.of_scales(function, *scales)  # what it interpolates may leave 16 bits, and then wraps
     return tabulate(lambda x: table(x.astype(np.int64)).astype(np.int16), np.int16)
 
@@ -64,29 +73,31 @@ def abs_(op: Operator) -> Run:
 
     Quantized: |x - zero_point|, brought to the scale of the output with double rounding where the scales differ.
     """
-    if not _is_quantized(op):
+    scales = _scales(op)
+    if scales is None:
         return _function(op, np.abs, TensorType.INT16, TensorType.INT32)
-    x, out = op.input(0), op.output()
-    multiplier, shift = quantize_multiplier(x.scale / out.scale)
-    limits = np.iinfo(out.dtype)
+    x_scale, x_zero, out_scale, out_zero = scales
+    multiplier, shift = quantize_multiplier(x_scale / out_scale)
+    dtype = op.input(0).dtype
+    limits = np.iinfo(dtype)
 
     def run(q: Array) -> Array:
-        value = np.abs(q.astype(np.int32) - np.int32(x.zero_point))
-        if x.scale != out.scale:
+        value = np.abs(q.astype(np.int32) - np.int32(x_zero))
+        if x_scale != out_scale:
             value = double_rounding(value, multiplier, shift)
-        return np.clip(value + np.int32(out.zero_point), limits.min, limits.max).astype(out.dtype)
+        return np.clip(value + np.int32(out_zero), limits.min, limits.max).astype(dtype)
 
-    return tabulate(run, x.dtype)
+    return tabulate(run, dtype)
 
 
 @kernel("NEG")
 def neg(op: Operator) -> Run:
     """-x; also of integers, where the smallest number stays as it is. Scales and zero points are not looked at."""
-    x, out = op.input(0), op.output()
-    if x.type in HALVES and out.type == x.type:
-        out.shape = x.dims
+    integers = (TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64)
+    run = _function(op, np.negative, *integers, *HALVES, sets_type=True)
+    if op.input(0).type in HALVES:
         return lambda x: (x.view(np.uint16) ^ np.uint16(0x8000)).view(x.dtype)
-    return _function(op, np.negative, TensorType.INT8, TensorType.INT16, TensorType.INT32, TensorType.INT64)
+    return run
 
 
 @kernel("SIGN")
@@ -105,20 +116,25 @@ def square(op: Operator) -> Run:
 
 @kernel("SQRT")
 def sqrt(op: Operator) -> Run:
-    """The square root. Quantized: that of scale * (x - zero_point), over the output's scale, cut off towards zero."""
-    if not _is_quantized(op):
+    """The square root. Quantized: that of scale * (x - zero_point), over the output's scale, cut off towards zero.
+
+    Negative numbers are an error.
+    """
+    scales = _scales(op)
+    if scales is None:
         return _function(op, np.sqrt)
-    x, out = op.input(0), op.output()
-    limits = np.iinfo(out.dtype)
+    x_scale, x_zero, out_scale, out_zero = scales
+    dtype = op.input(0).dtype
+    limits = np.iinfo(dtype)
+
+    def real(q: Array) -> Array:
+        return x_scale * (q.astype(np.int32) - np.int32(x_zero)).astype(np.float32)
 
     def run(q: Array) -> Array:
-        value = q.astype(np.int32) - x.zero_point
-        with np.errstate(over="ignore"):
-            root = np.sqrt(x.scale * np.maximum(value, 0).astype(np.float32)) / out.scale
-        whole = np.where(root < 2.0**31, root, np.float32(-(2.0**31))).astype(np.int64)
-        return np.clip((whole + out.zero_point).astype(np.int32), limits.min, limits.max).astype(out.dtype)
+        whole = to_int32(np.sqrt(real(q)) / out_scale) + np.int32(out_zero)
+        return np.clip(whole, limits.min, limits.max).astype(dtype)
 
-    return _of_non_negative(op, tabulate(run, x.dtype))
+    return _where_allowed(op, tabulate(run, dtype), tabulate(lambda q: real(q) >= 0, dtype))
 
 
 @kernel(
@@ -130,36 +146,34 @@ def rsqrt(op: Operator) -> Run:
     """1 / sqrt(x), both steps rounded.
 
     int8: the fixed-point inverse root of x - zero_point, times 1 / (sqrt(scale) * output's scale); 127 of zero.
-    int16: a table of the float32 function. Negative numbers are an error.
+    int16: a table of the float32 function. Numbers below the zero point are an error.
     """
-    if not _is_quantized(op):
+    scales = _scales(op)
+    if scales is None:
         return _function(op, lambda x: np.float32(1) / np.sqrt(x))
-    x, out = op.input(0), op.output()
-    if x.type == TensorType.INT16:
-        largest = np.float32(32767) * out.scale
-        table = float_table(x, out, lambda v: np.where(v <= 0, largest, np.float32(1) / np.sqrt(np.maximum(v, 0))))
-        return _of_non_negative(op, table)
-    real = 1.0 / np.float64(np.sqrt(x.scale) * out.scale)
-    if not np.isfinite(real):
-        raise op.invalid(f"scales {x.scale} and {out.scale} are too small")
-    multiplier, shift = quantize_multiplier(real)
+    x_scale, x_zero, out_scale, out_zero = scales
+    type = op.input(0).type
 
-    def run(q: Array) -> Array:
-        value = q.astype(np.int32) - x.zero_point
+    def in_float32(x: Array) -> Array:
+        return np.where(x <= 0, np.float32(32767) * out_scale, np.float32(1) / np.sqrt(x))
+
+    def in_int32(q: Array) -> Array:
+        value = q.astype(np.int32) - np.int32(x_zero)
         root, root_shift = one_over_square_root(np.maximum(value, 1))
         raised = double_rounding(np.ones_like(value), root, root_shift + 20)  # 20 bits keep it an integer
-        result = double_rounding(raised, multiplier, shift - 20) + np.int32(out.zero_point)
+        result = double_rounding(raised, multiplier, shift - 20) + np.int32(out_zero)
         return np.where(value == 0, 127, np.clip(result, -128, 127)).astype(np.int8)
 
-    return _of_non_negative(op, tabulate(run, x.dtype))
+    multiplier, shift = quantize_multiplier(1.0 / np.float64(np.sqrt(x_scale) * out_scale))
+    run = float_table(type, in_float32, scales) if type == TensorType.INT16 else tabulate(in_int32, np.int8)
+    return _where_allowed(op, run, lambda q: q >= x_zero)
 
 
-def _of_non_negative(op: Operator, function: Run) -> Run:
-    """`function`, and an error where a number lies below the zero point."""
-    zero_point = op.input(0).zero_point
+def _where_allowed(op: Operator, function: Run, allowed: Callable[[Array], Array]) -> Run:
+    """`function`, and an error where a number is not allowed."""
 
     def run(q: Array) -> Array:
-        if q.size and q.min() < zero_point:
+        if not np.all(allowed(q)):
             raise op.invalid("an input is negative, which has no square root")
         return function(q)  # type: ignore[return-value]
 
@@ -169,19 +183,19 @@ def _of_non_negative(op: Operator, function: Run) -> Run:
 @kernel("FLOOR")
 def floor(op: Operator) -> Run:
     """The largest whole number that is not larger."""
-    return _function(op, np.floor, *HALVES)
+    return _function(op, np.floor, *HALVES, sets_type=True)
 
 
 @kernel("CEIL")
 def ceil(op: Operator) -> Run:
     """The smallest whole number that is not smaller."""
-    return _function(op, np.ceil)
+    return _function(op, np.ceil, sets_type=True)
 
 
 @kernel("ROUND")
 def round_(op: Operator) -> Run:
     """The nearest whole number, halves to the even one; what lies between -1/2 and 0 becomes 0, not -0."""
-    return _function(op, _round, *HALVES)
+    return _function(op, _round, *HALVES, sets_type=True)
 
 
 def _round(x: Array) -> Array:
@@ -195,19 +209,26 @@ def _round(x: Array) -> Array:
 @kernel("EXP")
 def exp(op: Operator) -> Run:
     """exp(x)."""
-    if not _is_quantized(op):
-        return _function(op, libm.exp)
-    return float_table(op.input(0), op.output(), libm.exp)
+    x, out = op.input(0), op.output()
+    if x.type not in (TensorType.INT8, TensorType.INT16):
+        return _function(op, libm.exp, sets_type=True)
+    out.take_type(x.type)
+    out.shape = x.dims
+    scales = (*x.params, *out.params)
+    if x.type == TensorType.INT16 and (scales[1] or scales[3]):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    return float_table(x.type, libm.exp, scales)
 
 
 @kernel("LOG")
 def log_(op: Operator) -> Run:
     """The natural logarithm. Quantized: that of what is not positive is the lowest number that the output can hold."""
-    if not _is_quantized(op):
+    scales = _scales(op)
+    if scales is None:
         return _function(op, log)
-    x, out = op.input(0), op.output()
-    lowest = np.float32(np.iinfo(out.dtype).min - out.zero_point) * out.scale
-    return float_table(x, out, lambda v: np.where(v <= 0, lowest, log(v)))
+    type = op.input(0).type
+    lowest = (np.int32(np.iinfo(numpy_dtype(type)).min) - np.int32(scales[3])).astype(np.float32) * scales[2]
+    return float_table(type, lambda x: np.where(x <= 0, lowest, log(x)), scales)
 
 
 @kernel("SIN")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.fixed_point import to_int32
 from refquant.numerics.lookup import round_half_away
 
 Array = npt.NDArray[Any]
@@ -34,21 +35,20 @@ def quantize(
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         rounded = round_half_away(np.asarray(x, np.float32) / np.asarray(scale, np.float32))
-    fits = (rounded >= -(2.0**31)) & (rounded < 2.0**31)
-    whole = np.where(fits, rounded, -(2.0**31)).astype(np.int64) + np.asarray(zero_point, np.int64)
+    whole = to_int32(rounded) + np.asarray(zero_point).astype(np.int32)
     limits = np.iinfo(dtype)
     low, high = limits.min if low is None else low, limits.max if high is None else high
-    return np.clip(whole.astype(np.int32), low, high).astype(dtype)
+    return np.clip(whole, low, high).astype(dtype)
 
 
 def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """scale * (q - zero_point): the difference in integers, the product rounded to float32 once.
+    """scale * (q - zero_point): the difference in int32, which wraps, the product rounded to float32 once.
 
     `scale` (float32) and `zero_point` broadcast against `q`.
 
     >>> dequantize(np.int8([3, 5, -128]), np.float32(0.5), 3)
     array([  0. ,   1. , -65.5], dtype=float32)
     """
-    difference = q.astype(np.int64) - np.asarray(zero_point, np.int64)
+    difference = q.astype(np.int32) - np.asarray(zero_point).astype(np.int32)
     product = np.asarray(scale, np.float32).astype(np.float64) * difference
     return product.astype(np.float32)

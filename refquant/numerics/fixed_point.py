@@ -41,10 +41,10 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
 def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
-    """Mantissa and power of two of finite real numbers, each an int32 array of the shape of `real`.
+    """Mantissa and power of two of real numbers, each an int32 array of the shape of `real`.
 
     The mantissa is rounded to the nearest, halves away from zero. A mantissa that rounds up to 2**31 becomes 2**30
-    with the next power of two; a number below about 2**-32 becomes zero.
+    with the next power of two; a number below about 2**-32 becomes zero, as do infinities and NaN.
 
     >>> [int(n) for n in quantize_multiplier(0.75)]           # 0.75 = 0.75 * 2**0
     [1610612736, 0]
@@ -55,7 +55,8 @@ def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
     >>> [int(n) for n in quantize_multiplier(2.0**-33)]       # flushed: 0.5 * 2**-32
     [0, 0]
     """
-    fraction, shift = np.frexp(np.asarray(real, np.float64))
+    real = np.asarray(real, np.float64)
+    fraction, shift = np.frexp(np.where(np.isfinite(real), real, 0))
     scaled = fraction * 2.0**31
     mantissa = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
     overflow = mantissa == 2**31
@@ -63,6 +64,17 @@ def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
     shift = shift + overflow
     tiny = shift < -31
     return np.where(tiny, 0, mantissa).astype(np.int32), np.where(tiny, 0, shift).astype(np.int32)
+
+
+def to_int32(x: npt.ArrayLike) -> Int32s:
+    """Real numbers cut off towards zero; what does not fit, or is NaN, is -2**31, as x86-64 processors convert it.
+
+    >>> to_int32(np.float32([-1.5, 2.0**31, -np.inf, np.nan]))
+    array([         -1, -2147483648, -2147483648, -2147483648], dtype=int32)
+    """
+    x = np.asarray(x)
+    fits = (x > -(2.0**31) - 1) & (x < 2.0**31)
+    return np.where(fits, x, INT32_MIN).astype(np.int64).astype(np.int32)
 
 
 def high_multiply(a: Array, b: Array) -> Int32s:

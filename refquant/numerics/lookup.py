@@ -92,7 +92,7 @@ class Int16Table:
         """The table of a float32 function of all int16 numbers with this scale and zero point, in float32."""
 
         def real(scale: np.float32, zero_point: int) -> list[np.float32]:
-            return [scale * np.float32(end - zero_point) for end in (-32768, 32767)]
+            return [scale * np.float32(np.int64(end - zero_point).astype(np.int32)) for end in (-32768, 32767)]
 
         return cls(function, *real(scale, zero_point), *real(out_scale, out_zero))
 
