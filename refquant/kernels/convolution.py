@@ -104,8 +104,7 @@ class Convolution:
     "CONV_2D",
     flaw="with int16 activations and a bias of 32 bits that quantized_bias_type does not mention, tensorflow 2.21.0 "
     "takes two numbers of the bias for one and reads beyond its end; filters of a wider type than it expects it takes "
-    "for bytes, and where groups do not divide the outputs it reads beyond the input; refquant adds the bias as it is "
-    "and refuses the others",
+    "for bytes; where groups do not divide the outputs it reads beyond the input; refquant refuses",
 )
 def conv_2d(op: Operator) -> Run:
     """Convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels / groups]."""
@@ -128,7 +127,7 @@ def conv_2d(op: Operator) -> Run:
 @kernel(
     "DEPTHWISE_CONV_2D",
     flaw="on int16 activations or int8 filters with float ones, tensorflow 2.21.0 believes depth_multiplier and leaves "
-    "outputs unwritten or reads beyond the filters where it is wrong; refquant takes outputs / channels",
+    "outputs unwritten or reads beyond the filters where it is wrong; refquant refuses",
 )
 def depthwise_conv_2d(op: Operator) -> Run:
     """Convolution of each channel of x [n, h, w, channels] with its own filters [1, ky, kx, channels * multiplier]."""
@@ -140,6 +139,9 @@ def depthwise_conv_2d(op: Operator) -> Run:
     channels = x.dims[3]
     if one != 1 or outputs % channels != 0:
         raise op.invalid(f"filters {w.dims} do not fit {channels} input channels")
+    believes = x.type == _INT16 or (x.type == _FLOAT32 and w.type == _INT8)  # the other kernels do not look
+    if believes and options.depth_multiplier != outputs // channels:
+        raise op.invalid(f"depth_multiplier is {options.depth_multiplier}, expected {outputs // channels}")
 
     def arrange(filter: Array) -> Array:
         return filter.reshape(height, width, 1, channels, outputs // channels)
@@ -171,6 +173,10 @@ def _convolution(
 ) -> Run:
     """Checks what both kinds have in common and chooses the arithmetic by the types."""
     bias = op.optional_input(2)
+    if bias is None and (len(op.inputs) > 2 or (op.name == "CONV_2D" and op.profile != "micro")):
+        raise op.invalid("input 2, the bias, is missing")
+    if bias is not None and op.name == "DEPTHWISE_CONV_2D" and len(bias.dims) != 1:
+        raise op.invalid(f"bias {bias.dims} must have one dimension")
     if bias is not None and int(np.prod(bias.dims)) != outputs:
         raise op.invalid(f"bias {bias.dims} has not one value for each of {outputs} output channels")
     rows = axis(op, "y", x.dims[1], height, options.stride_h, options.dilation_h_factor, options.padding)
@@ -194,17 +200,18 @@ def _convolution(
     y.shape = plan.shape
     if (x.type, w.type) not in _READ_AS[op.name] or (bias is not None and bias.type not in BIASES[x.type]):
         raise op.unsupported()
+    bits = accumulator_bits(op, x, bias)
     if x.type == _FLOAT32:
         return _float(plan) if w.type == _FLOAT32 else _hybrid(plan)
     check_integers(op, x, bias)
-    return _quantized(plan, accumulator_bits(op, x, bias))
+    return _quantized(plan, bits)
 
 
 def check_integers(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> None:
-    """Biases have zero points of 0, so have int16 activations; uint8 ones want a bias at their scale."""
+    """Biases have a zero point of 0, so have int16 activations; uint8 ones want a bias at their scale."""
     w, y = op.input(1), op.output()
-    if bias is not None and np.any(bias.zero_points):
-        raise op.invalid(f"the zero point of the bias is {bias.zero_points}, expected 0")
+    if bias is not None and bias.zero_points.size == 1 and bias.zero_points[0]:
+        raise op.invalid(f"the zero point of the bias is {bias.zero_points[0]}, expected 0")
     if x.type == _INT16 and (x.zero_point or y.zero_point):
         raise op.invalid("the zero points of int16 tensors must be 0")
     if x.type == _UINT8 and bias is not None:
@@ -214,13 +221,15 @@ def check_integers(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> None
 
 
 def accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> int:
-    """32; for int16 activations as many as the bias has, or as quantized_bias_type says, 64 where neither is there."""
+    """32; for int16 activations as many as quantized_bias_type says, 64 where it says nothing (FLOAT32)."""
     stated = getattr(op.options, "quantized_bias_type", _FLOAT32)
+    if stated not in (_FLOAT32, _INT32, _INT64):
+        raise op.invalid(f"quantized_bias_type is {stated!r}")
     if x.type != _INT16:
         return 32
-    if stated not in (_FLOAT32, _INT32, _INT64) or (stated != _FLOAT32 and bias is not None and stated != bias.type):
-        raise op.invalid(f"quantized_bias_type {stated} is not the type of the bias")
-    return 32 if _INT32 in (stated, None if bias is None else bias.type) else 64
+    if bias is not None and bias.type != (_INT64 if stated == _FLOAT32 else stated):
+        raise op.invalid(f"the bias is {bias.type.name}, quantized_bias_type {stated.name}")
+    return 32 if stated == _INT32 else 64
 
 
 def _slice(span: range) -> slice:

@@ -57,7 +57,7 @@ class _Geometry:
     "TRANSPOSE_CONV",
     flaw="with int16 activations and a bias of 32 bits that quantized_bias_type does not mention, tensorflow 2.21.0 "
     "takes two numbers of the bias for one and reads beyond its end; where floats meet filters that share a scale, it "
-    "has no more scales than there are filters along quantized_dimension; refquant adds the bias and takes the scale",
+    "has no more scales than there are filters along quantized_dimension; refquant refuses",
 )
 def transpose_conv(op: Operator) -> Run:
     """The transposed convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels].
@@ -84,8 +84,9 @@ def transpose_conv(op: Operator) -> Run:
         out.shape = _geometry(op, options, sizes.value).shape
     if (x.type, w.type) not in _READ_AS or (bias is not None and bias.type not in BIASES[x.type]):
         raise op.unsupported()
+    bits = accumulator_bits(op, x, bias)
     if x.type != _FLOAT32:
-        return _quantized(op, options, x, w, accumulator_bits(op, x, bias))
+        return _quantized(op, options, x, w, bits)
     return _float(op, options) if w.type == _FLOAT32 else _hybrid(op, options)
 
 
@@ -125,6 +126,8 @@ def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
     check_scales(op, w)
     if w.scales.size not in (1, w.dims[0]):
         raise op.invalid(f"{w.scales.size} filter scales for {w.dims[0]} output channels")
+    if w.scales.size == 1 and (w.quantized_dimension > 3 or w.dims[w.quantized_dimension] < w.dims[0]):
+        raise op.invalid(f"the scale of filters {w.dims} is said to be along dimension {w.quantized_dimension}")
     if op.input(2).dims[0] == 0:
         raise op.invalid("a batch of no images cannot be quantized on the fly")
 

@@ -100,9 +100,9 @@ def _axis(op: Operator, name: str, size: int, filter: int, stride: int, dilation
         out = steps // stride if steps >= 0 else -(-steps // stride)  # towards zero, as C divides
     else:
         raise op.invalid(f"padding {padding} is neither SAME nor VALID")
+    if max(size + stride, (out - 1) * stride + reach) > INT32_MAX:
+        raise op.invalid(f"window, stride and padding along {name} exceed 32 bits")
     total = max(0, (out - 1) * stride + reach - size)
-    if total > INT32_MAX:
-        raise op.invalid(f"padding along {name} exceeds 32 bits")
     return Axis(size, filter, stride, dilation, total // 2, out)
 
 

@@ -27,12 +27,16 @@ def run(name: str, options: Any, inputs: list[TensorSpec | None], output: Tensor
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+NO_BIAS = TensorSpec(FLOAT32, data=np.zeros(1, np.float32))
+
+
 def conv(x: Array, w: Array, **options: Any) -> Array:
-    """A float convolution without bias, of an image [h, w] with a filter [ky, kx]."""
+    """A float convolution of an image [h, w] with a filter [ky, kx]."""
     table = Conv2DOptions(**{"stride_h": 1, "stride_w": 1} | options)
     specs: list[TensorSpec | None] = [
         TensorSpec(FLOAT32, (1, *x.shape, 1)),
         TensorSpec(FLOAT32, data=w[None, ..., None]),
+        NO_BIAS,
     ]
     return run("CONV_2D", table, specs, TensorSpec(FLOAT32), x[None, ..., None])[0, ..., 0]
 
@@ -63,7 +67,8 @@ def test_enormous_dilation_costs_nothing() -> None:
 def test_groups() -> None:
     """Two groups of one channel each: the filters 1 and 10 see channels 0 and 1."""
     w = np.float32([1, 10]).reshape(2, 1, 1, 1)
-    specs: list[TensorSpec | None] = [TensorSpec(FLOAT32, (1, 1, 1, 2)), TensorSpec(FLOAT32, data=w)]
+    bias = TensorSpec(FLOAT32, data=np.zeros(2, np.float32))
+    specs: list[TensorSpec | None] = [TensorSpec(FLOAT32, (1, 1, 1, 2)), TensorSpec(FLOAT32, data=w), bias]
     x = np.float32([3, 4]).reshape(1, 1, 1, 2)
     assert run("CONV_2D", Conv2DOptions(stride_h=1, stride_w=1), specs, TensorSpec(FLOAT32), x).tolist() == [
         [[[3, 40]]]
@@ -117,6 +122,11 @@ W = np.zeros((2, 1, 1, 2), np.int8)
         ({"options": Conv2DOptions(stride_h=1, stride_w=-1)}, "stride along x is -1"),
         ({"options": Conv2DOptions(stride_h=1, stride_w=1, dilation_w_factor=0)}, "dilation along x is 0"),
         ({"options": Conv2DOptions(stride_h=1, stride_w=1, padding=7)}, "padding 7"),
+        ({"options": Conv2DOptions(stride_h=2**31 - 1, stride_w=1)}, "exceed 32 bits"),
+        (
+            {"options": Conv2DOptions(stride_h=1, stride_w=1, quantized_bias_type=TensorType.INT8)},
+            "quantized_bias_type",
+        ),
         ({"options": None}, "has no Conv2DOptions"),
         ({"options": DepthwiseConv2DOptions()}, "has no Conv2DOptions"),
         ({"x": TensorSpec(INT8, (1, 2, 2), 0.5)}, "four dimensions"),
@@ -131,6 +141,8 @@ W = np.zeros((2, 1, 1, 2), np.int8)
         ({"w": TensorSpec(INT8, scale=0.5, data=W[..., 0])}, "four dimensions"),
         ({"w": TensorSpec(INT8, (2, 1, 1, 0), 0.5)}, "no input channels"),
         ({"bias": TensorSpec(INT32, scale=0.5, data=np.int32([1, 2, 3]))}, "not one value for each"),
+        ({"bias": TensorSpec(INT32, scale=0.5, zero_point=1, data=np.int32([1, 2]))}, "zero point of the bias is 1"),
+        ({"bias": None}, "input 2, the bias, is missing"),
         ({"y": TensorSpec(INT8, (), 0.0)}, "unusable scale"),
         ({"y": TensorSpec(INT8, ())}, "has no scale"),
         ({"y": TensorSpec(TensorType.UINT8, (), 0.5)}, "output of type UINT8"),
