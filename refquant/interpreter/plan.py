@@ -32,6 +32,11 @@ for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a m
     import_module(f"refquant.kernels.{_module.name}")
 
 
+#: codes that no file should have, and why
+_NO_OPERATORS = {
+    "DELEGATE": "; it stands for what a delegate had taken over when the model was written: write it from the original",
+    "PLACEHOLDER_FOR_GREATER_OP_CODES": "; it stands for a code above 126, which belongs into builtin_code",
+}
 _MAX_ELEMENTS = 2**31  # of an operator's output; the real runtimes count in 32 bits
 _TAKING_SPARSE = ("DENSIFY", "FULLY_CONNECTED")  # as inputs
 _MAX_DEPTH = 32  # how deep subgraphs may call each other
@@ -155,7 +160,9 @@ class SubgraphPlan:
         )
         kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
         if kernel is None:
-            advice = "; rq.register_custom_operator takes one" if model.is_custom(table) else ""
+            advice = (
+                "; rq.register_custom_operator takes one" if model.is_custom(table) else _NO_OPERATORS.get(name, "")
+            )
             raise UnsupportedOperatorError(
                 f"{operator.place}, version {operator.version}, types {operator.types}: refquant has no kernel of "
                 f"this operator in profile {profile!r}{advice}"

@@ -203,3 +203,10 @@ def test_an_output_that_no_runtime_could_count_is_refused_at_planning() -> None:
     )
     with pytest.raises(rq.InvalidModelError, match=r"operator 0 \(PAD\).*more elements than a runtime can count"):
         rq.Interpreter(model=model).allocate_tensors()
+
+
+@pytest.mark.parametrize("code", ["DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"])
+def test_codes_that_are_no_operators_are_refused(code: str) -> None:
+    model = single_operator_model(code, [TensorSpec(F32, (2,))], [TensorSpec(F32, (2,))])
+    with pytest.raises(rq.UnsupportedOperatorError, match=rf"operator 0 \({code}\).*it stands for"):
+        rq.Interpreter(model=model)

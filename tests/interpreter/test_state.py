@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import refquant as rq
+from refquant.runtimes import Runtime
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.testing.conformance import Outcome, compare
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -141,3 +143,45 @@ def test_what_a_hash_table_refuses() -> None:
         table(IMPORT, types=(STRING, INT64)).invoke()
     with pytest.raises(rq.InvalidModelError, match="resource 0 is a hash table"):
         table(handle(6), assign(6, 1)).invoke()
+
+
+VECTOR, COUNTER, TRUTH = TensorSpec(FLOAT32, (2,)), TensorSpec(INT32), TensorSpec(TensorType.BOOL)
+ONCE = OperatorSpec("CALL_ONCE", [], [], schema.CallOnceOptions(init_subgraph_index=2))
+FIRST = TensorSpec(FLOAT32, data=np.float32([100, 200]))
+LOOP = schema.WhileOptions(cond_subgraph_index=1, body_subgraph_index=3)
+COMPOSITE = schema.StableHLOCompositeOptions(decomposition_subgraph_index=1)
+
+
+def shared(kind: TensorType, *, handed_over: bool) -> dict[str, Model]:
+    """The main subgraph and one that it calls, or that it calls in a loop, both read and assign a variable."""
+    number = TensorSpec(kind, (1,))
+    made = [] if handed_over else [handle(0)]
+    start = SubgraphSpec([number, FIRST], [handle(0), assign(0, 1)], [], [])
+    inputs = [0, 1] if handed_over else [1]
+    adding = [*made, read(0, 2), OperatorSpec("ADD", [1, 2], [3], ADD), assign(0, 3)]
+    called = SubgraphSpec([number, VECTOR, VECTOR, VECTOR], adding, inputs, [3])
+    call = OperatorSpec("STABLEHLO_COMPOSITE", inputs, [2], COMPOSITE)
+    main = SubgraphSpec([number, VECTOR, VECTOR, VECTOR], [ONCE, handle(0), call, read(0, 3)], [1], [2, 3])
+    tensors = [number, VECTOR, VECTOR, VECTOR, COUNTER, TensorSpec(INT32, data=np.array(-1, np.int32)), COUNTER]
+    body = SubgraphSpec(tensors, [*adding, OperatorSpec("ADD", [4, 5], [6], ADD)], [*inputs, 4], [*inputs, 6])
+    condition = SubgraphSpec(
+        [number, VECTOR, COUNTER, TensorSpec(INT32, data=np.array(0, np.int32)), TRUTH],
+        [OperatorSpec("GREATER", [2, 3], [4], schema.GreaterOptions())],
+        [*inputs, 2],
+        [4],
+    )
+    outer = [number, VECTOR, COUNTER, number, VECTOR, COUNTER, VECTOR]
+    loop = OperatorSpec("WHILE", [*inputs, 2], [*([3] if handed_over else []), 4, 5], LOOP)
+    looping = SubgraphSpec(outer, [ONCE, handle(0), loop, read(0, 6)], [1, 2], [4, 5, 6])
+    return {"composite": model_of(main, called, start), "while": model_of(looping, condition, start, body)}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("handed_over", [True, False])
+@pytest.mark.parametrize("kind", [RESOURCE, INT32], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", ["composite", "while"])
+def test_subgraphs_share_variables(reference: Runtime, name: str, kind: TensorType, handed_over: bool) -> None:
+    model = shared(kind, handed_over=handed_over)[name]
+    counts = [[np.array(n, np.int32)] if name == "while" else [] for n in (2, 0, 3)]
+    result = compare(model, [[np.float32([i + 1, 10 * i]), *count] for i, count in enumerate(counts)], reference)
+    assert result.outcome is Outcome.EQUAL, result.details
