@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from refquant.kernels.lstm_basic import basic_lstm
-from refquant.kernels.lstm_float import Step, Values, float_step
+from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_integer import integer_step
 from refquant.kernels.lstm_layout import check_states, check_types, layout_of
+from refquant.kernels.recurrent import Step, Values, over_time
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.tflite.schema import LSTMKernelType, TensorType
 
@@ -62,33 +61,12 @@ def _lstm(op: Operator, time_major: bool, *, diagonal: bool) -> Run:
 
     def run(*values: Array) -> Array:
         step = step_for(values)
-        h, c = (values[i].reshape(batch, -1) for i in (_H, _C))
+        states = [values[i].reshape(batch, -1) for i in (_H, _C)]
         steps = values[0].reshape(-1, *values[0].shape[-2:]) if time_major else values[0]
-        return over_time(step, steps, None, h, c, time_major=time_major).reshape(out.dims)
+        return over_time(step, steps, None, states, time_major=time_major).reshape(out.dims)
 
     return run
 
 
 def _always(step: Step) -> Callable[[Values], Step]:
     return lambda _: step
-
-
-def over_time(
-    step: Step, x: Array, aux: Array | None, h: Array, c: Array, *, time_major: bool, backward: bool = False
-) -> Array:
-    """All steps of a batch of sequences, which change the states h and c; the outputs, in the order of x.
-
-    The sequences of a batch take each step together if `time_major`, else they go through it one after the other.
-    """
-    if not time_major:
-        each = [
-            over_time(step, x[b, :, None], None if aux is None else aux[b, :, None], h[b : b + 1], c[b : b + 1],
-                      time_major=True, backward=backward)[:, 0]
-            for b in range(len(x))
-        ]  # fmt: skip
-        return np.stack(each) if each else np.empty((0, x.shape[1], h.shape[1]), h.dtype)
-    outputs = np.empty((len(x), *h.shape), h.dtype)
-    for t in reversed(range(len(x))) if backward else range(len(x)):
-        h[...], c[...] = step(x[t], None if aux is None else aux[t], h, c)
-        outputs[t] = h
-    return outputs

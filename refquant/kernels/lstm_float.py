@@ -1,90 +1,26 @@
 """One step of an LSTM in float32, with weights in float32 or in eight bits ("hybrid").
 
 Every resolver, the reference one too, multiplies float32 with the *optimized* fully connected kernel and takes sigmoid
-and tanh from Eigen; so here they have Eigen's orders and polynomials. Hybrid, x and h are quantized on the fly, each
-sequence with a scale of its own, and their products with int8 weights are scaled back before they are added. Weights
-of type uint8 are taken as int8 of the same bits. Source: LstmStepFloat and LstmStepHybrid in kernels/lstm_eval.cc.
+and tanh from Eigen; so here they have Eigen's orders and polynomials. Source: LstmStepFloat and LstmStepHybrid in
+kernels/lstm_eval.cc.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from refquant.kernels.fused_activation import activation_of_vector, clamp_float
-from refquant.kernels.hybrid import is_zero, matrix_sums
 from refquant.kernels.lstm_layout import Gate, Layout
+from refquant.kernels.recurrent import EigenVectors, Floats, Step, Values, Vectors, vector_activation, vectors_for
 from refquant.kernels.registry import Array, Operator
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
-from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
-Floats = npt.NDArray[np.float32]
-Values = Sequence[Array | None]  # of the operator's inputs
-Step = Callable[[Floats, "Floats | None", Floats, Floats], tuple[Floats, Floats]]  # x, aux, h, c to the new h and c
 Function = Callable[[Floats], Floats]
 
 _NONE = ActivationFunctionType.NONE
-
-
-class Vectors(Protocol):
-    """Vectors [batch, n] that are multiplied with matrices."""
-
-    is_zero: bool
-
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
-        """total [batch, rows] and the products with a matrix [rows, n], whose scale is given if it has one."""
-
-
-class FloatVectors:
-    """Vectors of float32 for matrices of float32."""
-
-    def __init__(self, vectors: Floats) -> None:
-        self.vectors = vectors
-        self.is_zero = is_zero(vectors)
-
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
-        """With one vector the sum is limited to finite numbers, with more of them the product."""
-        product = eigen.matrix_product(matrix, self.vectors)
-        if len(product) == 1:
-            return clamp_float(product + total, _NONE)
-        return clamp_float(product, _NONE) + total
-
-
-class QuantizedVectors:
-    """Vectors of float32, quantized for matrices of int8."""
-
-    def __init__(self, vectors: Floats, asymmetric: bool) -> None:
-        self.is_zero = is_zero(vectors)
-        if asymmetric:
-            self.q, self.scale, self.zero_point = asymmetric_quantize(vectors)
-        else:
-            self.q, self.scale = symmetric_quantize(vectors)
-            self.zero_point = np.zeros(len(vectors), np.int32)
-
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
-        """Exact integer sums, less zero point times the sum of a row, rounded to float32 and scaled."""
-        weights = matrix.view(np.int8)
-        sums = matrix_sums(self.q, weights.T) - self.zero_point[:, None] * weights.sum(axis=1, dtype=np.int64)
-        return total + sums.astype(np.int32).astype(np.float32) * (self.scale * scale)[:, None]
-
-
-def vectors_for(op: Operator, weights: TensorType) -> Callable[[Floats], Vectors]:
-    """How vectors are prepared for matrices of type `weights`."""
-    if weights == TensorType.FLOAT32:
-        return FloatVectors
-    asymmetric = bool(op.options.asymmetric_quantize_inputs)
-    return lambda vectors: QuantizedVectors(vectors, asymmetric)
-
-
-def vector_activation(op: Operator) -> Callable[[Floats], Floats]:
-    """The activation that the options name, as it is applied to whole vectors."""
-    activation = op.options.fused_activation_function
-    return eigen.tanh if activation == ActivationFunctionType.TANH else activation_of_vector(op, activation)
 
 
 def clip(x: Floats, limit: float) -> Floats:
@@ -101,11 +37,14 @@ def normalize(x: Floats) -> Floats:
 
     Source: PortableMeanStddevNormalization in internal/reference/portable_tensor_utils.cc.
     """
-    size = np.float32(x.shape[1])
-    difference = x - np.add.accumulate(x, axis=1)[:, -1:] / size
-    variance = np.add.accumulate(difference * difference, axis=1)[:, -1:] / size
-    normalized: Floats = difference * (np.float32(1) / np.sqrt(variance + np.float32(1e-8)))
-    return normalized
+    difference = x - _mean(x)
+    inverse: Floats = np.float32(1) / np.sqrt(_mean(difference * difference) + np.float32(1e-8))
+    return difference * inverse
+
+
+def _mean(x: Floats) -> Floats:
+    mean: Floats = np.divide(np.add.accumulate(x, axis=1)[:, -1:], x.shape[1], dtype=np.float32)
+    return mean
 
 
 def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
@@ -113,7 +52,7 @@ def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
     weights = op.input(layout.gates["forget"].from_x).type
     hybrid = weights != TensorType.FLOAT32
     scales = _scales(op, layout) if hybrid else {}
-    prepare = vectors_for(op, weights)
+    prepare = vectors_for(op, weights, EigenVectors)
     activation = vector_activation(op)
     has_activation = op.options.fused_activation_function != _NONE
     cell_clip, projection_clip = op.options.cell_clip, op.options.proj_clip

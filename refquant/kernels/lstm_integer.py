@@ -13,19 +13,18 @@ from collections.abc import Callable
 import numpy as np
 
 from refquant.kernels.lstm_layout import Gate, Layout
+from refquant.kernels.recurrent import Step
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.kernels.requantization import check_scales
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, quantize_multiplier
 from refquant.numerics.integer_functions import logistic, one_over_square_root, tanh
 from refquant.numerics.lookup import tabulate
 
-IntegerStep = Callable[[Array, "Array | None", Array, Array], tuple[Array, Array]]  # x, aux, h, c to the new h and c
-
 _Q3_12 = np.float32(2.0**-12)
 _INT32_MAX = np.int32(2**31 - 1)
 
 
-def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> IntegerStep:
+def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> Step:
     """The function for one step; all weights must be constants."""
     x, h, c, out = op.input(0), op.input(layout.h), op.input(layout.c), op.output()
     for tensor in (x, h, c, out):

@@ -17,7 +17,7 @@ they live on from one invoke to the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from refquant.kernels.registry import Operator, Shape
 from refquant.tflite.schema import TensorType
@@ -58,9 +58,17 @@ class Layout:
 
 
 def layout_of(
-    op: Operator, *, first: int = 1, h: int, c: int, layer_norm: int | None = None, diagonal: bool = False
+    op: Operator,
+    *,
+    first: int = 1,
+    h: int,
+    c: int,
+    layer_norm: int | None = None,
+    aux: int | None = None,
+    diagonal: bool = False,
 ) -> Layout:
-    """The layout of the LSTM whose weights begin at input `first`, checked; `layer_norm` is where coefficients begin.
+    """The layout of the LSTM whose weights begin at input `first`, checked; `layer_norm` is where coefficients begin,
+    `aux` where the weights of an auxiliary input do.
 
     If `diagonal`, each of the matrices R may be one that has numbers on its diagonal alone: a vector of them.
     """
@@ -77,6 +85,7 @@ def layout_of(
             bias=first + 11 + i,
             peephole=None if name == "cell" else optional(first + 8 + (0, 1, 0, 2)[i]),
             layer_norm=None if layer_norm is None else optional(layer_norm + i),
+            from_aux=None if aux is None else aux + i,
         )
         for i, name in enumerate(GATES)
         if not (coupled and name == "input")
@@ -106,13 +115,12 @@ def layout_of(
     return layout
 
 
-def with_auxiliary_weights(op: Operator, layout: Layout, first: int) -> Layout:
-    """The layout with weights of an auxiliary input, which begin at input `first`; their shapes are not checked."""
-    gates = {name: replace(gate, from_aux=first + GATES.index(name)) for name, gate in layout.gates.items()}
-    for gate in gates.values():
+def check_auxiliary_weights(op: Operator, layout: Layout, width: int) -> None:
+    """Each gate has a matrix for an auxiliary input of that width."""
+    for gate in layout.gates.values():
         assert gate.from_aux is not None
-        op.input(gate.from_aux)
-    return replace(layout, gates=gates)
+        if op.input(gate.from_aux).dims != (layout.cells, width):
+            raise op.invalid(f"input {gate.from_aux} must have shape {(layout.cells, width)}")
 
 
 def check_states(op: Operator, layout: Layout, batch: int, h_type: TensorType, c_type: TensorType) -> None:

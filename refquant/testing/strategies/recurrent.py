@@ -14,8 +14,12 @@ from refquant.testing.strategies.catalogue import Case, strategy
 from refquant.testing.strategies.drawing import SPECIAL, generators
 from refquant.tflite.schema import (
     ActivationFunctionType,
+    BidirectionalSequenceLSTMOptions,
+    BidirectionalSequenceRNNOptions,
     LSTMKernelType,
     LSTMOptions,
+    RNNOptions,
+    SequenceRNNOptions,
     TensorType,
     UnidirectionalSequenceLSTMOptions,
 )
@@ -281,3 +285,100 @@ def basic_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     given = [{i: value(i) for i in ([0] if variable else [0, 1, 4])} for _ in range(draw(st.integers(1, 3)))]
     options = LSTMOptions(fused_activation_function=ActivationFunctionType.TANH, kernel_type=LSTMKernelType.BASIC)
     return case_of(operator, specs, given, outputs, options)
+
+
+@strategy("BIDIRECTIONAL_SEQUENCE_LSTM", FLOATS)
+def bidirectional_lstm(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
+    """CIFG, peepholes, projection, limits, every activation, time first or batch first, outputs merged or not, an
+    auxiliary input with or without weights."""
+    tensors = Floats(draw, weight_type)
+    features, steps, merge, time_major = draw(sizes), draw(st.integers(1, 3)), draw(st.booleans()), draw(st.booleans())
+    # With merged outputs and the batch first the real kernel takes the states of all sequences but one from elsewhere.
+    batch = 1 if merge and not time_major else draw(st.integers(1, 4))
+    shape = (steps, batch) if time_major else (batch, steps)
+    kind = draw(st.sampled_from(["none", "without weights", "with weights"]))
+    width = draw(sizes) if kind == "with weights" else features
+    cells = draw(sizes)
+    outputs = draw(st.just(cells) | st.integers(1, cells))  # with more the real kernel leaves its memory
+    weights: list[TensorSpec | None] = []
+    auxiliary: list[TensorSpec | None] = []
+    for _ in range(2):
+        own = lstm_weights(draw, tensors, features, cells, outputs)
+        gates = (own[0] is not None, True, True, True)
+        auxiliary += [tensors.matrix(cells, width) if gate and kind == "with weights" else None for gate in gates]
+        weights += own
+    states = [tensors.state(batch, n) for n in (outputs, cells, outputs, cells)]
+    aux = None if kind == "none" else TensorSpec(FLOAT32, (*shape, width))
+    specs, values = some_as_inputs(draw, [TensorSpec(FLOAT32, (*shape, features)), *weights, *states, aux, *auxiliary])
+    given = []
+    for _ in range(draw(st.integers(1, 3))):
+        sample = {0: tensors.input((*shape, features))} | values
+        given.append(sample if aux is None else sample | {39: tensors.input((*shape, width))})
+    options = BidirectionalSequenceLSTMOptions(
+        draw(all_activations), draw(limits), draw(limits), merge, time_major, draw(st.booleans())
+    )
+    widths = [2 * outputs] if merge else [outputs, outputs]
+    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in widths], options)
+
+
+def rnn_cell(tensors: Floats, features: int, units: int, batch: int) -> list[TensorSpec | None]:
+    """Weights, bias and state of an RNN."""
+    return [
+        tensors.matrix(units, features),
+        tensors.matrix(units, units),
+        tensors.bias(units),
+        TensorSpec(FLOAT32, (batch, units), is_variable=True),
+    ]
+
+
+@strategy(["RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"], FLOATS)
+def rnn(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
+    """Every activation, time first or batch first, weights that are inputs, steps of zeros, infinities and NaN."""
+    tensors = Floats(draw, weight_type)
+    features, units, batch, steps = draw(sizes), draw(sizes), draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    sequence = operator != "RNN"
+    time_major = sequence and draw(st.booleans())
+    shape = ((steps, batch) if time_major else (batch, steps)) if sequence else (batch,)
+    cell = rnn_cell(tensors, features, units, batch)
+    specs, values = some_as_inputs(draw, [TensorSpec(FLOAT32, (*shape, features)), *cell])
+    given = [{0: tensors.input((*shape, features))} | values for _ in range(draw(st.integers(1, 3)))]
+    activation, asymmetric = draw(all_activations), draw(st.booleans())
+    options = SequenceRNNOptions(time_major, activation, asymmetric) if sequence else RNNOptions(activation, asymmetric)
+    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, units))], options)
+
+
+@strategy("BIDIRECTIONAL_SEQUENCE_RNN", FLOATS)
+def bidirectional_rnn(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
+    """Every activation, time first or batch first, outputs merged or not, an auxiliary input with or without weights.
+
+    An auxiliary input is at least as wide as the input: of a narrower one the real kernel leaves the end.
+    """
+    tensors = Floats(draw, weight_type)
+    features, batch, steps = draw(sizes), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    units = draw(sizes), draw(sizes)
+    time_major, merge = draw(st.booleans()), draw(st.booleans())
+    shape = (steps, batch) if time_major else (batch, steps)
+    kind = draw(st.sampled_from(["none", "without weights", "with weights"]))
+    width = features + draw(st.integers(0, 9)) if kind == "with weights" else features
+    weighted = kind == "with weights"
+    aux = None if kind == "none" else TensorSpec(FLOAT32, (*shape, width))
+    specs, values = some_as_inputs(
+        draw,
+        [
+            TensorSpec(FLOAT32, (*shape, features)),
+            *rnn_cell(tensors, features, units[0], batch),
+            *rnn_cell(tensors, features, units[1], batch),
+            aux,
+            *[tensors.matrix(n, width) if weighted else None for n in units],
+        ],
+    )
+    given = []
+    for _ in range(draw(st.integers(1, 3))):
+        own = {0: tensors.input((*shape, features))} | values
+        given.append(own if aux is None else own | {9: tensors.input((*shape, width))})
+    widths = [sum(units)] if merge else units
+    # With merged outputs the real kernel reads zero points of a batch that symmetric quantization does not have.
+    dies = weight_type != FLOAT32 and merge and time_major and batch > 1
+    asymmetric = dies or draw(st.booleans())
+    options = BidirectionalSequenceRNNOptions(time_major, draw(all_activations), merge, asymmetric)
+    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in widths], options)

@@ -1,0 +1,128 @@
+"""What LSTMs and RNNs share: products of vectors and matrices, activations, steps over time.
+
+Where weights have eight bits ("hybrid"), vectors of float32 are quantized on the fly, each with a scale of its own, and
+their products with int8 weights are scaled back before they are added. Weights of type uint8 are taken as int8 of the
+same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.kernels.fused_activation import activation_of_vector, clamp_float
+from refquant.kernels.hybrid import is_zero, matrix_sums
+from refquant.kernels.registry import Array, Operator
+from refquant.numerics import eigen
+from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
+from refquant.tflite.schema import ActivationFunctionType, TensorType
+
+Floats = npt.NDArray[np.float32]
+Values = Sequence[Array | None]  # of the operator's inputs
+Step = Callable[..., tuple[Array, ...]]  # x, aux and the states to the new states, of which the first is the output
+
+
+class Vectors(Protocol):
+    """Vectors [batch, n] that are multiplied with matrices."""
+
+    is_zero: bool
+
+    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+        """total [batch, rows] and the products with a matrix [rows, n], whose scale is given if it has one."""
+
+
+class EigenVectors:
+    """Vectors of float32 as LSTMs multiply them with matrices of float32: in Eigen's orders."""
+
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+        self.is_zero = is_zero(vectors)
+
+    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+        """With one vector the sum is limited to finite numbers, with more of them the product."""
+        product = eigen.matrix_product(matrix, self.vectors)
+        if len(product) == 1:
+            return clamp_float(product + total, ActivationFunctionType.NONE)
+        return clamp_float(product, ActivationFunctionType.NONE) + total
+
+
+class LaneVectors:
+    """Vectors of float32 as RNNs multiply them with matrices of float32: in four partial sums.
+
+    The four are added up from the first to the last, and to the total; products beyond the last full four go to the
+    total one by one. Source: NeonMatrixBatchVectorMultiplyAccumulate in internal/optimized/neon_tensor_utils.cc.
+    """
+
+    is_zero = False  # no product is skipped
+
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+
+    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+        """The total and the products."""
+        products = self.vectors[:, None, :] * matrix
+        whole = products.shape[-1] - products.shape[-1] % 4
+        lanes = np.zeros((*products.shape[:-1], 4), np.float32)
+        for start in range(0, whole, 4):
+            lanes = lanes + products[..., start : start + 4]
+        total = total + (((lanes[..., 0] + lanes[..., 1]) + lanes[..., 2]) + lanes[..., 3])
+        for column in range(whole, products.shape[-1]):
+            total = total + products[..., column]
+        return total
+
+
+class QuantizedVectors:
+    """Vectors of float32, quantized for matrices of int8."""
+
+    def __init__(self, vectors: Floats, asymmetric: bool) -> None:
+        self.is_zero = is_zero(vectors)
+        if asymmetric:
+            self.q, self.scale, self.zero_point = asymmetric_quantize(vectors)
+        else:
+            self.q, self.scale = symmetric_quantize(vectors)
+            self.zero_point = np.zeros(len(vectors), np.int32)
+
+    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+        """Exact integer sums, less zero point times the sum of a row, rounded to float32 and scaled."""
+        weights = matrix.view(np.int8)
+        sums = matrix_sums(self.q, weights.T) - self.zero_point[:, None] * weights.sum(axis=1, dtype=np.int64)
+        return total + sums.astype(np.int32).astype(np.float32) * (self.scale * scale)[:, None]
+
+
+def vectors_for(op: Operator, weights: TensorType, floats: Callable[[Floats], Vectors]) -> Callable[[Floats], Vectors]:
+    """How vectors are prepared for matrices of type `weights`; `floats` is the way for float32."""
+    if weights == TensorType.FLOAT32:
+        return floats
+    asymmetric = bool(op.options.asymmetric_quantize_inputs)
+    return lambda vectors: QuantizedVectors(vectors, asymmetric)
+
+
+def vector_activation(op: Operator) -> Callable[[Floats], Floats]:
+    """The activation that the options name, as it is applied to whole vectors."""
+    activation = op.options.fused_activation_function
+    return eigen.tanh if activation == ActivationFunctionType.TANH else activation_of_vector(op, activation)
+
+
+def over_time(
+    step: Step, x: Array, aux: Array | None, states: Sequence[Array], *, time_major: bool, backward: bool = False
+) -> Array:
+    """All steps of a batch of sequences, which change the states; the outputs, in the order of x.
+
+    The sequences of a batch take each step together if `time_major`, else they go through it one after the other.
+    """
+    if time_major:
+        outputs = np.empty((len(x), *states[0].shape), states[0].dtype)
+        for t in reversed(range(len(x))) if backward else range(len(x)):
+            for state, new in zip(states, step(x[t], None if aux is None else aux[t], *states), strict=True):
+                state[...] = new
+            outputs[t] = states[0]
+        return outputs
+    result = np.empty((*x.shape[:2], states[0].shape[1]), states[0].dtype)
+    for b in range(len(x)):
+        own_aux = None if aux is None else aux[b, :, None]
+        own_states = [state[b : b + 1] for state in states]
+        result[b] = over_time(step, x[b, :, None], own_aux, own_states, time_major=True, backward=backward)[:, 0]
+    return result
