@@ -6,7 +6,7 @@ import numpy as np
 
 from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_layout import Layout, check_auxiliary_weights, check_states, check_types, layout_of
-from refquant.kernels.recurrent import over_time
+from refquant.kernels.recurrent import check_misplaced, misplaced_rows, over_time
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.tflite.schema import TensorType
 
@@ -16,8 +16,10 @@ _FORWARD, _BACKWARD, _STATES, _AUX, _FORWARD_AUX, _BACKWARD_AUX = 1, 18, 35, 39,
 
 @kernel(
     "BIDIRECTIONAL_SEQUENCE_LSTM",
-    flaw="with merged outputs, the batch first and more than one sequence tensorflow 2.21.0 takes the states of all "
-    "sequences but the first from memory of other tensors; refquant from the states",
+    flaw="tensorflow 2.21.0 takes rows of the auxiliary input from the places that rows of the input have, as refquant "
+    "does, which refuses an auxiliary input of which the real kernel leaves the end; with merged outputs, the batch "
+    "first and more than one sequence it takes the states of all sequences but the first from other tensors' memory, "
+    "refquant from the states",
 )
 def bidirectional_sequence_lstm(op: Operator) -> Run:
     """One LSTM forwards through time and another one backwards; `merge_outputs` puts both in one output.
@@ -41,7 +43,8 @@ def bidirectional_sequence_lstm(op: Operator) -> Run:
     for layout in (forward, backward):
         _check(op, layout, x.dims[1] if time_major else x.dims[0])
     width = None if aux is None or aux.type != _FLOAT32 or aux.dims[:2] != x.dims[:2] else aux.dims[2:]
-    if weighted and width is not None:
+    if weighted and aux is not None and width is not None:
+        check_misplaced(op, aux, x, time_major)
         for layout in (forward, backward):
             check_auxiliary_weights(op, layout, *width)
     elif weighted or (aux is not None and width != x.dims[2:]):
@@ -56,7 +59,9 @@ def bidirectional_sequence_lstm(op: Operator) -> Run:
     def run(*values: Array) -> Array | tuple[Array, ...]:
         x, aux = values[0], values[_AUX]
         states = [values[_STATES + i].reshape(batch, -1) for i in range(4)]
-        backward_x, own_aux = (x, aux) if weighted or aux is None else (aux, None)
+        backward_x, own_aux = (aux, None) if aux is not None else (x, None)
+        if weighted:
+            backward_x, own_aux = x, misplaced_rows(aux, x.shape, time_major)
         outputs = (
             over_time(forward_for(values), x, own_aux, states[:2], time_major=time_major),
             over_time(backward_for(values), backward_x, own_aux, states[2:], time_major=time_major, backward=True),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float
 from refquant.kernels.hybrid import is_zero, matrix_sums
-from refquant.kernels.registry import Array, Operator
+from refquant.kernels.registry import Array, Operator, Shape, TensorInfo
 from refquant.numerics import eigen
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import ActivationFunctionType, TensorType
@@ -126,3 +126,17 @@ def over_time(
         own_states = [state[b : b + 1] for state in states]
         result[b] = over_time(step, x[b, :, None], own_aux, own_states, time_major=True, backward=backward)[:, 0]
     return result
+
+
+def misplaced_rows(aux: Array, shape: Shape, time_major: bool) -> Array:
+    """An auxiliary input as real kernels read it: in steps as far apart as those of an input of this shape."""
+    width, each = aux.shape[2], shape[1] if time_major else 1
+    rows = np.arange(shape[0] * shape[1] // each) * each * shape[2]
+    return aux.reshape(-1)[rows[:, None] + np.arange(each * width)].reshape(aux.shape)
+
+
+def check_misplaced(op: Operator, aux: TensorInfo, x: TensorInfo, time_major: bool) -> None:
+    """Raises UnsupportedOperatorError where `misplaced_rows` go beyond the auxiliary input."""
+    steps = x.dims[0] if time_major else x.dims[0] * x.dims[1]
+    if aux.dims[2] < x.dims[2] and steps > 1:
+        raise op.unsupported("an auxiliary input narrower than the input, of which the real kernel leaves the end,")

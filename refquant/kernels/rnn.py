@@ -18,11 +18,13 @@ from refquant.kernels.recurrent import (
     LaneVectors,
     Step,
     Values,
+    check_misplaced,
+    misplaced_rows,
     over_time,
     vector_activation,
     vectors_for,
 )
-from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
+from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.tflite.schema import TensorType
 
@@ -109,9 +111,8 @@ def bidirectional_sequence_rnn(op: Operator) -> Run:
         wanted = op.input(_FORWARD_AUX).dims[1] if weighted else x.dims[2]
         if aux.dims != (*x.dims[:2], wanted) or aux.type != _FLOAT32:
             raise op.invalid(f"the auxiliary input must be float32 {(*x.dims[:2], wanted)}, it is {aux.dims}")
-        steps = x.dims[0] if time_major else x.dims[0] * x.dims[1]
-        if misplaced and wanted < x.dims[2] and steps > 1:
-            raise op.unsupported("an auxiliary input narrower than the input, of which the real kernel leaves its end,")
+        if misplaced:
+            check_misplaced(op, aux, x, time_major)
     elif weighted:
         raise op.invalid("auxiliary weights without auxiliary input")
     shape = x.dims[:2]
@@ -125,7 +126,7 @@ def bidirectional_sequence_rnn(op: Operator) -> Run:
     def run(*values: Array) -> Array | tuple[Array, ...]:
         x, aux = values[0], values[_AUX]
         backward_x = aux if aux is not None and not weighted and time_major else x
-        own_aux = None if not weighted else _as_placed(aux, x.shape, time_major) if misplaced else aux
+        own_aux = None if not weighted else misplaced_rows(aux, x.shape, time_major) if misplaced else aux
         outputs: tuple[Array, ...] = ()
         for _ in range(passes):
             outputs = (
@@ -142,13 +143,6 @@ def bidirectional_sequence_rnn(op: Operator) -> Run:
         return np.concatenate(outputs, axis=2) if merge else outputs
 
     return run
-
-
-def _as_placed(aux: Array, shape: Shape, time_major: bool) -> Array:
-    """The auxiliary input, read in steps that are as far apart as those of an input of this shape."""
-    width, each = aux.shape[2], shape[1] if time_major else 1
-    rows = np.arange(shape[0] * shape[1] // each) * each * shape[2]
-    return aux.reshape(-1)[rows[:, None] + np.arange(each * width)].reshape(aux.shape)
 
 
 def _cell(op: Operator, first: int, aux: int | None, batch: int) -> _Cell:

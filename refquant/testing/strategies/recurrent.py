@@ -290,14 +290,17 @@ def basic_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 @strategy("BIDIRECTIONAL_SEQUENCE_LSTM", FLOATS)
 def bidirectional_lstm(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
     """CIFG, peepholes, projection, limits, every activation, time first or batch first, outputs merged or not, an
-    auxiliary input with or without weights."""
+    auxiliary input with or without weights.
+
+    An auxiliary input is at least as wide as the input: of a narrower one the real kernel leaves the end.
+    """
     tensors = Floats(draw, weight_type)
     features, steps, merge, time_major = draw(sizes), draw(st.integers(1, 3)), draw(st.booleans()), draw(st.booleans())
     # With merged outputs and the batch first the real kernel takes the states of all sequences but one from elsewhere.
     batch = 1 if merge and not time_major else draw(st.integers(1, 4))
     shape = (steps, batch) if time_major else (batch, steps)
     kind = draw(st.sampled_from(["none", "without weights", "with weights"]))
-    width = draw(sizes) if kind == "with weights" else features
+    width = features + draw(st.integers(0, 9)) if kind == "with weights" else features
     cells = draw(sizes)
     outputs = draw(st.just(cells) | st.integers(1, cells))  # with more the real kernel leaves its memory
     weights: list[TensorSpec | None] = []
