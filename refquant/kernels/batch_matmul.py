@@ -8,21 +8,30 @@ Sources: kernels/batch_matmul.cc, internal/reference/batch_matmul.h.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
+from refquant.kernels.hybrid import row_sums
+from refquant.kernels.products import exact_type, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
+from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import ActivationFunctionType, BatchMatMulOptions, TensorType
 
 
-@kernel("BATCH_MATMUL")
+@kernel(
+    "BATCH_MATMUL",
+    flaw="with adj_x and a second tensor that is repeated along the dimension before the matrices, tensorflow 2.21.0 "
+    "computes the first product only and leaves the others as they were in memory; of float32 with int8 weights of "
+    "five dimensions it knows only the first weights' sums; refquant computes them all",
+)
 def batch_matmul(op: Operator) -> Run:
-    """Two tensors of 2 to 5 dimensions: float32; int8 to int8, or to the int32 of the bare sums; int16.
+    """Two tensors of 2 to 5 dimensions: float32; int8 to int8, or to the int32 of the bare sums; int16; and float32
+    with int8.
 
     Quantized as FULLY_CONNECTED without a bias would be, but with zero points on both sides and double rounding for
-    int8; int16 sums have 64 bits. Where `adj_x` is set and b is repeated for the batches of a, the real kernel reads
-    memory that is not its own; here is the product.
+    int8; int16 sums have 64 bits.
     """
     options = op.options
     if not isinstance(options, BatchMatMulOptions):
@@ -32,6 +41,8 @@ def batch_matmul(op: Operator) -> Run:
     match a.type, b.type, out.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32:
             return _float(options)
+        case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32:
+            return _hybrid(op, options)
         case TensorType.INT8, TensorType.INT8, TensorType.INT32:
             return lambda x, y: _sums(options, x, 0, y, 0).astype(np.int64).astype(np.int32)
         case TensorType.INT8, TensorType.INT8, TensorType.INT8:
@@ -67,12 +78,11 @@ def _float(options: BatchMatMulOptions) -> Run:
 
     def run(a: Array, b: Array) -> Array:
         a, b = _matrices(options, a, b)
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        y = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
-        left = np.broadcast_to(a, (*lead, *a.shape[-2:]))
-        right = np.broadcast_to(b, (*lead, *b.shape[-2:]))
-        for index in np.ndindex(lead):
-            add_products_in_order(y[index][:, None, :], left[index][:, None, :], right[index][:, None, :])
+        y = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), np.float32)
+        product = np.empty_like(y)
+        for k in range(a.shape[-1]):
+            np.multiply(a[..., k, None], b[..., k, None, :], out=product)
+            np.add(y, product, out=y)
         return y
 
     return run
@@ -95,3 +105,62 @@ def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: Tens
     finish = output_stage(op, real, out, ActivationFunctionType.NONE, bits)
     a_zero, b_zero = a.zero_point, b.zero_point
     return lambda x, y: finish(_sums(options, x, a_zero, y, b_zero))
+
+
+def _hybrid(op: Operator, options: BatchMatMulOptions) -> Run:
+    """float32 with int8 weights: each row of a is quantized on the fly, the sums are scaled back.
+
+        y = scale * b_scale * (sum - zero_point * the sum of the weights)
+
+    The real kernel finds scale and zero point of a row, and the sum of a column of weights, by adding up the indices of
+    the leading dimensions, so with more than one of these it takes some of another matrix. The sums of the weights, for
+    asymmetric rows, are those of the first invoke, even where the weights change later.
+    """
+    b, shape = op.input(1), op.output().dims
+    columns = shape[-1]
+    scales = b.scales if b.scales.size else np.zeros(1, np.float32)
+    if 1 < scales.size < columns:
+        raise op.invalid(f"{scales.size} scales for {columns} columns")
+    kept: Array | None = None
+
+    def run(a: Array, b: Array) -> Array:
+        nonlocal kept
+        a, b = _matrices(options, a, b)
+        a, weights = _in_five_dimensions(a, b.swapaxes(-1, -2))
+        rows = np.ascontiguousarray(a).reshape(prod(a.shape[:-1]), a.shape[-1])
+        if options.asymmetric_quantize_inputs:
+            q, row_scales, zero_points = asymmetric_quantize(rows)
+        else:
+            q, row_scales = symmetric_quantize(rows)
+            zero_points = np.zeros(len(rows), np.int32)
+        if kept is None:
+            kept = row_sums(np.ascontiguousarray(weights).reshape(prod(weights.shape[:-1]), weights.shape[-1]))
+        exact = exact_type(128 * 128 * a.shape[-1])
+        sums = q.reshape(a.shape).astype(exact) @ weights.swapaxes(-1, -2).astype(exact)
+        lead = sums.shape[:3]
+        of_row = _places(lead, a.shape)[..., None]
+        of_column = _places(lead, weights.shape)[..., None, :]
+        offsets = kept[of_column].astype(np.float32) * zero_points[of_row].astype(np.float32)
+        totals = np.trunc(sums.astype(np.int64).astype(np.float32) - offsets)
+        factors = row_scales[of_row] * scales[:columns]
+        return (totals * factors + np.float32(0)).reshape(shape)
+
+    return run
+
+
+def _in_five_dimensions(a: Array, weights: Array) -> tuple[Array, Array]:
+    """Rows and weights with three leading dimensions, filled up with 1.
+
+    Where the weights are repeated along the dimension before the matrices, that dimension of a is one with its rows.
+    """
+    if a.ndim > 2 and weights.ndim > 2 and weights.shape[-3] == 1:
+        a = a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1])
+        weights = weights.reshape(*weights.shape[:-3], *weights.shape[-2:])
+    return a.reshape(*(1,) * (5 - a.ndim), *a.shape), weights.reshape(*(1,) * (5 - weights.ndim), *weights.shape)
+
+
+def _places(lead: Shape, shape: Shape) -> Array:
+    """Where the real kernel looks for what belongs to each row: in the leading dimensions of a product, and the row."""
+    indices = np.indices(lead) * np.array([n != 1 for n in shape[:3]])[:, None, None, None]
+    places: Array = indices.sum(axis=0)[..., None] * shape[-2] + np.arange(shape[-2])
+    return places

@@ -18,6 +18,7 @@ from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import (
     ActivationFunctionType,
+    BatchMatMulOptions,
     FullyConnectedOptions,
     FullyConnectedOptionsWeightsFormat,
     TensorType,
@@ -260,3 +261,60 @@ def _sparse(
     order = [*draw(st.permutations([0, 1])), *(2 + i for i in range(len(blocks)))]
     formats = [*draw(st.tuples(st.booleans(), st.booleans())), *(False for _ in blocks)]
     return encode(dense, order, formats, blocks)
+
+
+@strategy(
+    "BATCH_MATMUL",
+    {
+        "FLOAT32": (FLOAT32, FLOAT32, FLOAT32),
+        "FLOAT32 hybrid INT8": (FLOAT32, INT8, FLOAT32),
+        "INT8": (INT8, INT8, INT8),
+        "INT8 to INT32": (INT8, INT8, INT32),
+        "INT16": (INT16, INT16, INT16),
+    },
+)
+def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, TensorType, TensorType]) -> Case:
+    """Tensors of 2 to 5 dimensions, either repeated along some, transposed or not, constant or not, some of nothing.
+
+    Of float32 with int8, rows are quantized symmetrically or not, columns have one scale, one each, or none.
+    """
+    is_hybrid = types[0] != types[1]
+    rng = draw(generators)
+    options = BatchMatMulOptions(
+        adj_x=draw(st.booleans()),
+        adj_y=draw(st.booleans()),
+        asymmetric_quantize_inputs=is_hybrid and draw(st.booleans()),
+    )
+    depth = draw(st.integers(1, 40) | st.sampled_from([0, 1, 300]))
+    rows, columns = (draw(st.integers(1, 7) | st.sampled_from([0, 1])) for _ in range(2))
+    lead = draw(st.lists(st.integers(1, 3) | st.sampled_from([0, 1]), max_size=3))
+    leads = [[n if draw(st.integers(0, 3)) else 1 for n in lead][draw(st.integers(0, len(lead))) :] for _ in range(2)]
+    if options.adj_x and leads[1] and leads[1][-1] == 1 and leads[0]:
+        leads[0][-1] = 1  # the real kernel computes the first product only
+    if options.asymmetric_quantize_inputs and len(leads[1]) == 3:
+        leads[1][0] = 1  # it reads beyond the sums of the weights
+    shapes = [
+        (*leads[0], *((depth, rows) if options.adj_x else (rows, depth))),
+        (*leads[1], *((columns, depth) if options.adj_y else (depth, columns))),
+    ]
+    specs, arrays = [], []
+    for type, shape in zip(types, shapes):
+        spec = TensorSpec(type, shape)
+        if type != FLOAT32:
+            spec.scale, spec.zero_point = draw(scales), draw(zero_points(type))
+        specs.append(spec)
+        arrays.append(numbers(rng, type, shape))
+    output = TensorSpec(types[2])
+    if is_hybrid:
+        specs[1].scale = draw(st.none() | _weight_scales(columns))
+        specs[1].zero_point, specs[1].quantized_dimension = 0, len(shapes[1]) - (2 if options.adj_y else 1)
+    elif types[2] != FLOAT32:
+        product = float(_product(*specs)[0])
+        output.scale = max(product * draw(st.floats(2**-4, 2**18) | st.sampled_from([1.0, 4.0, 256.0])), 2.0**-28)
+        output.zero_point = draw(zero_points(types[2]))
+    is_open = [draw(st.booleans()) or not array.size for array in arrays]
+    for spec, array, open_ in zip(specs, arrays, is_open):
+        if not open_:
+            spec.data = array
+    samples = [[rng.permuted(array) for array, open_ in zip(arrays, is_open) if open_] for _ in range(2)]
+    return Case(single_operator_model(operator, specs, [output], options), samples)
