@@ -24,7 +24,7 @@ from refquant.tflite.schema import ActivationFunctionType, BatchMatMulOptions, T
     "BATCH_MATMUL",
     flaw="with adj_x and a second tensor that is repeated along the dimension before the matrices, tensorflow 2.21.0 "
     "computes the first product only and leaves the others as they were in memory; of float32 with int8 weights of "
-    "five dimensions it knows only the first weights' sums; refquant computes them all",
+    "five dimensions it knows only the first weights' sums, and it dies of rows of no elements; refquant computes all",
 )
 def batch_matmul(op: Operator) -> Run:
     """Two tensors of 2 to 5 dimensions: float32; int8 to int8, or to the int32 of the bare sums; int16; and float32

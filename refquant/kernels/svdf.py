@@ -1,65 +1,209 @@
-"""SVDF, a fully connected layer of low rank over the last inputs."""
+"""SVDF, a fully connected layer of low rank over the last inputs: feature weights, then a filter over time.
+
+    state[b, f]  moves on by one, its newest value is sum over i of x[b, i] * features[f, i]
+    y[b, u]      = activation(bias[u] + sum over the `rank` filters f of unit u of (sum over t of
+                   state[b, f, t] * times[f, t]))
+
+Source: internal/reference/svdf.h.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.fused_activation import activation_of_vector
+from refquant.kernels.hybrid import matrix_sums, row_sums
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
+from refquant.numerics import lanes
+from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
-from refquant.tflite.schema import TensorType
-
-_INT8, _INT16, _INT32 = TensorType.INT8, TensorType.INT16, TensorType.INT32
+from refquant.tflite.schema import ActivationFunctionType, SVDFOptions, TensorType
 
 
-@kernel("SVDF")
+@kernel(
+    "SVDF",
+    flaw="tensorflow 2.21.0 checks no types but that of the input: with states and time weights of other types than "
+    "float32 (of float32), or int16 (of int8), it reads and writes memory that is not its own; refquant refuses",
+)
 def svdf(op: Operator) -> Run:
-    """A fully connected layer of low rank over the last inputs: feature weights, then a filter over time.
+    """float32, with weights of float32 or of eight bits, or int8 with an int16 state and int16 time weights.
 
-    Each of the filters keeps its last `memory` values in the state, which moves on by one with each invoke; the
-    sums over time of `rank` filters make a unit. int8 with an int16 or int8 state and time weights; both products
-    are brought to the next scale by double rounding. Sources: internal/reference/svdf.h, and for the int8 state,
-    which only TensorFlow Lite Micro runs, tensorflow/lite/micro/kernels/svdf_common.cc.
+    TensorFlow Lite Micro has int8 with a state and time weights of int8, too.
     """
     x, features, times, state = (op.input(i) for i in (0, 1, 2, 4))
-    bias, out = op.optional_input(3), op.output()
-    if x.type != _INT8 or features.type != _INT8 or out.type != _INT8 or times.type != state.type:
-        raise op.unsupported()
-    if state.type != _INT16 and not (state.type == _INT8 and op.profile == "micro"):
-        raise op.unsupported("an int8 state runs in profile 'micro' alone, the real reference kernels corrupt memory")
-    rank = op.options.rank
+    bias, out, options = op.optional_input(3), op.output(), op.options
+    if not isinstance(options, SVDFOptions):
+        raise op.invalid("has no SVDFOptions")
+    find = _find(op, x, features, bias, times, state, out)
+    rank = options.rank
     filters = (*features.dims, 0)[0]
     if len(x.dims) != 2 or rank < 1 or filters % rank or features.dims != (filters, x.dims[1]):
         raise op.invalid(f"shapes {x.dims}, {features.dims} and a rank of {rank} do not fit together")
     batch, units = x.dims[0], filters // rank
     if len(times.dims) != 2 or times.dims[0] != filters or times.dims[1] < 1:
         raise op.invalid(f"the time weights must have shape ({filters}, memory), they have {times.dims}")
-    memory = times.dims[1]
-    if not state.is_variable or state.dims != (batch, memory * filters):
-        raise op.invalid(f"the state must be a variable of shape {(batch, memory * filters)}")
-    if bias is not None and (bias.type != _INT32 or bias.dims != (units,)):
-        raise op.invalid(f"the bias must be int32 of shape ({units},)")
-    if features.value is None or times.value is None or (bias is not None and bias.value is None):
-        raise op.unsupported("weights that are not constant")
+    if not state.is_variable or state.dims != (batch, times.dims[1] * filters):
+        raise op.invalid(f"the state must be a variable of shape {(batch, times.dims[1] * filters)}")
+    if bias is not None and bias.dims != (units,):
+        raise op.invalid(f"the bias must have shape ({units},), it has {bias.dims}")
+    out.shape = (batch, units)
+    return find(op)
+
+
+def _find(
+    op: Operator,
+    x: TensorInfo,
+    features: TensorInfo,
+    bias: TensorInfo | None,
+    times: TensorInfo,
+    state: TensorInfo,
+    out: TensorInfo,
+) -> Callable[[Operator], Run]:
+    """The kernel for these types, or an error."""
+    match x.type, features.type, times.type, None if bias is None else bias.type, state.type, out.type:
+        case (
+            TensorType.FLOAT32,
+            TensorType.FLOAT32,
+            TensorType.FLOAT32,
+            TensorType.FLOAT32 | None,
+            TensorType.FLOAT32,
+            TensorType.FLOAT32,
+        ):
+            return _float
+        case (
+            TensorType.FLOAT32,
+            TensorType.INT8 | TensorType.UINT8,
+            TensorType.INT8 | TensorType.UINT8,
+            TensorType.FLOAT32 | None,
+            TensorType.FLOAT32,
+            TensorType.FLOAT32,
+        ):
+            return _hybrid
+        case (
+            TensorType.INT8,
+            TensorType.INT8 | TensorType.UINT8,
+            TensorType.INT16,
+            TensorType.INT32 | None,
+            TensorType.INT16,
+            TensorType.INT8,
+        ):
+            return _quantized
+        case (
+            TensorType.INT8,
+            TensorType.INT8,
+            TensorType.INT8,
+            TensorType.INT32 | None,
+            TensorType.INT8,
+            TensorType.INT8,
+        ) if op.profile == "micro":
+            return _quantized
+    raise op.unsupported()
+
+
+def _remember(state: Array, newest: Array, memory: int) -> Array:
+    """Moves the state on and puts the newest values at its ends; what is remembered, [batch, filters, memory]."""
+    flat = state.reshape(-1)
+    flat[:-1] = flat[1:].copy()
+    remembered = state.reshape(*newest.shape, memory)
+    remembered[:, :, -1] = newest
+    return remembered
+
+
+# --- float32 --------------------------------------------------------------------------------------------------------
+
+
+def _float(op: Operator) -> Run:
+    """float32: all sums in four lanes."""
+    memory = op.input(2).dims[1]
+    finish = _finish(op)
+
+    def run(x: Array, features: Array, times: Array, bias: Array | None, state: Array) -> Array:
+        remembered = _remember(state, lanes.dot(x[:, None, :], features), memory)
+        return finish(lanes.dot(times, remembered), bias)
+
+    return run
+
+
+def _hybrid(op: Operator) -> Run:
+    """float32 with weights of eight bits: inputs are quantized on the fly as for FULLY_CONNECTED, time weights become
+    float32. Those of uint8 are read as int8, no zero point counts.
+
+    The time weights, and the sums of the feature weights for asymmetric inputs, are those of the first invoke, even
+    where the weights change later.
+    """
+    memory, asymmetric = op.input(2).dims[1], op.options.asymmetric_quantize_inputs
+    feature_scale, time_scale = _scale(op.input(1)), _scale(op.input(2))
+    finish = _finish(op)
+    kept_sums: Array | None = None
+    kept_times: Array | None = None
+
+    def run(x: Array, features: Array, times: Array, bias: Array | None, state: Array) -> Array:
+        nonlocal kept_sums, kept_times
+        features = features.view(np.int8)
+        if kept_times is None:
+            kept_times = times.view(np.int8).astype(np.float32) * time_scale
+        newest = np.zeros((len(x), len(features)), np.float32)
+        if np.any(x):
+            if asymmetric:
+                q, scale, zero_point = asymmetric_quantize(x)
+                if kept_sums is None:
+                    kept_sums = row_sums(features)
+                sums = matrix_sums(q, features.T) - zero_point[:, None] * kept_sums
+            else:
+                q, scale = symmetric_quantize(x)
+                sums = matrix_sums(q, features.T)
+            newest += sums.astype(np.float32) * (scale * feature_scale)[:, None]
+        return finish(lanes.dot(kept_times, _remember(state, newest, memory)), bias)
+
+    return run
+
+
+def _scale(weights: TensorInfo) -> np.float32:
+    """The scale of weights quantized per tensor; of others 0."""
+    return np.float32(weights.scales[0] if weights.scales.size == 1 else 0)
+
+
+def _finish(op: Operator) -> Callable[[Array, Array | None], Array]:
+    """From what each filter found, [batch, filters], to the output: the sum of `rank` filters, bias, activation."""
+    shape, rank = op.output().dims, op.options.rank
+    activate = activation_of_vector(op, op.options.fused_activation_function)
+
+    def finish(found: Array, bias: Array | None) -> Array:
+        y = lanes.total(found.reshape(*shape, rank))
+        return activate(y if bias is None else y + bias)
+
+    return finish
+
+
+# --- integers -------------------------------------------------------------------------------------------------------
+
+
+def _quantized(op: Operator) -> Run:
+    """Integers: both products are brought to the next scale by double rounding; RELU clamps nothing.
+
+    Source of the int8 state: tensorflow/lite/micro/kernels/svdf_common.cc.
+    """
+    x, features, times, state, out = (*(op.input(i) for i in (0, 1, 2, 4)), op.output())
+    if op.options.fused_activation_function != ActivationFunctionType.RELU:
+        raise op.unsupported("integers with another activation than RELU")
     for tensor in (x, features, times, state, out):
         check_scales(op, tensor)
-    out.shape = (batch, units)
-    first = quantize_multiplier(np.float64(x.scale * features.scale / state.scale))
-    second = quantize_multiplier(np.float64(state.scale * times.scale / out.scale))
-    columns = features.value.T.astype(np.float64)
-    filter_weights = times.value.astype(np.int64)
-    x_zero, out_zero = x.zero_point, np.int32(out.zero_point)
-    state_zero = state.zero_point if state.type == _INT8 else 0
+    first = quantize_multiplier(np.float64(x.scales[0] * features.scales[0] / state.scales[0]))
+    second = quantize_multiplier(np.float64(state.scales[0] * times.scales[0] / out.scales[0]))
+    memory, shape, rank = times.dims[1], out.dims, op.options.rank
+    x_zero, out_zero = int(x.zero_points[0]), np.int32(out.zero_points[0])
+    state_zero = int(state.zero_points[0]) if state.type == TensorType.INT8 else 0
     limits = np.iinfo(state.dtype)
 
-    def run(x: Array, _features: Array, _times: Array, bias: Array | None, state: Array) -> Array:
+    def run(x: Array, features: Array, times: Array, bias: Array | None, state: Array) -> Array:
+        columns = features.view(np.int8).T.astype(np.float64)  # exact for any size that fits memory
         sums = ((x.astype(np.float64) - x_zero) @ columns).astype(np.int64).astype(np.int32)
         newest = np.clip(double_rounding(sums, *first), limits.min, limits.max) + state_zero
-        flat = state.reshape(-1)
-        flat[:-1] = flat[1:].copy()
-        state.reshape(batch, filters, memory)[:, :, -1] = newest.astype(state.dtype)
-        history = state.reshape(batch, filters, memory).astype(np.int64) - state_zero
-        total = (history * filter_weights).sum(axis=2).reshape(batch, units, rank).sum(axis=2)
+        history = _remember(state, newest, memory).astype(np.int64) - state_zero
+        total = (history * times).sum(axis=2).reshape(*shape, rank).sum(axis=2)
         if bias is not None:
             total = total + bias
         if op.observer is not None:

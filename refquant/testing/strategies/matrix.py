@@ -21,6 +21,7 @@ from refquant.tflite.schema import (
     BatchMatMulOptions,
     FullyConnectedOptions,
     FullyConnectedOptionsWeightsFormat,
+    SVDFOptions,
     TensorType,
 )
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
@@ -276,6 +277,8 @@ def _sparse(
 def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, TensorType, TensorType]) -> Case:
     """Tensors of 2 to 5 dimensions, either repeated along some, transposed or not, constant or not, some of nothing.
 
+    Only of float32 with int8 there is something to add up: the real kernel dies of rows of nothing.
+
     Of float32 with int8, rows are quantized symmetrically or not, columns have one scale, one each, or none.
     """
     is_hybrid = types[0] != types[1]
@@ -285,7 +288,7 @@ def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, Tensor
         adj_y=draw(st.booleans()),
         asymmetric_quantize_inputs=is_hybrid and draw(st.booleans()),
     )
-    depth = draw(st.integers(1, 40) | st.sampled_from([0, 1, 300]))
+    depth = draw(st.integers(1, 40) | st.sampled_from([1, 300] if is_hybrid else [0, 1, 300]))
     rows, columns = (draw(st.integers(1, 7) | st.sampled_from([0, 1])) for _ in range(2))
     lead = draw(st.lists(st.integers(1, 3) | st.sampled_from([0, 1]), max_size=3))
     leads = [[n if draw(st.integers(0, 3)) else 1 for n in lead][draw(st.integers(0, len(lead))) :] for _ in range(2)]
@@ -318,3 +321,62 @@ def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, Tensor
             spec.data = array
     samples = [[rng.permuted(array) for array, open_ in zip(arrays, is_open) if open_] for _ in range(2)]
     return Case(single_operator_model(operator, specs, [output], options), samples)
+
+
+@strategy(
+    "SVDF",
+    {
+        "FLOAT32": Types(FLOAT32, FLOAT32, FLOAT32, FLOAT32),
+        "FLOAT32 hybrid INT8": Types(FLOAT32, INT8, FLOAT32, FLOAT32),
+        "FLOAT32 hybrid UINT8": Types(FLOAT32, UINT8, FLOAT32, FLOAT32),
+        "INT8": Types(INT8, INT8, INT32, INT8),
+        "INT8xUINT8": Types(INT8, UINT8, INT32, INT8),
+    },
+)
+def svdf(draw: st.DrawFn, operator: str, types: Types) -> Case:
+    """Any rank and memory, inputs to fill the memory and more; weights and bias constant or not.
+
+    Of integers the state and the time weights are int16; floats have any activation, and SIGN_BIT, which shows the sign
+    of NaN, numbers that make no NaN.
+    """
+    is_float, rng = types.x == FLOAT32, draw(generators)
+
+    def some(type: TensorType, shape: tuple[int, ...]) -> Array:
+        values = numbers(rng, type, shape)
+        if options.fused_activation_function == ActivationFunctionType.SIGN_BIT:
+            values = np.where(np.abs(values.astype(np.float64)) < 1e9, values, values.dtype.type(1))
+        return values
+
+    rank, units, memory = draw(st.integers(1, 9)), draw(st.integers(1, 5)), draw(st.integers(1, 10))
+    batch, inputs = draw(st.integers(1, 4)), draw(st.integers(1, 40))
+    options = SVDFOptions(
+        rank=rank,
+        fused_activation_function=draw(_ALL_ACTIVATIONS) if is_float else ActivationFunctionType.RELU,
+        asymmetric_quantize_inputs=is_float and types.w != FLOAT32 and draw(st.booleans()),
+    )
+    x = TensorSpec(types.x, (batch, inputs))
+    features = TensorSpec(types.w, data=some(types.w, (rank * units, inputs)))
+    time_type = types.w if is_float else INT16
+    times = TensorSpec(time_type, data=some(time_type, (rank * units, memory)))
+    bias_values = some(types.bias, (units,))
+    if not is_float:
+        bias_values = bias_values >> np.int32(rng.integers(0, 24))
+    bias = TensorSpec(types.bias, data=bias_values) if draw(st.booleans()) else None
+    state = TensorSpec(FLOAT32 if is_float else INT16, (batch, memory * rank * units), is_variable=True)
+    y = TensorSpec(types.y)
+    if types.w != FLOAT32:
+        features.scale, times.scale = draw(scales), draw(scales)
+    if not is_float:
+        x.scale, x.zero_point = draw(scales), draw(zero_points(INT8))
+        state.scale = float(_product(x, features)[0]) * draw(st.floats(2**-4, 2**10))
+        y.scale = float(_product(state, times)[0]) * draw(st.floats(2**-4, 2**18))
+        y.zero_point = draw(zero_points(INT8))
+    if types.w == FLOAT32 and draw(st.booleans()):
+        features.shape, features.data = (rank * units, inputs), None
+    samples = []
+    for _ in range(draw(st.integers(1, memory + 3))):
+        sample = [some(types.x, (batch, inputs))]
+        if features.data is None:
+            sample.append(some(types.w, (rank * units, inputs)))
+        samples.append(sample)
+    return Case(single_operator_model(operator, [x, features, times, bias, state], [y], options), samples)
