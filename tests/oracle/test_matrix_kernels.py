@@ -1,9 +1,8 @@
-"""Convolutions, fully connected layers and pools against TensorFlow's reference kernels, bit for bit."""
+"""How convolutions and fully connected layers round, and their peculiarities, in TensorFlow's reference kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refquant.interpreter import Interpreter
 from refquant.kernels import profiles
 from refquant.kernels.profiles import Rounding
 from refquant.numerics import fixed_point
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.conformance import Outcome, compare, run
 from refquant.tflite.model import Model
 from refquant.tflite.schema import (
-    ActivationFunctionType,
-    BatchMatMulOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
@@ -44,178 +41,14 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, suppress_health_check=[HealthCheck.too_slow])
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """One combination of types: activations, weights, bias; `quantized_bias_type` is what the options say of it."""
-
-    activations: TensorType
-    weights: TensorType
-    bias: TensorType
-    quantized_bias_type: TensorType = FLOAT32
-
-
-FLOAT = Numbers(FLOAT32, FLOAT32, FLOAT32)
-HYBRID = Numbers(FLOAT32, INT8, FLOAT32)
-QUANTIZED = (
-    Numbers(INT8, INT8, INT32),
-    Numbers(UINT8, UINT8, INT32),
-    Numbers(INT16, INT8, INT64, INT64),
-    Numbers(INT16, INT8, INT32, INT32),
-)
-
-
-def run(model: Model, inputs: Sequence[Array]) -> list[Array]:
-    interpreter = Interpreter(model=model)
-    interpreter.allocate_tensors()
-    for detail, array in zip(interpreter.get_input_details(), inputs):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-
-
 def assert_same_bits(reference: Runtime, model: Model, inputs: Sequence[Array]) -> None:
-    (expected,) = reference.run(model, inputs)
-    (actual,) = run(model, inputs)
-    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
-    if actual.dtype == np.float32:  # NaN is NaN, whatever its sign and payload
-        nan = np.isnan(expected)
-        assert np.array_equal(nan, np.isnan(actual))
-        actual, expected = actual[~nan].view(np.uint32), expected[~nan].view(np.uint32)
-    np.testing.assert_array_equal(actual, expected)
+    result = compare(model, [inputs], reference)
+    assert result.outcome is Outcome.EQUAL, result.details
 
 
-def integers(rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool = False) -> Array:
-    """Integers from all of the type, or only its two ends."""
+def integers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) -> Array:
     limits = np.iinfo(DTYPES[type])
-    if extreme:
-        return rng.choice([limits.min, limits.max], shape).astype(DTYPES[type])
     return rng.integers(limits.min, limits.max, shape, endpoint=True).astype(DTYPES[type])
-
-
-def activations(
-    rng: np.random.Generator, type: TensorType, shape: Sequence[int], extreme: bool, finite: bool = False
-) -> Array:
-    """Integers of all of the type or of its ends, or normal floats, some of them zero, tiny, huge or infinite."""
-    if type != FLOAT32:
-        return integers(rng, type, shape, extreme)
-    x = rng.standard_normal(shape).astype(np.float32)
-    huge = 1e30 if finite else np.inf
-    special = rng.choice(np.float32([-0.0, 0.0, huge, -huge, 1e30, -1e30, 1e-45]), shape)
-    return np.where(rng.random(shape) < 0.1, special, x).astype(np.float32) if extreme else x
-
-
-def zero_points(type: TensorType) -> st.SearchStrategy[int]:
-    """Any integer of the type, often one of its ends; int16 must be symmetric."""
-    if type in (INT16, FLOAT32):
-        return st.just(0)
-    low, high = int(np.iinfo(DTYPES[type]).min), int(np.iinfo(DTYPES[type]).max)
-    return st.sampled_from([low, high]) | st.integers(low, high)
-
-
-@st.composite
-def quantized_tensors(
-    draw: st.DrawFn, numbers: Numbers, x_shape: Sequence[int], w_shape: Sequence[int], channels: int, axis: int
-) -> tuple[list[TensorSpec | None], TensorSpec, Array]:
-    """Inputs (x, weights, bias), the output, and data for x, with scales that let outputs use their range.
-
-    A third of the cases has powers of two for scales, so that many accumulators lie on ties.
-    """
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    extreme = draw(st.booleans())
-    x = activations(rng, numbers.activations, x_shape, extreme, finite=numbers == HYBRID)
-    if numbers.activations == FLOAT32 and numbers.weights == FLOAT32:
-        weights = rng.standard_normal(w_shape).astype(np.float32)
-        bias = rng.standard_normal(channels).astype(np.float32)
-        specs: list[TensorSpec | None] = [
-            TensorSpec(FLOAT32, x_shape),
-            TensorSpec(FLOAT32, data=weights),
-            TensorSpec(FLOAT32, data=bias),
-        ]
-        return specs, TensorSpec(FLOAT32), x
-    weights = integers(rng, numbers.weights, w_shape, draw(st.booleans()))
-    per_channel = numbers.weights == INT8 and draw(st.booleans())
-    count = channels if per_channel else 1
-    powers_of_two = draw(st.sampled_from([True, False, False]))
-    exponents = rng.uniform(-20, 10, count) if draw(st.booleans()) else rng.uniform(-3, 3, count)
-    w_scales = (2.0 ** (np.round(exponents) if powers_of_two else exponents)).astype(np.float32)
-    if numbers.activations == FLOAT32:
-        x *= np.float32(2.0 ** draw(st.integers(-10, 10)))
-        bias = rng.standard_normal(channels).astype(np.float32)
-        return (
-            [
-                TensorSpec(FLOAT32, x_shape),
-                TensorSpec(INT8, data=weights, scale=w_scales, quantized_dimension=axis),
-                TensorSpec(FLOAT32, data=bias),
-            ],
-            TensorSpec(FLOAT32),
-            x,
-        )
-    x_scale = np.float32(2.0 ** draw(st.integers(-12, 4)) * (1 if powers_of_two else rng.uniform(1, 2)))
-    terms = weights.size / channels
-    typical = float(np.sqrt(terms) * 40 * np.iinfo(DTYPES[numbers.activations]).max)
-    steps = typical * float(x_scale * w_scales.max()) / (np.iinfo(DTYPES[numbers.activations]).max / 3)
-    y_scale = np.float32(2.0 ** round(np.log2(steps)) if powers_of_two else steps * 2.0 ** rng.uniform(-2, 2))
-    bias = rng.integers(-int(typical), int(typical), channels, endpoint=True).astype(DTYPES[numbers.bias])
-    w_zero = draw(zero_points(UINT8)) if numbers.weights == UINT8 else 0
-    return (
-        [
-            TensorSpec(numbers.activations, x_shape, x_scale, draw(zero_points(numbers.activations))),
-            TensorSpec(numbers.weights, (), w_scales, w_zero, axis, weights),
-            TensorSpec(numbers.bias, (), x_scale * w_scales, data=bias),
-        ],
-        TensorSpec(numbers.activations, (), y_scale, draw(zero_points(numbers.activations))),
-        x,
-    )
-
-
-small_activations = st.sampled_from(list(ActivationFunctionType)[:4])
-
-
-@st.composite
-def batch_products(draw: st.DrawFn, types: tuple[TensorType, TensorType, TensorType]) -> tuple[Model, list[Array]]:
-    lead = draw(st.lists(st.integers(1, 3), max_size=3))
-    rows, depth, columns = draw(st.integers(1, 5)), draw(st.integers(1, 20)), draw(st.integers(1, 5))
-    options = BatchMatMulOptions(adj_x=draw(st.booleans()), adj_y=draw(st.booleans()))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    extreme = draw(st.booleans())
-    specs, arrays = [], []
-    for type, sides, turned in ((types[0], (rows, depth), options.adj_x), (types[1], (depth, columns), options.adj_y)):
-        # with adj_x and a second tensor that is repeated the real kernel reads memory that is not its own
-        may_be_one = len(specs) == 0 or not options.adj_x
-        shared = [1 if may_be_one and draw(st.integers(0, 2)) == 0 else n for n in lead]
-        if may_be_one:
-            shared = shared[draw(st.integers(0, len(lead))) :]
-        shape = (*shared, *(sides[::-1] if turned else sides))
-        zero_point = 0 if INT16 in types else draw(zero_points(type))
-        specs.append(TensorSpec(type, shape, None if type == FLOAT32 else 2.0 ** rng.uniform(-9, -3), zero_point))
-        arrays.append(activations(rng, type, shape, extreme))
-    scale = None if types[2] == FLOAT32 else 2.0 ** rng.uniform(-9, 2)
-    output = TensorSpec(types[2], (), scale, 0 if types[2] == INT32 else draw(zero_points(types[2])))
-    model: list[TensorSpec | None] = [*specs]
-    if draw(st.booleans()):
-        specs[1].data = arrays.pop()
-    return single_operator_model("BATCH_MATMUL", model, [output], options), arrays
-
-
-def every_type() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "numbers",
-        (FLOAT, HYBRID, *QUANTIZED),
-        ids=lambda n: f"{n.activations.name}-{n.weights.name}-{n.bias.name}",
-    )
-
-
-@pytest.mark.parametrize(
-    "types",
-    [(FLOAT32,) * 3, (INT8,) * 3, (INT8, INT8, INT32), (INT16,) * 3],
-    ids=lambda types: "-".join(t.name for t in types),
-)
-@given(data=st.data())
-@examples(60)
-def test_batch_matmul(
-    reference: Runtime, types: tuple[TensorType, TensorType, TensorType], data: st.DataObject
-) -> None:
-    assert_same_bits(reference, *data.draw(batch_products(types)))
 
 
 def accumulator_model(
@@ -377,6 +210,7 @@ def test_padding_is_skipped_not_added(reference: Runtime, weight: float) -> None
     ):
         model = single_operator_model(name, specs, [TensorSpec(FLOAT32)], options)
         x = np.arange(-8, 8, dtype=np.float32).reshape(1, 4, 4, 1)
-        (expected,), (actual,) = reference.run(model, [x]), run(model, [x])
+        ((actual,),) = run(model, [[x]])
+        (expected,) = reference.run(model, [x])
         np.testing.assert_array_equal(actual, expected)
         assert np.isfinite(actual).any()
