@@ -117,6 +117,20 @@ def _sample(draw: st.DrawFn, x: Array, type: TensorType) -> list[Array]:
     return [numbers(rng, type, x.shape), rng.integers(0, 4, x.ndim, np.int32)]
 
 
+def _case(draw: st.DrawFn, main: SubgraphSpec, others: Sequence[SubgraphSpec], samples: list[list[Array]]) -> Case:
+    """The case, in which some inputs of the main subgraph may be constants instead, with the first sample's values."""
+    fixed = [draw(st.integers(0, 3)) == 0 for _ in main.inputs]
+    if any(fixed):
+        tensors = list(main.tensors)
+        for i, value in zip(main.inputs, samples[0]):
+            if fixed[i]:
+                tensors[i] = TensorSpec(tensors[i].type, data=value)
+        open_inputs = [i for i in main.inputs if not fixed[i]]
+        main = SubgraphSpec(tensors, main.operators, open_inputs, main.outputs)
+        samples = [[sample[i] for i in open_inputs] for sample in samples]
+    return Case(model_of(main, *others), samples)
+
+
 def _x(draw: st.DrawFn, type: TensorType) -> Array:
     least = 1 if type == STRING else 0  # TensorFlow sets no string of rank 0, and dies with none in a subgraph
     return draw(arrays(type, min_rank=least, max_rank=3, min_side=least))
@@ -132,7 +146,7 @@ def two_ways(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     inputs = [TensorSpec(BOOL, condition), *ways[0].tensors[:2]]
     main = _main(operator, options, inputs, [type] * len(ways[0].outputs))
     truths = draw(st.lists(st.booleans(), min_size=1, max_size=4))
-    return Case(model_of(main, *ways), [[np.full(condition, t), *_sample(draw, x, type)] for t in truths])
+    return _case(draw, main, ways, [[np.full(condition, t), *_sample(draw, x, type)] for t in truths])
 
 
 @strategy("STABLEHLO_CASE", VARIABLES, oracle="optimized")
@@ -149,7 +163,7 @@ def many_ways(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     inputs = [TensorSpec(INT32, shape), *ways[0].tensors[:2]]
     main = _main(operator, options, inputs, [type] * len(ways[0].outputs))
     indices = draw(st.lists(st.integers(-1, len(ways) + 1), min_size=1, max_size=4))
-    return Case(model_of(main, *ways), [[np.full(shape, i, np.int32), *_sample(draw, x, type)] for i in indices])
+    return _case(draw, main, ways, [[np.full(shape, i, np.int32), *_sample(draw, x, type)] for i in indices])
 
 
 @strategy("STABLEHLO_COMPOSITE", TYPES)
@@ -159,7 +173,7 @@ def one_way(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     ways = _branches(draw, x, type, 1)
     options = schema.StableHLOCompositeOptions(name="any", decomposition_subgraph_index=1)
     main = _main(operator, options, ways[0].tensors[:2], [type] * len(ways[0].outputs))
-    return Case(model_of(main, *ways), [_sample(draw, x, type) for _ in range(2)])
+    return _case(draw, main, ways, [_sample(draw, x, type) for _ in range(2)])
 
 
 def _next(draw: st.DrawFn, body: _Graph, i: int, count: int, grows: bool) -> int:
@@ -203,9 +217,16 @@ def loop(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     results += [_next(draw, body, i, count, grows) for i in range(1, count + 1)]
     options = schema.WhileOptions(cond_subgraph_index=1, body_subgraph_index=2)
     main = _main(operator, options, [counter, *[value] * count], [INT32, *[type] * count])
+    has_constants = any(body.tensors[i].data is not None for i in results)
+    shapes = [x.shape] * 2
+    if not grows and not has_constants and type != STRING and draw(st.booleans()):
+        shapes[1] = draw(arrays(type, max_rank=3)).shape
     samples = [
         [np.full(counter.shape, draw(st.integers(-1, 4)), np.int32)]
-        + [numbers(draw(generators), type, x.shape) for _ in range(count)]
-        for _ in range(2)
+        + [numbers(draw(generators), type, shape) for _ in range(count)]
+        for shape in shapes
     ]
-    return Case(model_of(main, condition.finished([going_on]), body.finished(results)), samples)
+    others = [condition.finished([going_on]), body.finished(results)]
+    if shapes[1] != shapes[0]:
+        return Case(model_of(main, *others), samples)
+    return _case(draw, main, others, samples)
