@@ -221,9 +221,9 @@ def _shape(draw: st.DrawFn, shape: list[int]) -> Operand:
     return (TensorSpec(INT32, data=array), array) if 0 in shape else _constant_or_not(draw, TensorSpec(INT32), array)
 
 
-def _floats(draw: st.DrawFn, rng: np.random.Generator, shape: Sequence[int], finite: bool = False) -> Array:
+def _floats(draw: st.DrawFn, rng: np.random.Generator, shape: Sequence[int]) -> Array:
     """Normal floats, or difficult ones among others of all sizes."""
-    if finite or draw(st.booleans()):
+    if draw(st.booleans()):
         return (rng.standard_normal(shape) * 2.0 ** draw(st.integers(-10, 10))).astype(np.float32)
     return numbers(rng, FLOAT32, shape)
 
@@ -252,7 +252,7 @@ def _operands(
     w_zero = draw(zero_points(types.filter)) if types.x == UINT8 and types.filter != INT4 else 0
     w = _constant_or_not(draw, TensorSpec(types.filter, (), w_scale, w_zero, axis), weights)
     if types.is_hybrid:
-        x = TensorSpec(FLOAT32, any_batch), _floats(draw, rng, x_shape, finite=True)
+        x = TensorSpec(FLOAT32, any_batch), _floats(draw, rng, x_shape)
         return x, w, _constant_or_not(draw, TensorSpec(FLOAT32), _floats(draw, rng, [channels])), TensorSpec(FLOAT32)
     limit = int(np.iinfo(numpy_dtype(types.x)).max)
     x_scale = float(np.float32(2.0 ** draw(st.integers(-12, 4)) * (1 if ties else rng.uniform(1, 2))))
