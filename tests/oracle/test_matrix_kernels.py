@@ -100,7 +100,7 @@ RULES = (
     fixed_point.wide,
     fixed_point.float64_rounding,
 )
-MATRIX_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+MATRIX_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
 every_row = pytest.mark.parametrize(
