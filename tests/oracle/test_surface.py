@@ -135,3 +135,157 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_details_of_odd_models(reference: Runtime, name: str) -> None:
     check(ODD[name], reference)
+
+
+X = np.array([3, 4], np.float32)
+SUM = single_operator_model(
+    "ADD",
+    [TensorSpec(FLOAT32, (2,)), TensorSpec(FLOAT32, data=np.float32([1, 2]))],
+    [TensorSpec(FLOAT32, (2,))],
+    schema.AddOptions(),
+)
+OPEN = adding()
+#: what is called, in order: (method, arguments …)
+CALLS: dict[str, tuple[Model, list[tuple[Any, ...]]]] = {
+    "allocated twice": (
+        SUM,
+        [
+            ("allocate_tensors",),
+            ("set_tensor", 0, X),
+            ("allocate_tensors",),
+            ("get_tensor", 0),
+            ("invoke",),
+            ("allocate_tensors",),
+            ("get_tensor", 2),
+        ],
+    ),
+    "not allocated": (SUM, [("get_tensor", 1), ("set_tensor", 0, X), ("get_tensor", 0), ("invoke",)]),
+    "resized to its own shape": (
+        SUM,
+        [
+            ("allocate_tensors",),
+            ("set_tensor", 0, X),
+            ("resize_tensor_input", 0, [2]),
+            ("invoke",),
+            ("get_tensor", 2),
+        ],
+    ),
+    "resized": (
+        SUM,
+        [
+            ("allocate_tensors",),
+            ("set_tensor", 0, X),
+            ("resize_tensor_input", 0, [3, 1]),
+            ("get_tensor", 0),
+            ("set_tensor", 0, np.ones((3, 1), np.float32)),
+            ("invoke",),
+            ("allocate_tensors",),
+            ("set_tensor", 0, np.ones((3, 1), np.float32)),
+            ("invoke",),
+            ("get_tensor", 2),
+            ("invoke",),
+            ("get_tensor", 2),
+        ],
+    ),
+    "resized and back": (
+        SUM,
+        [
+            ("allocate_tensors",),
+            ("resize_tensor_input", 0, [1]),
+            ("resize_tensor_input", 0, [2]),
+            ("invoke",),
+        ],
+    ),
+    "resized to nothing": (
+        SUM,
+        [
+            ("resize_tensor_input", 0, [0, 2]),
+            ("allocate_tensors",),
+            ("set_tensor", 0, np.zeros((0, 2), np.float32)),
+            ("invoke",),
+            ("get_tensor", 2),
+        ],
+    ),
+    "resized to a number": (
+        SUM,
+        [
+            ("resize_tensor_input", 0, []),
+            ("allocate_tensors",),
+            ("set_tensor", 0, np.array(5, np.float32)),
+            ("invoke",),
+            ("get_tensor", 2),
+        ],
+    ),
+    "resized so that it does not fit": (
+        SUM,
+        [
+            ("resize_tensor_input", 0, [3]),
+            ("allocate_tensors",),
+            ("resize_tensor_input", 0, [2]),
+            ("allocate_tensors",),
+        ],
+    ),
+    "another input keeps its value": (
+        OPEN,
+        [
+            ("allocate_tensors",),
+            ("set_tensor", 1, np.ones((2, 3), np.float32)),
+            ("resize_tensor_input", 0, [1, 3]),
+            ("allocate_tensors",),
+            ("get_tensor", 1),
+        ],
+    ),
+    "strictly": (
+        OPEN,
+        [
+            ("resize_tensor_input", 0, [5, 3], True),
+            ("resize_tensor_input", 0, [5, 4], True),
+            ("resize_tensor_input", 0, [5], True),
+            ("resize_tensor_input", 1, [2, 3], True),
+            ("resize_tensor_input", 1, [3, 3], True),
+        ],
+    ),
+    "bad arguments": (
+        SUM,
+        [
+            ("allocate_tensors",),
+            ("set_tensor", 7, X),
+            ("set_tensor", -1, X),
+            ("set_tensor", "0", X),
+            ("set_tensor", 0, X.astype(np.float64)),
+            ("set_tensor", 0, X[None]),
+            ("set_tensor", 0, X[:1]),
+            ("get_tensor", 9),
+            ("get_tensor", 0, 5),
+            ("get_tensor_details", 1),
+            ("resize_tensor_input", 9, [1]),
+            ("resize_tensor_input", 1, [1]),
+            ("resize_tensor_input", 0, [-1]),
+            ("get_signature_runner",),
+            ("get_signature_runner", "x"),
+        ],
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name: str) -> None:
+    """The same values come back, and the same calls are refused, in whatever order they are made."""
+    tf = pytest.importorskip("tensorflow")
+    model, calls = CALLS[name]
+    content = model.tobytes()
+    ours = Interpreter(model_content=content)
+    theirs = tf.lite.Interpreter(
+        model_content=content, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF
+    )
+    for number, call in enumerate(calls):
+        got, expected = (_outcome(interpreter, *call) for interpreter in (ours, theirs))
+        assert differences(got, expected, f"{number}: {call[0]}") == []
+
+
+def _outcome(interpreter: Any, method: str, *arguments: Any) -> Any:
+    try:
+        return getattr(interpreter, method)(*arguments)
+    except (RefquantError, ValueError, RuntimeError, TypeError):
+        return "refused"
