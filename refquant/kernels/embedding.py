@@ -49,8 +49,8 @@ def embedding_lookup(op: Operator) -> Run:
 def _whole_rows(op: Operator, table: TensorInfo) -> _LookUp:
     if table.scales.size > 1:
         raise op.invalid("a table quantized per row can only be looked up as floats")
-    if table.type in PACKED_BITS:
-        raise op.unsupported("a table of a packed type")
+    if math.prod(table.dims[1:]) * PACKED_BITS.get(table.type, 8) % 8:
+        raise op.unsupported("a table whose rows are not whole bytes")
     return lambda ids, table: table[ids]
 
 
@@ -165,18 +165,14 @@ def hashtable_lookup(op: Operator) -> Run:
 
 
 def _search(keys: npt.NDArray[np.int32], wanted: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Where each wanted key stands, or -1: C's binary search, which decides which of equal keys is found.
-
-    It compares by a difference of int32, which wraps.
-    """
+    """Where each wanted key stands, or -1: C's binary search, which decides which of equal keys is found."""
     low, high = np.zeros(wanted.size, np.int64), np.full(wanted.size, keys.size)
     place = np.full(wanted.size, -1, np.int64)
     while np.any(low < high):
         middle = (low + high) // 2
-        open_ = low < high
-        difference = wanted - keys[np.minimum(middle, keys.size - 1)]
-        place[open_ & (difference == 0)] = middle[open_ & (difference == 0)]
-        low = np.where(open_ & (difference > 0), middle + 1, low)
-        high = np.where(open_ & (difference < 0), middle, high)
-        low = np.where(open_ & (difference == 0), high, low)
+        key = keys[np.minimum(middle, keys.size - 1)]
+        searching = low < high
+        place = np.where(searching & (wanted == key), middle, place)
+        low, high = np.where(wanted > key, middle + 1, low), np.where(wanted < key, middle, high)
+        low = np.where(place >= 0, high, low)
     return place

@@ -216,7 +216,8 @@ def _sum_of_int16(op: Operator) -> Run:
 
 @kernel(
     "REDUCE_PROD",
-    flaw="the int8 or int16 product of nothing is whatever stood in memory in tensorflow 2.21.0; refquant refuses it",
+    flaw="the quantized product of nothing, and that of a constant over axes of size 1, is whatever stands in memory "
+    "in tensorflow 2.21.0; refquant refuses both",
 )
 def reduce_prod(op: Operator) -> Run:
     """The product over some axes: float32 in storage order, integers without a scale wrapping; 1 of nothing.
@@ -233,6 +234,8 @@ def reduce_prod(op: Operator) -> Run:
     if x.type == TensorType.FLOAT32:
         return _reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
     if x.type == TensorType.BOOL:
+        if x.value is not None:
+            raise op.unsupported("a product of constants")
         return _logical(op, np.all)
     if x.type not in (TensorType.INT32, TensorType.INT64, *_QUANTIZED):
         raise op.unsupported()
@@ -249,6 +252,8 @@ def _quantized_product(op: Operator) -> Run:
     def prod_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
         if not count and all(n for i, n in enumerate(x.dims) if i not in axes):
             raise op.unsupported("a quantized product of nothing")
+        if x.value is not None and count == 1:
+            raise op.unsupported("a quantized product of constants, one at a time")
         multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / max(count, 1)))
 
         def run(q: Array) -> Array:

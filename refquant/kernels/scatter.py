@@ -38,8 +38,10 @@ def scatter_nd(op: Operator) -> Run:
         raise op.unsupported()
     if updates.type not in (_FLOAT32, _UINT8, _BOOL, _INT8, _INT32, _INT64):
         raise op.unsupported()
-    if not indices.dims or len(shape_tensor.dims) != 1:
-        raise op.invalid(f"indices of shape {indices.dims} and an output shape of shape {shape_tensor.dims}")
+    if not indices.dims or not updates.dims or len(shape_tensor.dims) != 1:
+        raise op.invalid(
+            f"indices of shape {indices.dims}, updates of shape {updates.dims}, an output shape of {shape_tensor.dims}"
+        )
     depth = indices.dims[-1]
 
     def checked(indices: Shape, updates: Shape, numbers: Array) -> Shape:
@@ -53,12 +55,13 @@ def scatter_nd(op: Operator) -> Run:
     def run(indices: Array, updates: Array, numbers: Array) -> Array:
         shape = checked(indices.shape, updates.shape, numbers)
         result = np.zeros(shape, updates.dtype)
-        rows = indices.reshape(-1, depth)
+        rows = indices.reshape(math.prod(indices.shape[:-1]), depth)
         if np.any((rows < 0) | (rows >= np.array(shape[:depth]))):
             raise op.invalid(f"an index lies outside of the shape {shape}")
         places = np.ravel_multi_index(tuple(rows.T), shape[:depth]) if depth else np.zeros(len(rows), np.int64)
         with np.errstate(all="ignore"):
-            np.add.at(result.reshape(math.prod(shape[:depth]), -1), places, updates.reshape(len(rows), -1))
+            size = math.prod(shape[depth:])
+            np.add.at(result.reshape(math.prod(shape[:depth]), size), places, updates.reshape(len(rows), size))
         return result
 
     out.shape = None if shape_tensor.value is None else checked(indices.dims, updates.dims, shape_tensor.value)
@@ -176,6 +179,8 @@ def _gathered(function: Callable[[Array, Array], Array], x: Array, ids: Sequence
 
 def _unsorted(op: Operator, function: Callable[[Array, Array], Array], first: Callable[[Any], float]) -> Run:
     x, ids, out = _segments(op)
+    if not ids.dims:
+        raise op.invalid("segment numbers must have a dimension")
     count_tensor = op.input(2)
     if count_tensor.type != _INT32:
         raise op.unsupported()

@@ -135,9 +135,9 @@ def topk_v2(op: Operator) -> Run:
         raise op.invalid(f"takes rows and one number k, got shapes {x.dims} and {k_tensor.dims}")
 
     def checked(k: int, row: int) -> int:
-        if k > row:
+        if not 0 <= k <= row:
             raise op.invalid(f"cannot take the {k} largest of {row} numbers")
-        return max(k, 0)
+        return k
 
     def run(x: Array, k_array: Array) -> tuple[Array, Array]:
         k = checked(int(k_array.item()), x.shape[-1])
@@ -203,7 +203,9 @@ def bucketize(op: Operator) -> Run:
     x, out = _one_of(op, 0, _FLOAT32, TensorType.FLOAT64, _INT32, _INT64), op.output()
     if out.type != _INT32:
         raise op.unsupported()
-    boundaries = np.asarray(op.options.boundaries if op.options.boundaries is not None else [], np.float32)
+    if op.options.boundaries is None:
+        raise op.invalid("there are no boundaries")
+    boundaries = np.asarray(op.options.boundaries, np.float32)
     if not np.all(boundaries[1:] >= boundaries[:-1]):
         raise op.invalid("the boundaries are not sorted")
     out.shape = x.dims

@@ -47,6 +47,7 @@ _BODIES = {
 def reduce_window(op: Operator) -> Run:
     """`init`, and then each number in a window after the other, taken together by `reduce_function`.
 
+    A window of size 0 holds no numbers, one of dilation 0 the same number again and again.
     The window has a shape, a stride and a dilation along each dimension, constant tensors of int64, and never reaches
     beyond the input. Integers wrap, all and any give 0 or 1. Source: kernels/stablehlo_reduce_window.cc.
     """
@@ -54,9 +55,10 @@ def reduce_window(op: Operator) -> Run:
     window = [op.input(i) for i in range(2, 5)]
     if any(t.type != TensorType.INT64 for t in window):
         raise op.unsupported()
-    if any(t.value is None or t.dims != (len(x.dims),) for t in window):
-        raise op.invalid(f"window, strides and dilations must be constants of {len(x.dims)} numbers")
-    rows = [[int(n) for n in t.value.ravel()] for t in window if t.value is not None]
+    rank = len(x.dims)
+    if any(t.value is None or t.value.size < rank for t in window):
+        raise op.invalid(f"window, strides and dilations must be constants of {rank} numbers")
+    rows = [[int(n) for n in t.value.ravel()[:rank]] for t in window if t.value is not None]
     if op.options.reduce_function not in _FUNCTIONS:
         raise op.unsupported(f"reduce function {op.options.reduce_function}")
     run = _windows(op, _FUNCTIONS[op.options.reduce_function], x.dims, *rows)
@@ -113,8 +115,8 @@ def _windows(
     dilations: Sequence[int],
 ) -> Callable[[Array, Array], Array]:
     """The function of the input and the initial value; sets the output's shape."""
-    if min(*window, *strides, *dilations) < 1:
-        raise op.invalid(f"window {window}, strides {strides} and dilations {dilations} must be at least 1")
+    if min(*window, *dilations) < 0 or min(strides) < 1:
+        raise op.invalid(f"a window of {window} with strides of {strides} and dilations of {dilations}")
     reach = [(n - 1) * dilation + 1 for n, dilation in zip(window, dilations)]
     out = tuple((n - r) // stride + 1 if n >= r else 0 for n, r, stride in zip(shape, reach, strides))
     op.output().shape = out

@@ -55,10 +55,15 @@ def _ids(draw: st.DrawFn, rows: int) -> tuple[TensorSpec, list[Array]]:
     return constant_or_input(draw, INT32, draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=7)))
 
 
-@strategy("EMBEDDING_LOOKUP", PLAIN)
+@strategy("EMBEDDING_LOOKUP", [*PLAIN, INT4])
 def embedding_lookup(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Rows as they are, of a table of 2 to 4 dimensions, constant or not; int8 and uint8 quantized or not."""
+    """Rows as they are, of a table of 2 to 4 dimensions, constant or not; int8 and uint8 quantized or not.
+
+    Rows of int4 are whole bytes.
+    """
     shape = _table(draw)
+    if type == INT4:
+        shape = (*shape, 2)
     ids, given = _ids(draw, shape[0])
     values = numbers(draw(generators), type, shape)
     table = draw(quantized(type)) if type in (INT8, UINT8) and draw(st.booleans()) else TensorSpec(type)

@@ -54,7 +54,8 @@ def reduce_window(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     functions = [f for f in ReduceWindowFunction if f and (type != BOOL or f != ReduceWindowFunction.ADD)]
     rng = draw(generators)
     init, given = constant_or_input(draw, type, numbers(rng, type, ()))
-    window = [_along(draw, len(shape), 1, high) for high in (3, 3, 2)]
+    lowest = draw(st.sampled_from([1, 1, 1, 0]))
+    window = [_along(draw, len(shape), low, high) for low, high in ((lowest, 3), (1, 3), (lowest, 2))]
     constants = [TensorSpec(TensorType.INT64, data=np.array(row, np.int64)) for row in window]
     options = ReduceWindowOptions(reduce_function=draw(st.sampled_from(functions)))
     model = single_operator_model(operator, [TensorSpec(type, shape), init, *constants], [TensorSpec(type)], options)
