@@ -11,7 +11,10 @@ from refquant.tflite.schema import TensorType
 _f = np.float32
 
 
-@kernel("FAKE_QUANT")
+@kernel(
+    "FAKE_QUANT",
+    flaw="tensorflow 2.21.0 reads tensors of other types as float32, beyond their end; refquant refuses them",
+)
 def fake_quant(op: Operator) -> Run:
     """round((clamp(x, low, high) - low) / scale) * scale + low, in float32, halves away from zero.
 
@@ -20,7 +23,8 @@ def fake_quant(op: Operator) -> Run:
     kernels/internal/quantization_util.cc.
     """
     x, out = op.input(0), op.output()
-    if x.type != TensorType.FLOAT32 or out.type != x.type:
+    out.take_type(x.type)
+    if x.type != TensorType.FLOAT32:
         raise op.unsupported()
     bits = op.options.num_bits
     if op.options.narrow_range:

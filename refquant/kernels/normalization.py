@@ -23,7 +23,7 @@ def _same_type(op: Operator) -> tuple[TensorInfo, TensorInfo]:
     return x, out
 
 
-@kernel("L2_NORMALIZATION")
+@kernel("L2_NORMALIZATION", flaw="of a scalar tensorflow 2.21.0 crashes; refquant refuses it")
 def l2_normalization(op: Operator) -> Run:
     """Each row over the root of the sum of its squares, which counts as at least 1e-6.
 
@@ -102,7 +102,11 @@ def local_response_normalization(op: Operator) -> Run:
     return run
 
 
-@kernel("LOG_SOFTMAX")
+@kernel(
+    "LOG_SOFTMAX",
+    flaw="tensorflow 2.21.0 aborts on 8-bit inputs with a scale of less than 2**-26, lets a sum overflow that is 4096 "
+    "times the largest number, and reads beyond a scalar; refquant refuses them",
+)
 def log_softmax(op: Operator) -> Run:
     """x - max - log(sum(exp(x - max))) along the last axis.
 

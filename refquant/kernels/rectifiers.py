@@ -47,7 +47,11 @@ def leaky_relu(op: Operator) -> Run:
     return tabulate(function, x.dtype)
 
 
-@kernel("PRELU")
+@kernel(
+    "PRELU",
+    flaw="tensorflow 2.21.0 reads an alpha of another type than the kernel's as if it were of that, beyond its end; "
+    "refquant refuses it",
+)
 def prelu(op: Operator) -> Run:
     """x where it is not negative, alpha * x elsewhere, alpha broadcast to x; int16 has an alpha of int8.
 

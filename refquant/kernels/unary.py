@@ -114,7 +114,7 @@ def square(op: Operator) -> Run:
     return _function(op, np.square)
 
 
-@kernel("SQRT")
+@kernel("SQRT", flaw="of int16 without a scale tensorflow 2.21.0 crashes; refquant refuses it")
 def sqrt(op: Operator) -> Run:
     """The square root. Quantized: that of scale * (x - zero_point), over the output's scale, cut off towards zero.
 
@@ -140,7 +140,8 @@ def sqrt(op: Operator) -> Run:
 @kernel(
     "RSQRT",
     flaw="with int8 and a product of square root of input scale and output scale above 2**11, tensorflow 2.21.0 shifts "
-    "by more than 31 bits, which C++ leaves undefined; refquant gives the zero point",
+    "by more than 31 bits, which C++ leaves undefined, refquant gives the zero point; of int16 without a scale "
+    "tensorflow crashes, refquant refuses it",
 )
 def rsqrt(op: Operator) -> Run:
     """1 / sqrt(x), both steps rounded.
@@ -220,7 +221,7 @@ def exp(op: Operator) -> Run:
     return float_table(x.type, libm.exp, scales)
 
 
-@kernel("LOG")
+@kernel("LOG", flaw="of int16 without a scale tensorflow 2.21.0 crashes; refquant refuses it")
 def log_(op: Operator) -> Run:
     """The natural logarithm. Quantized: that of what is not positive is the lowest number that the output can hold."""
     scales = _scales(op)

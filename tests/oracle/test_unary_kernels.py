@@ -139,6 +139,14 @@ def test_every_row_of_two(
     assert_equal(reference, model, x)
 
 
+@pytest.mark.parametrize("length", [4095, 4096, 5000, 8191])
+def test_softmax_whose_sum_wraps(reference: Runtime, length: int) -> None:
+    x = np.zeros((2, length), np.int8)
+    x[1, ::3] = 5
+    specs = [TensorSpec(INT8, x.shape, 0.1)], [TensorSpec(INT16, (), 1 / 32768)]
+    assert_equal(reference, single_operator_model("SOFTMAX", *specs, REFERENCE["SOFTMAX"]), x)
+
+
 def _row_output(operator: str, type: TensorType) -> tuple[float, int]:
     """The scale and zero point that an operator demands of its output."""
     if operator == "SOFTMAX":
