@@ -29,7 +29,9 @@ def pool(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         filter_width=draw(st.integers(1, 4) | st.integers(1, 15)),
         fused_activation_function=draw(activations),
     )
-    shape = [draw(st.integers(0, 2)), draw(st.integers(0, 11)), draw(st.integers(0, 11)), draw(st.integers(0, 6))]
+    shape = [draw(st.integers(1, n)) for n in (2, 11, 11, 6)]
+    if draw(st.integers(0, 9)) == 9:
+        shape[draw(st.integers(0, 3))] = 0
     if options.padding == Padding.VALID:  # there may be no output, but not less than none
         assume(options.filter_height < shape[1] + 2 * options.stride_h)
         assume(options.filter_width < shape[2] + 2 * options.stride_w)

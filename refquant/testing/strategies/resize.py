@@ -25,9 +25,11 @@ def resize(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """
     nearest = operator == "RESIZE_NEAREST_NEIGHBOR"
     size = [draw(_sides), draw(_sides)]
-    if nearest and draw(st.integers(0, 19)) == 0:
+    shape = [draw(st.integers(1, 2)), draw(_sides), draw(_sides), draw(st.integers(1, 3))]
+    if draw(st.integers(0, 9)) == 9:
+        shape[draw(st.sampled_from([0, 3]))] = 0
+    if nearest and draw(st.integers(0, 19)) == 19:
         size[0] = 0
-    shape = [draw(st.integers(0, 2)), draw(_sides), draw(_sides), draw(st.integers(0, 3))]
     table = ResizeNearestNeighborOptions if nearest else ResizeBilinearOptions
     options = table(align_corners=draw(st.booleans()), half_pixel_centers=draw(st.booleans()))
     # Python cannot read an output whose shape was unknown and that has no elements
@@ -38,7 +40,7 @@ def resize(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         assume(all(_fits(old, new, options, type) for old, new in zip(shape[1:3], size)))
     x = TensorSpec(FLOAT32) if type == FLOAT32 else draw(quantized(type))
     y = TensorSpec(type, (), x.scale, x.zero_point)
-    x.shape = [n if draw(st.integers(0, 4)) else 1 for n in shape]
+    x.shape = [n if draw(st.integers(0, 4)) < 4 else 1 for n in shape]
     model = single_operator_model(operator, [x, new], [y], options)
     return Case(model, [[numbers(draw(generators), type, shape), *given]])
 
