@@ -35,7 +35,8 @@ def _axis(op: Operator, axis: int, rank: int) -> int:
 def range_(op: Operator) -> Run:
     """start, start + delta, …, up to limit, which is not reached; each number is the one before plus delta.
 
-    How many there are, of float32 numbers, is computed in float32. Source: kernels/range.cc.
+    How many there are is computed in the type of the numbers; a difference too large for it wraps.
+    Source: kernels/range.cc.
     """
     tensors, out = [op.input(i) for i in range(3)], op.output()
     if tensors[0].type not in (_FLOAT32, _INT32, _INT64) or any(t.type != out.type for t in tensors):
@@ -54,7 +55,7 @@ def range_(op: Operator) -> Run:
         if out.type == _FLOAT32:
             count = math.ceil(abs((inputs[1] - inputs[0]) / inputs[2]))
         else:
-            count = (abs(limit - start) + abs(delta) - 1) // abs(delta)
+            count = (abs(int(inputs[1] - inputs[0])) + abs(delta) - 1) // abs(delta)
         if count >= _LARGEST:
             raise op.invalid(f"{count} numbers are too many")
         steps = np.full(count, delta, out.dtype)
@@ -69,9 +70,12 @@ def range_(op: Operator) -> Run:
     return run
 
 
-@kernel("BROADCAST_ARGS")
+@kernel("BROADCAST_ARGS", flaw="with shapes that do not fit together, tensorflow 2.21.0 aborts; refquant refuses them")
 def broadcast_args(op: Operator) -> Run:
-    """The shape that tensors of two shapes have together. Source: kernels/broadcast_args.cc."""
+    """The shape that tensors of two shapes have together; of int64 numbers the lower 32 bits count.
+
+    Source: kernels/broadcast_args.cc, internal/reference/broadcast_args.h.
+    """
     a, b, out = _one_of(op, 0, _INT32, _INT64), op.input(1), op.output()
     if not a.type == b.type == out.type:
         raise op.unsupported()
@@ -81,10 +85,10 @@ def broadcast_args(op: Operator) -> Run:
 
     def run(a: Array, b: Array) -> Array:
         length = max(a.size, b.size)
-        a, b = (np.concatenate([np.ones(length - n.size, n.dtype), n]) for n in (a, b))
+        a, b = (np.concatenate([np.ones(length - n.size, np.int32), n.astype(np.int32)]) for n in (a, b))
         if np.any((a != b) & (a != 1) & (b != 1)):
             raise op.invalid(f"shapes {a.tolist()} and {b.tolist()} cannot be broadcast together")
-        return np.where(a == 1, b, a)
+        return np.where(a == 1, b, a).astype(out.dtype)
 
     return run
 

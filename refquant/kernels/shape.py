@@ -64,7 +64,11 @@ def _full_shape(op: Operator, shape: Shape, wanted: list[int]) -> Shape:
     return filled
 
 
-@kernel("CONCATENATION")
+@kernel(
+    "CONCATENATION",
+    flaw="with inputs of rank 0 that are not all constants, tensorflow 2.21.0 dies or gives any numbers; refquant "
+    "refuses them",
+)
 def concatenation(op: Operator) -> Run:
     """The inputs one after the other along `axis`.
 
@@ -77,6 +81,12 @@ def concatenation(op: Operator) -> Run:
     tensors, (_, out) = [op.input(i) for i in range(len(op.inputs))], moved(op)
     if op.options.fused_activation_function != 0:
         raise op.invalid("a fused activation is not allowed here")
+    if any(t.type != out.type for t in tensors):
+        raise op.unsupported()
+    constants = [t.value for t in tensors if t.value is not None]
+    if len(constants) == len(tensors) and all(c.ndim == 0 for c in constants) and op.options.axis == 0:
+        out.shape = (len(tensors),)
+        return lambda *xs: np.stack(xs)
     if out.type == _INT8:
         require_same_quantization(op, out, *tensors)
     if out.type == _INT16:
@@ -84,8 +94,8 @@ def concatenation(op: Operator) -> Run:
     rank = len(tensors[0].dims)
     axis = axis_of(op, op.options.axis, rank)
     rest = {t.dims[:axis] + t.dims[axis + 1 :] if len(t.dims) == rank else None for t in tensors}
-    if len(rest) != 1 or any(t.type != out.type for t in tensors):
-        raise op.invalid(f"tensors of shapes {[t.dims for t in tensors]} and types {op.types} do not fit together")
+    if len(rest) != 1:
+        raise op.invalid(f"tensors of shapes {[t.dims for t in tensors]} do not fit together")
     first = tensors[0].dims
     out.shape = (*first[:axis], sum(t.dims[axis] for t in tensors), *first[axis + 1 :])
     if out.type == _UINT8:

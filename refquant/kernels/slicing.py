@@ -71,7 +71,9 @@ def _slices(
     index: list[slice] = []
     shape: list[int] = []
     places = _places(op, len(dims), len(begin))
-    for dimension, i in enumerate(places):
+    if options.offset and places != list(range(len(dims))):
+        raise op.invalid(f"{len(begin)} lengths: there must be one for each of {len(dims)} dimensions")
+    for i in places:
         if i is not None and _has(options.new_axis_mask, i):
             shape.append(1)
             continue
@@ -92,7 +94,7 @@ def _slices(
         stop = start + end[i] if options.offset else end[i]
         stop = _stop(stop, size, stride, _has(options.end_mask, i))
         count = _count(stop - start, stride)
-        if options.offset and (dimension != i or count != _count(end[i], stride)):
+        if options.offset and count != _count(end[i], stride):
             raise op.invalid(f"{end[i]} elements from {start}: takes no element of a dimension of {size} at the end")
         index.append(slice(start, None if stop < 0 else stop, stride) if count else slice(0, 0))
         shape.append(count)
@@ -153,10 +155,12 @@ def _stop(end: int, size: int, stride: int, ignored: bool) -> int:
 def split(op: Operator) -> Run:
     """Equal parts along an axis, which is the first input. Source: kernels/split.cc."""
     moved(op, 1)
-    axis = require_type(op, 0, INT32)
+    axis = require_type(op, 0, INT32, INT64)
     count = op.options.num_splits
-    if len(op.outputs) != count or count < 1 or 0 in axis.dims:
-        raise op.invalid(f"{len(op.outputs)} outputs, {count} parts along an axis of shape {axis.dims}")
+    if len(op.inputs) != 2 or len(op.outputs) != count or count < 1 or 0 in axis.dims:
+        raise op.invalid(
+            f"{len(op.inputs)} inputs, {len(op.outputs)} outputs, {count} parts along an axis of shape {axis.dims}"
+        )
 
     def lengths(size: int) -> list[int]:
         if size % count:
@@ -170,9 +174,12 @@ def split(op: Operator) -> Run:
 def split_v(op: Operator) -> Run:
     """Parts of given sizes along an axis; one size may be -1, for what is left. Source: kernels/split_v.cc."""
     moved(op)
-    sizes, axis = require_type(op, 1, INT32, INT64), require_type(op, 2, INT32)
-    if len(op.outputs) != op.options.num_splits or sizes.dims != (len(op.outputs),) or 0 in axis.dims:
-        raise op.invalid(f"{len(op.outputs)} outputs, {op.options.num_splits} parts, sizes of shape {sizes.dims}")
+    sizes, axis = require_type(op, 1, INT32, INT64), require_type(op, 2, INT32, INT64)
+    parts = len(op.outputs)
+    if len(op.inputs) != 3 or not parts == op.options.num_splits or sizes.dims != (parts,) or 0 in axis.dims:
+        raise op.invalid(
+            f"{len(op.inputs)} inputs, {parts} outputs, {op.options.num_splits} parts, sizes of shape {sizes.dims}"
+        )
 
     def lengths(size: int, sizes: list[int]) -> list[int]:
         rest = size - sum(n for n in sizes if n != -1)
@@ -185,10 +192,10 @@ def split_v(op: Operator) -> Run:
 
 
 def _split(op: Operator, x: int, parameters: Sequence[int], plan: Callable[..., tuple[int, list[int]]]) -> Run:
-    """Parts of the input at `x`; the first parameter is the axis, and `plan` gives axis and lengths."""
+    """Parts of the input at `x`; `plan` gives axis and lengths. The first parameter is the axis: its lower 32 bits."""
 
     def planned_for(shape: Shape, axis: Array, *more: Array) -> tuple[int, list[int]]:
-        return plan(shape, axis_of(op, whole_numbers(axis)[0], len(shape)), *more)
+        return plan(shape, axis_of(op, whole_numbers(axis.astype(np.int32))[0], len(shape)), *more)
 
     def compute(along: int, lengths: list[int], x: Array) -> tuple[Array, ...]:
         return tuple(p.copy() for p in np.split(x, np.cumsum(lengths)[:-1], axis=along))

@@ -37,6 +37,13 @@ def ranges(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         numbers = numbers.map(lambda n: n + base)
         start, delta = draw(numbers), draw(st.integers(1, 9))
     limit = draw(numbers)
+    if type != FLOAT32 and draw(st.integers(0, 7)) == 0:  # a difference of more than the type can hold
+        most = 2 ** (31 if type == INT32 else 63) - 1
+        start, limit, delta = (
+            draw(st.integers(-most - 1, 0)),
+            draw(st.integers(0, most)),
+            draw(st.integers(most // 16, most)),
+        )
     if limit < start:
         delta = -delta
     inputs = [constant_or_input(draw, type, v) for v in (start, limit, delta)]
@@ -83,7 +90,9 @@ def mirroring(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Up to as much as there is to mirror, with the edge or without it."""
     mode = draw(st.sampled_from(MirrorPadMode))
     reflect = mode == MirrorPadMode.REFLECT
-    shape = draw(st.lists(st.integers(1, 4), max_size=5))
+    shape = any_shape(draw, max_rank=5)
+    if reflect:
+        shape = [max(1, n) for n in shape]
     widths = np.array([[draw(st.integers(0, n - reflect)) for _ in range(2)] for n in shape]).reshape(-1, 2)
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, widths, INT32, INT64)]

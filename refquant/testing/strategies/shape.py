@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from refquant.testing.build import TensorSpec
 from refquant.testing.strategies.catalogue import Case, strategy
-from refquant.testing.strategies.drawing import quantized
+from refquant.testing.strategies.drawing import generators, numbers, quantized
 from refquant.testing.strategies.tensors import (
+    Given,
     alike,
     any_shape,
     case_of,
@@ -21,7 +22,7 @@ from refquant.testing.strategies.tensors import (
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
 
-INT32, INT64, UINT8 = TensorType.INT32, TensorType.INT64, TensorType.UINT8
+INT4, INT32, INT64, UINT8 = TensorType.INT4, TensorType.INT32, TensorType.INT64, TensorType.UINT8
 
 
 @strategy("RESHAPE", types_of("RESHAPE"))
@@ -116,7 +117,12 @@ def unpacking(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 
 @strategy("CONCATENATION", types_of("CONCATENATION"))
 def concatenation(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """One to eight tensors along any axis; uint8 ones may all have quantizations of their own."""
+    """One to eight tensors along any axis, or constants of rank 0; uint8 ones may have quantizations of their own."""
+    if type != INT4 and draw(st.integers(0, 19)) == 0:
+        make = alike(draw, type)
+        rng = draw(generators)
+        scalars: list[Given] = [(make(data=numbers(rng, type, ())), []) for _ in range(draw(st.integers(1, 4)))]
+        return case_of(operator, scalars, [make()], schema.ConcatenationOptions())
     shape = any_shape(draw, min_rank=1)
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     make = alike(draw, type)
@@ -134,12 +140,18 @@ def concatenation(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 
 @strategy(["PAD", "PADV2"], types_of("PAD"))
 def padding(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Up to 5 dimensions; paddings of every type that the real kernel takes; PADV2 with any number to pad with."""
+    """Up to 5 dimensions; paddings of every type that the real kernel takes; any number to pad with, or the default.
+
+    Input and output may be quantized differently: the zero point of the output counts.
+    """
     shape = any_shape(draw, max_rank=5, max_side=3)
     widths = [[draw(st.integers(0, 3)) for _ in range(2)] for _ in shape]
     make = alike(draw, type)
     paddings = parameter(draw, np.array(widths).reshape(-1, 2), INT32, INT64, TensorType.INT8, TensorType.INT16)
-    inputs = [data(draw, make, shape), paddings]
-    if operator == "PADV2":
+    x = data(draw, make, shape)
+    if x[0].scale is not None and draw(st.booleans()):
+        make = alike(draw, type, always=True)
+    inputs = [x, paddings]
+    if draw(st.integers(0, 3)) > (0 if operator == "PADV2" else 2):
         inputs.append(data(draw, make, [1] * draw(st.integers(0, 2))))
     return case_of(operator, inputs, [make()], schema.PadOptions() if operator == "PAD" else schema.PadV2Options())

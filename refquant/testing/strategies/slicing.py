@@ -28,14 +28,15 @@ INT64, STRING = TensorType.INT64, TensorType.STRING
 
 @strategy("SLICE", types_of("SLICE"))
 def slicing(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Any part of up to 5 dimensions; sizes of -1 among the others."""
+    """Any part of up to 5 dimensions; sizes of -1 among the others. The file may know the output's shape or not."""
     shape = any_shape(draw, max_rank=5)
     begin = [draw(st.integers(0, n)) for n in shape]
     size = [draw(st.just(-1) | st.integers(0, n - b)) for n, b in zip(shape, begin)]
     make = alike(draw, type)
     kind = draw(integer_types)
     inputs = [data(draw, make, shape), constant_or_input(draw, kind, begin), constant_or_input(draw, kind, size)]
-    return case_of(operator, inputs, [make()], schema.SliceOptions())
+    sides = [n - b if s == -1 else s for n, b, s in zip(shape, begin, size)]
+    return case_of(operator, inputs, [make(sides) if draw(st.booleans()) else make()], schema.SliceOptions())
 
 
 @strategy("STRIDED_SLICE", types_of("STRIDED_SLICE"))
@@ -111,7 +112,7 @@ def splitting(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     parts = draw(st.integers(1, 6))
     shape[axis] *= parts
     make = alike(draw, type)
-    inputs = [parameter(draw, axis if draw(st.booleans()) else [axis]), data(draw, make, shape)]
+    inputs = [parameter(draw, axis if draw(st.booleans()) else [axis], INT32, INT64), data(draw, make, shape)]
     return case_of(operator, inputs, [make() for _ in range(parts)], schema.SplitOptions(num_splits=parts))
 
 
@@ -125,7 +126,7 @@ def splitting_by_sizes(draw: st.DrawFn, operator: str, type: TensorType) -> Case
     if draw(st.booleans()):
         sizes[draw(st.integers(0, len(sizes) - 1))] = -1
     make = alike(draw, type)
-    inputs = [data(draw, make, shape), parameter(draw, sizes, INT32, INT64), parameter(draw, axis)]
+    inputs = [data(draw, make, shape), parameter(draw, sizes, INT32, INT64), parameter(draw, axis, INT32, INT64)]
     return case_of(operator, inputs, [make() for _ in sizes], schema.SplitVOptions(num_splits=len(sizes)))
 
 

@@ -32,9 +32,9 @@ def types_of(operator: str, *but: TensorType) -> list[TensorType]:
     return [type for type in MOVED_TYPES[operator] if type not in (*but, TensorType.INT2)]
 
 
-def alike(draw: st.DrawFn, type: TensorType) -> Callable[..., TensorSpec]:
-    """Makes tensors of a type that have the same quantization: any, or none."""
-    if type not in QUANTIZED or draw(st.booleans()):
+def alike(draw: st.DrawFn, type: TensorType, always: bool = False) -> Callable[..., TensorSpec]:
+    """Makes tensors of a type that have the same quantization: any, or, unless `always`, none."""
+    if type not in QUANTIZED or not (always or draw(st.booleans())):
         return lambda shape=(), **more: TensorSpec(type, shape, **more)
     scale, zero_point = draw(scales), draw(zero_points(type))
     return lambda shape=(), **more: TensorSpec(type, shape, scale, zero_point, **more)
