@@ -18,9 +18,7 @@ from refquant.tflite.schema import TensorType
 FLOAT32, INT32, BOOL, STRING = TensorType.FLOAT32, TensorType.INT32, TensorType.BOOL, TensorType.STRING
 TYPES = [*VARIABLES, STRING]
 ADDED = (FLOAT32, INT32)
-REPEATED = (FLOAT32, INT32, TensorType.INT64, BOOL)
-
-
+REPEATED = (FLOAT32, INT32, TensorType.INT64, BOOL, STRING)
 #: the shapes of one number
 sides = st.sampled_from([(), (1,)])
 
@@ -179,8 +177,10 @@ def one_way(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 def _next(draw: st.DrawFn, body: _Graph, i: int, count: int, grows: bool) -> int:
     """What value i of `count` becomes in the body of a loop. Strings are not passed on: TensorFlow loses them."""
     type, shape = body.tensors[i].type, body.tensors[i].shape
-    kinds = ["kept", "replaced", "grown" if grows else "exchanged"] if type != STRING else ["reshaped"]
-    kinds += ["sum"] * (type in ADDED and not grows) + ["gathered"] * (type == STRING and len(shape) == 1)
+    if type == STRING:
+        kinds = ["reshaped"] + ["grown"] * grows + ["gathered"] * (len(shape) == 1)
+    else:
+        kinds = ["kept", "replaced", "grown" if grows else "exchanged"] + ["sum"] * (type in ADDED and not grows)
     kind = draw(st.sampled_from(kinds))
     if kind == "kept":
         return i
