@@ -69,7 +69,9 @@ class SubgraphPlan:
         self.table = model.subgraphs[subgraph]
         self.inputs = _indices(self.table.inputs)
         self.outputs = _indices(self.table.outputs)
-        self.tensors = [_tensor_info(model, i, tensor, profile) for i, tensor in enumerate(self.table.tensors or ())]
+        self.tensors = [
+            _tensor_info(model, subgraph, i, tensor, profile) for i, tensor in enumerate(self.table.tensors or ())
+        ]
         self._fill_empty_constants()
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
@@ -349,7 +351,7 @@ def _written(step: Step) -> list[int]:
     return [tensor.index for tensor in step.operator.outputs]
 
 
-def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) -> TensorInfo:
+def _tensor_info(model: Model, subgraph: int, index: int, tensor: schema.Tensor, profile: str) -> TensorInfo:
     quantization = tensor.quantization
     scales: Any = quantization.scale if quantization is not None and quantization.scale is not None else ()
     zero_points: Any = quantization.zero_point if quantization is not None else None
@@ -380,7 +382,19 @@ def _tensor_info(model: Model, index: int, tensor: schema.Tensor, profile: str) 
         is_variable=bool(tensor.is_variable),
         sparsity=tensor.sparsity,
         declared=shape,
+        blocks=_blocks(model, subgraph, tensor),
     )
+
+
+def _blocks(model: Model, subgraph: int, tensor: schema.Tensor) -> registry.Blocks | None:
+    details = None if tensor.quantization is None else tensor.quantization.details
+    tensors = model.subgraphs[subgraph].tensors or ()
+    if not isinstance(details, schema.BlockwiseQuantization) or not 0 <= details.scales < len(tensors):
+        return None
+    scales = model.constant(tensors[details.scales])
+    if scales is None or scales.dtype != np.float16:
+        return None
+    return registry.Blocks(details.block_size, scales)
 
 
 def _constant(model: Model, tensor: schema.Tensor, shape: Shape) -> Array | None:

@@ -26,7 +26,8 @@ _LookUp = Callable[[Array, Array], Array]
 def embedding_lookup(op: Operator) -> Run:
     """The rows of a table that int32 ids name; an id that is out of range is an error when running.
 
-    From a table of int8, uint8, int4 or int2 to floats: each number times the scale of the table, or of its row.
+    From a table of int8, uint8, int4 or int2 to floats: each number times the scale of the table, of its row, or (int4)
+    of its block in the row.
     Source: kernels/embedding_lookup.cc.
     """
     ids, table, out = op.input(0), op.input(1), op.output()
@@ -57,25 +58,40 @@ def _whole_rows(op: Operator, table: TensorInfo) -> _LookUp:
 def _rows_to_float(op: Operator, table: TensorInfo, out: TensorInfo) -> _LookUp:
     if table.type not in _COMPRESSED or out.type not in (_FLOAT32, _FLOAT16):
         raise op.unsupported()
-    if not table.is_quantized:
-        raise op.unsupported("a table without a scale")
-    if table.scales.size > 1 and (table.quantized_dimension or table.scales.size != table.dims[0]):
-        raise op.invalid(f"{table.scales.size} scales of a table of shape {table.dims} are not one for each row")
-    if out.type == _FLOAT32 and table.zero_points[0]:
-        raise op.invalid("the zero point of the table must be 0")
-    columns = math.prod(table.dims[1:])
+    scales = _scales_of_rows(op, table, out)
+    rows, pieces = scales.shape
+    size = math.prod(table.dims[1:]) // pieces
     # Packed integers are multiplied where they stand in a byte, at its top, by as much smaller a scale.
     raised = np.float32(256 >> PACKED_BITS.get(table.type, 8))
     together = 8 // PACKED_BITS.get(table.type, 8)
-    scales = np.broadcast_to(table.scales / raised, table.dims[0])
+    lowered = scales / raised
+    begins = np.arange(rows * pieces).reshape(rows, pieces) * size // together * together
 
     def look_up(ids: Array, table: Array) -> Array:
-        begins = ids.astype(np.int64) * columns // together * together
-        q = table.reshape(-1).view(np.int8)[begins[:, None] + np.arange(columns)]
-        y = (q.astype(np.float32) * raised) * scales[ids][:, None]
+        q = table.reshape(-1).view(np.int8)[begins[ids][..., None] + np.arange(size)]
+        y = (q.astype(np.float32) * raised) * lowered[ids][..., None]
         return y.astype(out.dtype).reshape(out.dims)
 
     return look_up
+
+
+def _scales_of_rows(op: Operator, table: TensorInfo, out: TensorInfo) -> Array:
+    """The scales of a table, [rows, blocks in a row]."""
+    rows = table.dims[0]
+    if table.blocks is not None:
+        size, scales = table.blocks.size, table.blocks.scales
+        if table.type != TensorType.INT4 or len(table.dims) != 2:
+            raise op.unsupported("a table quantized in blocks that is not a matrix of int4")
+        if size < 1 or table.dims[1] % size or scales.size < rows * (table.dims[1] // size) or not table.dims[1]:
+            raise op.invalid(f"{scales.size} blocks of {size} do not make a table of shape {table.dims}")
+        return scales.ravel()[: rows * (table.dims[1] // size)].reshape(rows, -1).astype(np.float32)
+    if not table.is_quantized:
+        raise op.unsupported("a table without a scale")
+    if table.scales.size > 1 and (table.quantized_dimension or table.scales.size != rows):
+        raise op.invalid(f"{table.scales.size} scales of a table of shape {table.dims} are not one for each row")
+    if out.type == _FLOAT32 and table.zero_points[0]:
+        raise op.invalid("the zero point of the table must be 0")
+    return np.broadcast_to(table.scales, rows)[:, None]
 
 
 @kernel("EMBEDDING_LOOKUP_SPARSE")

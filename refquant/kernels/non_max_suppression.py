@@ -47,8 +47,8 @@ def _suppression(op: Operator) -> Run:
         raise op.unsupported()
     if len(op.outputs) != (3 if soft else 2):
         raise op.invalid(f"{len(op.inputs)} inputs do not go with {len(op.outputs)} outputs")
-    if [t.type for t in op.outputs] != ([_INT32, _FLOAT32, _INT32] if soft else [_INT32, _INT32]):
-        raise op.unsupported()
+    for out, type in zip(op.outputs, [_INT32, _FLOAT32, _INT32] if soft else [_INT32, _INT32]):
+        out.take_type(type)
     if len(boxes.dims) != 2 or boxes.dims[1] != 4 or scores.dims != boxes.dims[:1]:
         raise op.invalid(f"boxes of shape {boxes.dims} and scores of shape {scores.dims} do not fit together")
     if any(t.dims for t in numbers):

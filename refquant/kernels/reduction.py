@@ -45,8 +45,9 @@ def _position(op: Operator, better: np.ufunc) -> Run:
     x, axis_tensor, out = op.input(0), op.input(1), op.output()
     if x.type not in (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT32, TensorType.BOOL):
         raise op.unsupported()
-    if axis_tensor.type not in _INDICES or out.type not in _INDICES or out.type != op.options.output_type:
+    if axis_tensor.type not in _INDICES or op.options.output_type not in _INDICES:
         raise op.unsupported()
+    out.take_type(op.options.output_type)
     if math.prod(axis_tensor.dims) != 1:
         raise op.invalid(f"takes one axis, got {axis_tensor.dims}")
     if axis_tensor.value is not None:

@@ -38,6 +38,14 @@ Kernel = Callable[["Operator"], Run]
 Observer = Callable[["Operator", dict[str, Any]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Blockwise quantization: how many numbers share a scale, and the table of scales, float16."""
+
+    size: int
+    scales: npt.NDArray[np.float16]
+
+
 @dataclass(eq=False, slots=True)
 class TensorInfo:
     """The static facts of one tensor, as a kernel sees them.
@@ -46,7 +54,8 @@ class TensorInfo:
     `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
     `sparsity` is there where the file holds only the values that are not zero; `value` has all. `declared` is the shape
-    in the file, which `shape` need not be.
+    in the file, which `shape` need not be. `blocks` is there where each so many numbers of a row have a scale of their
+    own.
     """
 
     index: int
@@ -61,6 +70,7 @@ class TensorInfo:
     is_variable: bool = False
     sparsity: SparsityParameters | None = None
     declared: Shape = ()
+    blocks: Blocks | None = None
 
     @property
     def place(self) -> str:

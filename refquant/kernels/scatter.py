@@ -34,8 +34,9 @@ def scatter_nd(op: Operator) -> Run:
     internal/reference/reference_ops.h.
     """
     indices, updates, shape_tensor, out = op.input(0), op.input(1), op.input(2), op.output()
-    if indices.type != _INT32 or shape_tensor.type != _INT32 or updates.type != out.type:
+    if indices.type != _INT32 or shape_tensor.type != _INT32:
         raise op.unsupported()
+    out.take_type(updates.type)
     if updates.type not in (_FLOAT32, _UINT8, _BOOL, _INT8, _INT32, _INT64):
         raise op.unsupported()
     if not indices.dims or not updates.dims or len(shape_tensor.dims) != 1:
@@ -83,8 +84,9 @@ def sparse_to_dense(op: Operator) -> Run:
     out = op.output()
     if indices.type not in (_INT32, _INT64) or shape_tensor.type not in (_INT32, _INT64):
         raise op.unsupported()
-    if values.type not in (_FLOAT32, _INT32, _INT64, _INT8, _UINT8) or not values.type == default.type == out.type:
+    if values.type not in (_FLOAT32, _INT32, _INT64, _INT8, _UINT8) or values.type != default.type:
         raise op.unsupported()
+    out.take_type(values.type)
     if len(indices.dims) > 2 or len(shape_tensor.dims) != 1 or len(values.dims) > 1 or math.prod(default.dims) != 1:
         raise op.invalid(
             f"indices {indices.dims}, output shape {shape_tensor.dims}, values {values.dims}, default {default.dims} "

@@ -205,8 +205,7 @@ def unique(op: Operator) -> Run:
 def bucketize(op: Operator) -> Run:
     """How many of the sorted `boundaries` are not larger than each number. Source: kernels/bucketize.cc."""
     x, out = _one_of(op, 0, _FLOAT32, TensorType.FLOAT64, _INT32, _INT64), op.output()
-    if out.type != _INT32:
-        raise op.unsupported()
+    out.take_type(_INT32)
     if op.options.boundaries is None:
         raise op.invalid("there are no boundaries")
     boundaries = np.asarray(op.options.boundaries, np.float32)
@@ -222,8 +221,9 @@ def one_hot(op: Operator) -> Run:
     """`on` where the number along a new axis is the index, `off` elsewhere. Source: kernels/one_hot.cc."""
     indices, depth_tensor, on, off = (op.input(i) for i in range(4))
     out = op.output()
-    if indices.type not in (_INT32, _INT64) or depth_tensor.type != _INT32 or not on.type == off.type == out.type:
+    if indices.type not in (_INT32, _INT64) or depth_tensor.type != _INT32 or on.type != off.type:
         raise op.unsupported()
+    out.take_type(on.type)
     if on.type not in (_FLOAT32, _INT8, _UINT8, _INT32, _INT64, _BOOL):
         raise op.unsupported()
     if any(math.prod(t.dims) != 1 for t in (depth_tensor, on, off)):
@@ -254,8 +254,7 @@ def one_hot(op: Operator) -> Run:
 def where(op: Operator) -> Run:
     """The places of all numbers that are not zero, one row of int64 each. Source: kernels/where.cc."""
     x, out = _one_of(op, 0, _BOOL, _FLOAT32, _INT64, _INT32, _INT8, _UINT8, _UINT32), op.output()
-    if out.type != _INT64:
-        raise op.unsupported()
+    out.take_type(_INT64)
     if not x.dims:
         raise op.invalid("the input must have a dimension to give places in")
     out.shape = None

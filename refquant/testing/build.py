@@ -116,6 +116,17 @@ def single_operator_model(
     return model_of(SubgraphSpec(tensors, [spec], open_inputs, output_indices))
 
 
+def scale_in_blocks(model: Model, index: int, table: npt.NDArray[np.float16], size: int) -> None:
+    """Gives tensor `index` the scales of `table`, a new constant, one for each `size` numbers of a row."""
+    tensors, buffers = model.subgraphs[0].tensors, model.root.buffers
+    assert tensors is not None and buffers is not None
+    buffers.append(schema.Buffer(data=np.frombuffer(table.tobytes(), np.uint8)))
+    shape = np.array(table.shape, np.int32)
+    tensors.append(schema.Tensor(shape=shape, type=TensorType.FLOAT16, buffer=len(buffers) - 1, name="scales"))
+    details = schema.BlockwiseQuantization(scales=len(tensors) - 1, zero_points=-1, block_size=size)
+    tensors[index].quantization = schema.QuantizationParameters(details=details)
+
+
 def _operator(root: schema.Model, spec: OperatorSpec) -> schema.Operator:
     """The table of an operator; the model gets its operator code unless it is there."""
     assert root.operator_codes is not None

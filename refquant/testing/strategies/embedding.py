@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.build import TensorSpec, scale_in_blocks, single_operator_model
 from refquant.testing.strategies.catalogue import Case, strategy
 from refquant.testing.strategies.drawing import (
     Array,
@@ -88,6 +88,18 @@ def embedding_lookup_to_float(draw: st.DrawFn, operator: str, types: tuple[Tenso
     scale: Any = [draw(scales) for _ in range(shape[0])] if draw(st.booleans()) else draw(scales)
     table = TensorSpec(type, (), scale, data=numbers(draw(generators), type, shape))
     return Case(single_operator_model(operator, [ids, table], [TensorSpec(out)]), [given])
+
+
+@strategy("EMBEDDING_LOOKUP", {"INT4 blocks to FLOAT32": FLOAT32, "INT4 blocks to FLOAT16": FLOAT16})
+def embedding_lookup_in_blocks(draw: st.DrawFn, operator: str, out: TensorType) -> Case:
+    """Rows of a constant matrix of int4 with a scale for each block of 1 to 32 numbers in a row, as floats."""
+    rows, blocks, size = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 4, 7, 32]))
+    ids, given = _ids(draw, rows)
+    rng = draw(generators)
+    table = TensorSpec(INT4, data=numbers(rng, INT4, (rows, blocks * size)))
+    model = single_operator_model(operator, [ids, table], [TensorSpec(out)])
+    scale_in_blocks(model, 1, numbers(rng, FLOAT16, (rows, blocks)), size)
+    return Case(model, [given])
 
 
 @strategy("EMBEDDING_LOOKUP_SPARSE", [FLOAT32])

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.build import TensorSpec, scale_in_blocks, single_operator_model
 from refquant.testing.sparse import encode
 from refquant.testing.strategies.catalogue import Case, strategy
 from refquant.testing.strategies.drawing import activations, generators, numbers, scales, zero_points
 from refquant.tflite import schema
-from refquant.tflite.model import Model
 from refquant.tflite.schema import (
     ActivationFunctionType,
     BatchMatMulOptions,
@@ -160,22 +159,8 @@ def fully_connected_in_blocks(draw: st.DrawFn, operator: str, types: Types) -> C
     x = numbers(rng, FLOAT32, (rows, 32 * blocks))
     options = FullyConnectedOptions(keep_num_dims=draw(st.booleans()))
     model = single_operator_model(operator, [TensorSpec(FLOAT32, x.shape), w, bias], [TensorSpec(FLOAT32)], options)
-    _scale_in_blocks(model, 1, rng.random((outputs, blocks)).astype(np.float16))
+    scale_in_blocks(model, 1, rng.random((outputs, blocks)).astype(np.float16), 32)
     return Case(model, [[x]])
-
-
-def _scale_in_blocks(model: Model, index: int, table: npt.NDArray[np.float16]) -> None:
-    """Gives tensor `index` the scales of `table`, a new constant, block by block."""
-    tensors, buffers = model.subgraphs[0].tensors, model.root.buffers
-    assert tensors is not None and buffers is not None
-    buffers.append(schema.Buffer(data=np.frombuffer(table.tobytes(), np.uint8)))
-    tensors.append(
-        schema.Tensor(
-            shape=np.array(table.shape, np.int32), type=TensorType.FLOAT16, buffer=len(buffers) - 1, name="scales"
-        )
-    )
-    details = schema.BlockwiseQuantization(scales=len(tensors) - 1, zero_points=-1, block_size=32)
-    tensors[index].quantization = schema.QuantizationParameters(details=details)
 
 
 @st.composite
