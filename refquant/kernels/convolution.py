@@ -296,7 +296,7 @@ def _hybrid(plan: Convolution) -> Run:
     def weights(filter: Array | None) -> tuple[Array, Array | None]:
         """The weights and their flaws, in a type in which all sums are exact."""
         complete = plan.all_taps(filter)
-        products = complete.reshape(-1, plan.outputs)
+        products = complete.reshape(int(np.prod(complete.shape[:3])), plan.outputs)
         exact = exact_type(256 * 128 * len(products))
         arranged = complete[plan.taps].astype(exact)
         flawed = None if per_channel or plan.outputs % 4 == 0 else flaws(products)
