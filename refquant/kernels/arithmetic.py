@@ -9,7 +9,7 @@ from functools import reduce
 
 import numpy as np
 
-from refquant.kernels.elementwise import broadcast_shape
+from refquant.kernels.elementwise import broadcast_shape, check_zero_points
 from refquant.kernels.fused_activation import clamp, clamp_float
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
@@ -148,6 +148,7 @@ def squared_difference(op: Operator) -> Run:
     if x.type != _INT8:
         return lambda x, y: np.square(x - y)
     out = op.output()
+    check_zero_points(op, x, y, out)
     for tensor in (x, y, out):
         check_scales(op, tensor)
     twice = 2 * np.float64(max(x.scale, y.scale))

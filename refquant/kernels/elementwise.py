@@ -42,7 +42,7 @@ def add(op: Operator) -> Run:
     Quantized: see `_sum_of_quantized`.
     """
     x, y, out = _two_inputs(op, 6)
-    if x.type in _QUANTIZED and (x.type != _INT16 or x.is_quantized):
+    if x.type in _QUANTIZED and (x.type != _INT16 or x.is_quantized or out.is_quantized):
         return _sum_of_quantized(op, x, y, out, 1)
     return _plain(op, np.add, _FLOAT32, _INT32, _INT64, _INT16)
 
@@ -52,6 +52,7 @@ def sub(op: Operator) -> Run:
     """x - y, in everything else like ADD. Source: kernels/sub.cc."""
     x, y, out = _two_inputs(op, 6)
     if x.type in _QUANTIZED:
+        check_zero_points(op, x, y, out)
         return _sum_of_quantized(op, x, y, out, -1)
     return _plain(op, np.subtract, _FLOAT32, _INT32, _INT64)
 
@@ -131,6 +132,14 @@ def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4) -
     if len(shape) > most and x.dims != y.dims:
         raise op.unsupported(f"broadcasting in more than {most} dimensions")
     return shape
+
+
+def check_zero_points(op: Operator, *tensors: TensorInfo) -> None:
+    """Raises InvalidModelError for a zero point that the tensor could not hold."""
+    for tensor in tensors:
+        limits = np.iinfo(tensor.dtype)
+        if np.any((tensor.zero_points < limits.min) | (tensor.zero_points > limits.max)):
+            raise op.invalid(f"{tensor.place} of type {tensor.type.name} has the zero point {tensor.zero_points[0]}")
 
 
 def _two_inputs(op: Operator, most: int) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
