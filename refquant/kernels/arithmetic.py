@@ -194,7 +194,9 @@ def _atan2_of_float16(y: Array, x: Array) -> Array:
 
 
 def _atan2_of_bfloat16(y: Array, x: Array) -> Array:
-    return to_bfloat16(trigonometry.atan2(from_bfloat16(y), from_bfloat16(x)))
+    """A NaN keeps its sign: that of x, or of y where x is none."""
+    y, x = from_bfloat16(y), from_bfloat16(x)
+    return to_bfloat16(np.where(np.isnan(x), x, np.where(np.isnan(y), y, trigonometry.atan2(y, x))))
 
 
 @kernel("BITWISE_XOR")

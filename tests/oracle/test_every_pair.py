@@ -1,4 +1,4 @@
-"""Quantized operators on two tensors, for every pair of 8-bit numbers, against TensorFlow's reference kernels."""
+"""Operators on two tensors against TensorFlow's reference kernels: every pair of 8-bit numbers, floats of all sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from refquant.numerics.lookup import every_value
 from refquant.runtimes import Runtime
+from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.testing.conformance import Outcome, compare
 from refquant.testing.strategies import cases
 from refquant.tflite.schema import TensorType
@@ -48,3 +49,21 @@ def test_every_pair(reference: Runtime, operator: str, type: TensorType, variant
     x, y = (np.ascontiguousarray(v) for v in np.broadcast_arrays(values[:, None], divisors[None, :]))
     result = compare(model, [[x, y]], reference)
     assert result.outcome is Outcome.EQUAL, result.details
+
+
+FLOAT32, FLOAT16, BFLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.BFLOAT16
+FUNCTIONS = [("POW", FLOAT32), ("ATAN2", FLOAT32), ("ATAN2", FLOAT16), ("ATAN2", BFLOAT16)]
+
+
+@pytest.mark.parametrize(("operator", "type"), FUNCTIONS)
+def test_functions_of_two_floats_densely(reference: Runtime, operator: str, type: TensorType) -> None:
+    """A million pairs of all bits, and as many of numbers of everyday size."""
+    rng, dtype = np.random.default_rng(2), numpy_dtype(type)
+    model = single_operator_model(operator, [TensorSpec(type, (2**20,))] * 2, [TensorSpec(type)])
+    any_bits = [rng.integers(0, 256, dtype.itemsize * 2**20, np.uint8).view(dtype) for _ in range(2)]
+    result = compare(model, [any_bits], reference)
+    assert result.outcome is Outcome.EQUAL, result.details
+    everyday = [np.exp(rng.normal(0, 2, 2**20)).clip(0, 1e4), rng.normal(0, 4, 2**20).clip(-1e4, 1e4)]
+    if type != BFLOAT16:
+        result = compare(model, [[x.astype(dtype) for x in everyday]], reference)
+        assert result.outcome is Outcome.EQUAL, result.details
