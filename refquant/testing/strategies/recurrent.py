@@ -52,7 +52,7 @@ class Floats:
         self.rng = draw(generators)
         self.weights = weights
         self.size = draw(st.sampled_from([0.1, 0.7, 3.0]))
-        self.special = draw(st.sampled_from([0.0, 0.0, 0.0, 0.02])) if weights == FLOAT32 else 0.0
+        self.special = draw(st.sampled_from([0.0, 0.0, 0.0, 0.02]))
         #: the lowest weight is one that eight bits cannot negate
         self.lowest = draw(st.sampled_from([-127, -127, -128]))
 
