@@ -37,6 +37,8 @@ def lstm(op: Operator) -> Run:
     """
     if op.options.kernel_type == LSTMKernelType.BASIC:
         return basic_lstm(op)
+    if op.options.kernel_type != LSTMKernelType.FULL:
+        raise op.invalid(f"{op.options.kernel_type!r} is no kernel type")
     if len(op.inputs) not in (20, 24) or len(op.outputs) != 1:
         raise op.invalid(f"it has {len(op.inputs)} inputs and {len(op.outputs)} outputs, expected 20 or 24, and one")
     if len(op.input(0).dims) != 2:

@@ -110,8 +110,8 @@ def layout_of(
         is_diagonal = any(gate.from_h == position for gate in gates.values()) and dims == (cells,) == (outputs,)
         if dims != shape and not (diagonal and is_diagonal):
             raise op.invalid(f"input {position} must have shape {shape}, it has {dims}")
-    if op.options.cell_clip < 0 or op.options.proj_clip < 0:
-        raise op.invalid("its limits must not be negative")
+    if not (op.options.cell_clip >= 0 and op.options.proj_clip >= 0):
+        raise op.invalid("its limits must be zero or more")
     return layout
 
 
