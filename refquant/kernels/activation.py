@@ -16,7 +16,7 @@ from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import GeluOptions, SoftmaxOptions, TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
 
@@ -124,10 +124,11 @@ def gelu(op: Operator) -> Run:
     function with those of the C library. Source: internal/reference/gelu.h.
     """
     x, out = _one_input(op)
+    options = op.options or GeluOptions()
     if x.type == TensorType.FLOAT32:
-        return _approximate_gelu if op.options.approximate else _gelu
+        return _approximate_gelu if options.approximate else _gelu
     if x.type in (*_8_BITS, TensorType.INT16):
-        function = _approximate_gelu_of_tables if op.options.approximate else _gelu_of_tables
+        function = _approximate_gelu_of_tables if options.approximate else _gelu_of_tables
         return float_table(x.type, function, (*x.params, *out.params))
     raise op.unsupported()
 
@@ -261,12 +262,13 @@ def softmax(op: Operator) -> Run:
     if not x.dims:
         raise op.invalid("the input must have a dimension to sum over")
     out.shape = x.dims
+    beta = np.float32((op.options or SoftmaxOptions()).beta)
     if x.type == out.type == TensorType.FLOAT32:
-        return _float_softmax(np.float32(op.options.beta))
+        return _float_softmax(beta)
     if x.type in _8_BITS and out.type in (x.type, TensorType.INT16):
-        return _softmax_of_8_bits(op, x, out)
+        return _softmax_of_8_bits(op, x, out, beta)
     if x.type == out.type == TensorType.INT16:
-        return _softmax_of_16_bits(op, x, out)
+        return _softmax_of_16_bits(op, x, out, beta)
     raise op.unsupported()
 
 
@@ -296,7 +298,7 @@ def _float_softmax(beta: np.float32) -> Run:
     return run
 
 
-def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:
     """In integers only. x - max, scaled to Q5.26, goes through exp; the sum is Q12.19, its reciprocal Newton's.
 
     A difference so low that Q5.26 cannot hold it (below `diff_min`) counts as zero.
@@ -304,10 +306,10 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     if x.type == out.type == TensorType.INT8:
         _check_output(op, out, 1 / 256, -128)
     scale, _ = x.params
-    real = min(np.float64(op.options.beta) * np.float64(scale) * 2.0**26, 2.0**31 - 1)
+    real = min(np.float64(beta) * np.float64(scale) * 2.0**26, 2.0**31 - 1)
     multiplier, shift = quantize_multiplier(real)
     if not real > 0.5:
-        raise op.invalid(f"beta {op.options.beta} times the input's scale {scale} is too small; the real kernel aborts")
+        raise op.invalid(f"beta {beta} times the input's scale {scale} is too small; the real kernel aborts")
     diff_min = -int(np.floor(31.0 * 2**26 / 2.0 ** int(shift)))
     differences = np.arange(-255, 1)
     scaled = high_multiply((differences.astype(np.int64) << int(shift)).astype(np.int32), multiplier)
@@ -335,7 +337,7 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     return run
 
 
-def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:
     """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
     if not 1 <= len(x.dims) <= 4:
         raise op.invalid(f"an int16 input of {len(x.dims)} dimensions: expected 1 to 4")
@@ -359,7 +361,7 @@ def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
         2.0 / interval * 32767,
     )
     rule = profiles.rounding(op)
-    real = np.float64(scale * np.float32(op.options.beta)) / (10.0 / 65535.0)
+    real = np.float64(scale * beta) / (10.0 / 65535.0)
     multiplier, shift = quantize_multiplier(real)
 
     def run(x: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.numerics.lookup import round_half_away
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import FakeQuantOptions, TensorType
 
 _f = np.float32
 
@@ -26,14 +26,12 @@ def fake_quant(op: Operator) -> Run:
     out.take_type(x.type)
     if x.type != TensorType.FLOAT32:
         raise op.unsupported()
-    bits = op.options.num_bits
-    if op.options.narrow_range:
+    options = op.options or FakeQuantOptions()
+    if options.narrow_range:
         raise op.unsupported("the narrow range is for weights and has no kernel")
-    if not 1 <= bits <= 31:
-        raise op.invalid(f"{bits} bits: expected 1 to 31")
     out.shape = x.dims
-    steps = 2**bits - 1
-    minimum, maximum = _f(op.options.min), _f(op.options.max)
+    steps = 2 ** (options.num_bits & 31) - 1
+    minimum, maximum = _f(options.min), _f(options.max)
     scale = (maximum - minimum) / _f(steps)
     zero_point = _zero_point(-minimum / scale, steps)
     low, high = -zero_point * scale, (_f(steps) - zero_point) * scale

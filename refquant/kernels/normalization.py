@@ -9,7 +9,12 @@ from refquant.numerics import libm
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
 from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
 from refquant.numerics.logarithm import log
-from refquant.tflite.schema import ActivationFunctionType, TensorType
+from refquant.tflite.schema import (
+    ActivationFunctionType,
+    L2NormOptions,
+    LocalResponseNormalizationOptions,
+    TensorType,
+)
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
 _EPSILON = np.float32(1e-6)
@@ -34,7 +39,7 @@ def l2_normalization(op: Operator) -> Run:
     x, out = _same_type(op)
     if not 1 <= len(x.dims) <= 4:
         raise op.invalid(f"an input of {len(x.dims)} dimensions: expected 1 to 4")
-    if op.options.fused_activation_function != ActivationFunctionType.NONE:
+    if (op.options or L2NormOptions()).fused_activation_function != ActivationFunctionType.NONE:
         raise op.invalid("a fused activation is not allowed here")
     if x.type == TensorType.FLOAT32:
         return _divided_by_norm
@@ -86,8 +91,9 @@ def local_response_normalization(op: Operator) -> Run:
         raise op.unsupported()
     if len(x.dims) != 4:
         raise op.invalid(f"an input of shape {x.dims}: expected 4 dimensions")
-    radius = op.options.radius
-    bias, alpha, beta = (np.float64(np.float32(n)) for n in (op.options.bias, op.options.alpha, op.options.beta))
+    options = op.options or LocalResponseNormalizationOptions()
+    radius = options.radius
+    bias, alpha, beta = (np.float64(np.float32(n)) for n in (options.bias, options.alpha, options.beta))
     depth = x.dims[-1]
 
     def run(x: Array) -> Array:

@@ -22,11 +22,12 @@ _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.IN
 _INT4, _UINT4, _INT2 = TensorType.INT4, TensorType.UINT4, TensorType.INT2
 _FLOAT32, _FLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16
 
-#: the pairs that QUANTIZE takes between integers; TensorFlow 2.21.0 itself refuses 8 bits to 16
+#: the pairs that QUANTIZE takes between integers, and those that only TFLite Micro takes
 _REQUANTIZES = {
-    (_INT8, _INT8), (_INT8, _UINT8), (_INT8, _INT16), (_UINT8, _INT8), (_UINT8, _UINT8), (_UINT8, _INT16),
+    (_INT8, _INT8), (_INT8, _UINT8), (_UINT8, _INT8), (_UINT8, _UINT8),
     (_INT16, _INT8), (_INT16, _INT16), (_INT16, _INT32), (_INT32, _INT8), (_INT32, _INT16),
 }  # fmt: skip
+_REQUANTIZES_OF_MICRO = {(_INT8, _INT16), (_UINT8, _INT16)}
 
 #: the types to which QUANTIZE takes floats, and their lowest and highest number
 _RANGES = {_INT8: (-128, 127), _UINT8: (0, 255), _INT16: (-32768, 32767), _INT4: (-8, 7), _UINT4: (0, 15)}
@@ -46,7 +47,8 @@ def quantize(op: Operator) -> Run:
     if x.type == _FLOAT32 and out.type in _RANGES and not (out.type in (_INT4, _UINT4) and out.scales.size > 1):
         scale, zero_point = _along_channels(op, out)
         return lambda x: affine.quantize(x, scale, zero_point, out.dtype, *_RANGES[out.type])
-    if (x.type, out.type) not in _REQUANTIZES:
+    allowed = _REQUANTIZES | _REQUANTIZES_OF_MICRO if op.profile == "micro" else _REQUANTIZES
+    if (x.type, out.type) not in allowed:
         raise op.unsupported()
     (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
     if x.type == out.type == _INT16 and (x_zero or out_zero):

@@ -8,7 +8,7 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.lookup import int8_table, tabulate
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import LeakyReluOptions, TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
 _QUANTIZED = (*_8_BITS, TensorType.INT16)
@@ -29,7 +29,7 @@ def leaky_relu(op: Operator) -> Run:
     Sources: LeakyReluPrepare in kernels/activations.cc, internal/reference/leaky_relu.h.
     """
     x, out = _input_and_output(op)
-    alpha = np.float32(op.options.alpha)
+    alpha = np.float32((op.options or LeakyReluOptions()).alpha)
     if x.type == TensorType.FLOAT32:
         return lambda x: np.where(x > 0, x, x * alpha)
     (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
