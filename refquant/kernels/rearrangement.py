@@ -245,7 +245,7 @@ def _pairs(numbers: Array) -> _Pairs:
 
 @kernel("MIRROR_PAD")
 def mirror_pad(op: Operator) -> Run:
-    """x with its mirror image around it, which repeats the edge (SYMMETRIC) or not (REFLECT).
+    """x with its mirror image around it, which repeats the edge (SYMMETRIC, and without options) or not (REFLECT).
 
     Source: kernels/mirror_pad.cc.
     """
@@ -255,7 +255,7 @@ def mirror_pad(op: Operator) -> Run:
         require_same_quantization(op, x, out)
     if paddings.dims != (len(x.dims), 2):
         raise op.invalid(f"paddings of shape {paddings.dims} do not fit an input of shape {x.dims}")
-    reflect = op.options.mode == MirrorPadMode.REFLECT
+    reflect = op.options is not None and op.options.mode == MirrorPadMode.REFLECT
 
     def plan(shape: Shape, paddings: Array) -> tuple[Shape, _Pairs]:
         pairs = _pairs(paddings)

@@ -23,6 +23,7 @@ from refquant.kernels.moving import (
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics.lookup import round_half_away, tabulate
+from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
 
 _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -79,12 +80,13 @@ def concatenation(op: Operator) -> Run:
     if not op.inputs:
         raise op.invalid("there is nothing to concatenate")
     tensors, (_, out) = [op.input(i) for i in range(len(op.inputs))], moved(op)
-    if op.options.fused_activation_function != 0:
+    options = schema.ConcatenationOptions() if op.options is None else op.options
+    if options.fused_activation_function != 0:
         raise op.invalid("a fused activation is not allowed here")
     if any(t.type != out.type for t in tensors):
         raise op.unsupported()
     constants = [t.value for t in tensors if t.value is not None]
-    if len(constants) == len(tensors) and all(c.ndim == 0 for c in constants) and op.options.axis == 0:
+    if len(constants) == len(tensors) and all(c.ndim == 0 for c in constants) and options.axis == 0:
         out.shape = (len(tensors),)
         return lambda *xs: np.stack(xs)
     if out.type == _INT8:
@@ -92,7 +94,7 @@ def concatenation(op: Operator) -> Run:
     if out.type == _INT16:
         require_no_zero_point(op, out, *tensors)
     rank = len(tensors[0].dims)
-    axis = axis_of(op, op.options.axis, rank)
+    axis = axis_of(op, options.axis, rank)
     rest = {t.dims[:axis] + t.dims[axis + 1 :] if len(t.dims) == rank else None for t in tensors}
     if len(rest) != 1:
         raise op.invalid(f"tensors of shapes {[t.dims for t in tensors]} do not fit together")
@@ -176,7 +178,8 @@ def squeeze(op: Operator) -> Run:
     """Without the named dimensions of size 1, or without all of them. Source: kernels/squeeze.cc."""
     x, out = moved(op)
     rank = len(x.dims)
-    named = [] if op.options.squeeze_dims is None else [int(n) for n in op.options.squeeze_dims]
+    declared = getattr(op.options, "squeeze_dims", None)
+    named = [] if declared is None else [int(n) for n in declared]
     if rank > 8 or len(named) > 8:
         raise op.invalid(f"takes at most 8 dimensions, got shape {x.dims} and {len(named)} named ones")
     axes = {axis_of(op, n, rank) for n in named} or {i for i, n in enumerate(x.dims) if n == 1}

@@ -8,6 +8,7 @@ import numpy as np
 
 from refquant.kernels.moving import INT32, INT64, axis_of, moved, part, planned, require_type, whole_numbers
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
 
 _INT16, _STRING = TensorType.INT16, TensorType.STRING
@@ -53,24 +54,29 @@ def strided_slice(op: Operator) -> Run:
     `offset`, an end is a length, counted from its begin. Source: kernels/strided_slice.cc, strided_slice_logic.h.
     """
     moved(op)
+    options = schema.StridedSliceOptions() if op.options is None else op.options
     if len({require_type(op, i, INT32).dims for i in (1, 2, 3)}) != 1 or len(op.input(1).dims) != 1:
         raise op.invalid("begin, end and strides must be vectors with the same number of entries")
 
     def plan(shape: Shape, *entries: Array) -> tuple[Shape, tuple[list[slice], Shape]]:
-        index, result = _slices(op, shape, *map(whole_numbers, entries))
+        index, result = _slices(op, options, shape, *map(whole_numbers, entries))
         return result, (index, result)
 
     return planned(op, 0, [1, 2, 3], plan, lambda how, x, *_: part(x, how[0]).reshape(how[1]))
 
 
 def _slices(
-    op: Operator, dims: Shape, begin: list[int], end: list[int], strides: list[int]
+    op: Operator,
+    options: schema.StridedSliceOptions,
+    dims: Shape,
+    begin: list[int],
+    end: list[int],
+    strides: list[int],
 ) -> tuple[list[slice], Shape]:
     """The slice of each dimension of the input, and the shape of the result (with new and without dropped ones)."""
-    options = op.options
     index: list[slice] = []
     shape: list[int] = []
-    places = _places(op, len(dims), len(begin))
+    places = _places(op, options, len(dims), len(begin))
     if options.offset and places != list(range(len(dims))):
         raise op.invalid(f"{len(begin)} lengths: there must be one for each of {len(dims)} dimensions")
     for i in places:
@@ -101,12 +107,11 @@ def _slices(
     return index, tuple(shape)
 
 
-def _places(op: Operator, rank: int, entries: int) -> list[int | None]:
+def _places(op: Operator, options: schema.StridedSliceOptions, rank: int, entries: int) -> list[int | None]:
     """For each dimension, new ones included, the entry that slices it, or None where it stays whole.
 
     The real kernel leaves out what is too much: an ellipsis covers at least one dimension.
     """
-    options = op.options
     ellipses = [i for i in range(entries) if _has(options.ellipsis_mask, i)]
     new_axes = sum(_has(options.new_axis_mask, i) and i not in ellipses for i in range(entries))
     total = rank + new_axes
@@ -226,8 +231,9 @@ def gather(op: Operator) -> Run:
     indices = require_type(op, 1, INT32, INT64, _INT16)
     if x.type == _STRING and len(x.dims) != 1:
         raise op.invalid(f"strings are gathered from a vector, not from shape {x.dims}")
-    axis = axis_of(op, op.options.axis, len(x.dims))
-    batch_dims = op.options.batch_dims
+    options = schema.GatherOptions() if op.options is None else op.options
+    axis = axis_of(op, options.axis, len(x.dims))
+    batch_dims = options.batch_dims
     rank = len(indices.dims)
     batch_dims += rank if batch_dims < 0 else 0
     if not 0 <= batch_dims <= min(axis, rank) or x.dims[:batch_dims] != indices.dims[:batch_dims]:

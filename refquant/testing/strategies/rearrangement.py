@@ -96,7 +96,8 @@ def mirroring(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     widths = np.array([[draw(st.integers(0, n - reflect)) for _ in range(2)] for n in shape]).reshape(-1, 2)
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, widths, INT32, INT64)]
-    return case_of(operator, inputs, [make()], schema.MirrorPadOptions(mode=mode))
+    options = schema.MirrorPadOptions(mode=mode) if reflect or draw(st.booleans()) else None
+    return case_of(operator, inputs, [make()], options)
 
 
 @strategy("REVERSE_V2", types_of("REVERSE_V2"))
