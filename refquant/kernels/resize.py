@@ -55,21 +55,28 @@ def resize_bilinear(op: Operator) -> Run:
     in that order; uint8 adds a half and drops the fraction. int8 and int16: positions with ten bits behind the point,
     products with twenty, halves away from zero. Source: internal/reference/resize_bilinear.h.
     """
-    if op.options.align_corners and op.options.half_pixel_centers and op.input(1).value is not None:
+    align_corners, half_pixel_centers = _flags(op)
+    if align_corners and half_pixel_centers and op.input(1).value is not None:
         raise op.invalid("align_corners and half_pixel_centers exclude each other where the size is a constant")
     make = _bilinear_integer if op.input(0).type in (TensorType.INT8, TensorType.INT16) else _bilinear_float
     return _planned(op, lambda dims, size: make(op, dims, size))
 
 
+def _flags(op: Operator) -> tuple[bool, bool]:
+    """align_corners and half_pixel_centers, both false where options are missing."""
+    return (False, False) if op.options is None else (op.options.align_corners, op.options.half_pixel_centers)
+
+
 def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     f = np.float32
+    align_corners, half_pixel_centers = _flags(op)
 
     def positions(old: int, new: int) -> tuple[Array, Array, Array]:
         scale = f(old) / f(new)
-        if op.options.align_corners and new > 1:
+        if align_corners and new > 1:
             scale = f(old - 1) / f(new - 1)
         place = np.arange(new).astype(f)
-        place = (place + f(0.5)) * scale - f(0.5) if op.options.half_pixel_centers else place * scale
+        place = (place + f(0.5)) * scale - f(0.5) if half_pixel_centers else place * scale
         low = _inside(op, np.maximum(np.floor(place).astype(np.int64), 0), old)
         return low, np.minimum(np.ceil(place).astype(np.int64), old - 1), place - low.astype(f)
 
@@ -89,12 +96,14 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
 
 
 def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
+    align_corners, half_pixel_centers = _flags(op)
+
     def positions(old: int, new: int) -> tuple[Array, Array, Array]:
         scale = (_SCALE * old + new // 2) // new
-        if op.options.align_corners and new > 1:
+        if align_corners and new > 1:
             scale = (_SCALE * (old - 1) + (new - 1) // 2) // (new - 1)
         place = np.arange(new) * scale
-        if op.options.half_pixel_centers:
+        if half_pixel_centers:
             place = place + scale // 2 - _SCALE // 2
         low = _inside(op, np.maximum(_divide(place, _SCALE), 0), old)
         return low, np.minimum(_divide(place + _SCALE - 1, _SCALE), old - 1), place - _SCALE * low
@@ -135,17 +144,18 @@ def resize_nearest_neighbor(op: Operator) -> Run:
     Source: internal/reference/resize_nearest_neighbor.h.
     """
     f = np.float32
+    align_corners, half_pixel_centers = _flags(op)
 
     def indices(old: int, new: int) -> Array:
-        aligned = op.options.align_corners and new > 1
+        aligned = align_corners and new > 1
         scale = f(old - 1) / f(new - 1) if aligned else f(old) / f(new)
-        offset = f(0.5) if op.options.half_pixel_centers else f(0)
+        offset = f(0.5) if half_pixel_centers else f(0)
         place = (np.arange(new).astype(f) + offset) * scale
-        if op.options.align_corners:
+        if align_corners:
             whole = np.trunc(place)
             place = whole + np.trunc(2 * (place - whole))
         chosen = np.minimum(np.floor(place).astype(np.int64), old - 1)
-        return np.maximum(chosen, 0) if op.options.half_pixel_centers else chosen
+        return np.maximum(chosen, 0) if half_pixel_centers else chosen
 
     def make(dims: Shape, size: tuple[int, int]) -> Run:
         if 0 in size:
