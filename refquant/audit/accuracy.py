@@ -139,6 +139,8 @@ def for_input(row: Array, detail: dict[str, Any]) -> Array:
     """One sample as an input takes it: quantized where the sample is real and the input is not."""
     dtype = np.dtype(detail["dtype"])
     scale, zero_point = detail["quantization"]
+    if dtype.kind not in "fiub":  # strings, bfloat16, complex numbers: nothing to convert
+        return row
     if row.dtype.kind == "f" and dtype.kind in "iu" and scale:
         return affine.quantize(row, scale, zero_point, dtype)
     if (row.dtype.kind in "iu" and dtype.kind == "f") or row.dtype.kind == dtype.kind:

@@ -12,6 +12,8 @@ from refquant.audit.report import Comparison
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 Array = npt.NDArray[Any]
 
@@ -41,8 +43,8 @@ def compare(model: Model, runtime: Runtime, samples: list[list[Array]]) -> list[
             unequal = _bits(ours) != _bits(expected)
             elements[index] = elements.get(index, 0) + ours.size
             different[index] = different.get(index, 0) + int(np.count_nonzero(unequal))
-            if unequal.any():
-                gap = np.abs(ours[unequal].astype(np.float64) - expected[unequal].astype(np.float64))
+            if unequal.any() and ours.dtype != object:
+                gap = np.abs(_numbers(ours[unequal]) - _numbers(expected.view(ours.dtype)[unequal]))
                 largest[index] = max(largest.get(index, 0.0), float(np.nanmax(gap, initial=0.0)))
     results = []
     tensors = interpreter.get_tensor_details()
@@ -66,26 +68,42 @@ def compare(model: Model, runtime: Runtime, samples: list[list[Array]]) -> list[
 
 
 def random_samples(model: Model, count: int, seed: int) -> list[list[Array]]:
-    """Inputs from the whole range of integer types, and normal numbers for float ones."""
+    """Inputs from the whole range of integer types, normal numbers for float ones, short strings."""
     generator = np.random.default_rng(seed)
-    samples = []
-    for _ in range(count):
-        sample = []
-        for detail in Interpreter(model=model).get_input_details():
-            dtype, shape = np.dtype(detail["dtype"]), tuple(detail["shape"])
-            if dtype.kind == "f":
-                sample.append(generator.standard_normal(shape).astype(dtype))
-            elif dtype == np.bool_:
-                sample.append(generator.integers(0, 2, shape).astype(dtype))
-            else:
-                limits = np.iinfo(dtype)
-                sample.append(generator.integers(limits.min, limits.max, shape, dtype, endpoint=True))
-        samples.append(sample)
-    return samples
+    places = Interpreter(model=model).get_input_details()
+    inputs = [(model.tensor(detail["index"]).type, tuple(detail["shape"])) for detail in places]
+    return [[_random(generator, type, shape) for type, shape in inputs] for _ in range(count)]
+
+
+def _random(generator: np.random.Generator, type: TensorType, shape: tuple[int, ...]) -> Array:
+    """Random values of a tensor type; of bfloat16 their bits."""
+    dtype = numpy_dtype(type)
+    if type == TensorType.STRING:
+        return np.array([b"", b"a", b"tflite"], object)[generator.integers(0, 3, shape)].reshape(shape)
+    if type == TensorType.BFLOAT16:
+        return (generator.standard_normal(shape).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    if type in PACKED_BITS:
+        return generator.integers(
+            0, 2 ** (PACKED_BITS[type] - 1), shape, np.uint8 if type == TensorType.UINT4 else np.int8
+        )
+    if dtype.kind == "f":
+        return generator.standard_normal(shape).astype(dtype)
+    if dtype.kind == "c":
+        return (generator.standard_normal(shape) + 1j * generator.standard_normal(shape)).astype(dtype)
+    if dtype == np.bool_:
+        return generator.integers(0, 2, shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def _numbers(array: Array) -> Array:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _bits(array: Array) -> Array:
     """Floats as the integers that hold their bits (every NaN as one), other arrays as they are."""
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16)
     if array.dtype.kind != "f":
         return array
     return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")

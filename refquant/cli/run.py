@@ -98,7 +98,8 @@ def _show(outputs: dict[str, Array], many: bool, samples: int) -> None:
         for i, values in enumerate(array[:SAMPLES_SHOWN] if many else [array]):
             flat = values.reshape(-1)
             numbers = [f"{v:.4g}" if array.dtype.kind == "f" else str(v) for v in flat[:VALUES_SHOWN].tolist()]
-            add_row(rows, i, " ".join(numbers) + " …" * (flat.size > VALUES_SHOWN), flat.argmax() if flat.size else "")
+            largest = flat.argmax() if flat.size and array.dtype.kind != "S" else ""
+            add_row(rows, i, printable(" ".join(numbers)) + " …" * (flat.size > VALUES_SHOWN), largest)
         console.print(rows)
         if many and samples > SAMPLES_SHOWN:
             console.print(f"… and {samples - SAMPLES_SHOWN} more samples")

@@ -117,11 +117,14 @@ class Batch:
 
     def _converted(self, place: Place, array: Array, quantize: bool) -> Array:
         """The array in the dtype of the input."""
-        if array.dtype == place.dtype:
+        is_bfloat16 = place.dtype.name == "bfloat16"
+        if array.dtype == place.dtype or (place.dtype.kind == "S" and array.dtype.kind in "SU"):
+            return array
+        if is_bfloat16 and array.dtype == np.uint16:  # its bits
             return array
         if array.dtype.kind != "f":
             raise InvalidInputError(f"{place} takes {place.dtype}, the file holds {array.dtype}")
-        if place.dtype.kind == "f":
+        if place.dtype.kind == "f" or is_bfloat16:
             return _as_float(place, array)
         scale, zero_point = place.details["quantization"]
         if place.dtype.kind not in "iu" or not scale:
@@ -144,7 +147,10 @@ class Batch:
 
 
 def joined(outputs: Sequence[Place], results: Sequence[Sequence[Array]], batch: Batch, real: bool) -> dict[str, Array]:
-    """One array for each output, by name; with `real`, quantized ones as float32. Samples are joined as they came."""
+    """One array for each output, by name; with `real`, quantized ones as float32. Samples are joined as they came.
+
+    Files take no strings of different lengths and no bfloat16: strings get one length, bfloat16 comes as its bits.
+    """
     arrays = {}
     for position, place in enumerate(outputs):
         values = [result[position] for result in results]
@@ -155,7 +161,9 @@ def joined(outputs: Sequence[Place], results: Sequence[Sequence[Array]], batch: 
         scale, zero_point = place.details["quantization"]
         if real and scale and array.dtype.kind in "iu":
             array = affine.dequantize(array, np.float32(scale), zero_point)
-        arrays[place.names[0]] = array
+        if array.dtype == object:
+            array = array.astype(np.bytes_)
+        arrays[place.names[0]] = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
     return arrays
 
 
@@ -178,7 +186,7 @@ def _as_samples(place: Place, array: Array) -> tuple[Array, bool]:
 
 def _as_float(place: Place, array: Array) -> Array:
     with np.errstate(over="ignore"):
-        converted = array.astype(place.dtype)
+        converted: Array = array.astype(place.dtype)
     if np.count_nonzero(np.isinf(converted)) != np.count_nonzero(np.isinf(array)):
         raise InvalidInputError(f"{place} takes {place.dtype}, the file holds {array.dtype} values beyond its range")
     return converted

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
 
 
 def with_outputs(model: Model, outputs: Sequence[int]) -> Model:
@@ -24,10 +25,14 @@ def with_outputs(model: Model, outputs: Sequence[int]) -> Model:
 
 
 def with_all_outputs(model: Model) -> tuple[Model, list[int]]:
-    """The model with every tensor that an operator of subgraph 0 writes as an output, and their indices in order."""
+    """The model with every tensor that an operator of subgraph 0 writes as an output, and their indices in order.
+
+    Without resources, which no runtime shows.
+    """
     indices: list[int] = []
+    tensors = model.subgraphs[0].tensors or []
     for operator in model.subgraphs[0].operators or ():
         for index in np.asarray(operator.outputs if operator.outputs is not None else (), np.int64):
-            if index not in indices:
+            if index not in indices and tensors[index].type not in (TensorType.RESOURCE, TensorType.VARIANT):
                 indices.append(int(index))
     return with_outputs(model, indices), indices

@@ -14,6 +14,8 @@ import pytest
 
 from refquant.cli import main
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
+from refquant.testing import TensorSpec, single_operator_model
+from refquant.tflite.schema import ReshapeOptions, TensorType
 
 
 class Result:
@@ -90,6 +92,27 @@ def test_run_many_samples_quantizes_when_asked(refquant: Any, tmp_path: Path) ->
     with np.load(out) as arrays:
         (array,) = (arrays[name] for name in arrays.files)
     assert array.shape == (30, 10) and np.mean(array.argmax(axis=1) == labels) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("type", "given", "written"),
+    [
+        (TensorType.STRING, np.array(["ü", "abc"]), np.array(["ü".encode(), b"abc"])),
+        (TensorType.BFLOAT16, np.array([0x3F80, 0xC000], np.uint16), np.array([0x3F80, 0xC000], np.uint16)),
+        (TensorType.COMPLEX64, np.complex64([1 + 2j, -1]), np.complex64([1 + 2j, -1])),
+    ],
+)
+def test_run_types_that_files_lack(refquant: Any, tmp_path: Path, type: TensorType, given: Any, written: Any) -> None:
+    shape = TensorSpec(TensorType.INT32, data=np.array([2], np.int32))
+    model = single_operator_model(
+        "RESHAPE", [TensorSpec(type, (2,)), shape], [TensorSpec(type, (2,))], ReshapeOptions()
+    )
+    model.write(tmp_path / "m.tflite")
+    out = tmp_path / "out.npy"
+    result = refquant("run", tmp_path / "m.tflite", "--input", save(tmp_path / "x.npy", given), "--output", out)
+    assert result.status == 0
+    array = np.load(out)
+    assert array.dtype == written.dtype and array.tolist() == written.tolist()
 
 
 @pytest.mark.parametrize(

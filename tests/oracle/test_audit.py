@@ -14,7 +14,9 @@ from refquant.data import DIGITS_INT8
 from refquant.kernels import registry
 from refquant.kernels.registry import Array, Operator, Run
 from refquant.runtimes import Runtime
+from refquant.testing import TensorSpec, single_operator_model
 from refquant.tflite.model import Model
+from refquant.tflite.schema import ReshapeOptions, TensorType
 
 pytestmark = pytest.mark.oracle
 
@@ -94,3 +96,12 @@ def test_the_operator_where_a_difference_begins(reference: Runtime, monkeypatch:
     assert verdicts[:5] == ["equal"] * 4 + ["begins here"]
     assert comparisons[4].different == 2 and comparisons[4].largest == 1
     assert "begins here" not in verdicts[5:]
+
+
+@pytest.mark.parametrize("type", ["STRING", "BFLOAT16", "INT4", "COMPLEX64", "BOOL"])
+def test_inputs_of_any_type(reference: Runtime, type: str) -> None:
+    x = TensorSpec(TensorType[type], (2, 3))
+    inputs = [x, TensorSpec(TensorType.INT32, data=np.array([6], np.int32))]
+    model = single_operator_model("RESHAPE", inputs, [TensorSpec(x.type, (6,))], ReshapeOptions())
+    (comparison,) = against.compare(model, reference, against.random_samples(model, 2, seed=5))
+    assert comparison.elements == 12 and comparison.verdict == "equal"
