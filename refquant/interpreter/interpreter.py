@@ -26,6 +26,7 @@ class Interpreter:
 
     The methods, the keys of the details and the dtypes are those of `tf.lite.Interpreter`, so a program written for
     it runs after its import is changed. Beyond it: any tensor can be read after `invoke`, nothing is overwritten.
+    `refquant.interpreter.border` tells which arrays stand for strings, bfloat16, packed integers and resources.
 
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
     bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver) or ``"micro"`` (TFLite Micro's reference

@@ -18,6 +18,7 @@ import numpy as np
 
 import refquant.kernels
 from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperatorError
+from refquant.interpreter.details import shape_of
 from refquant.kernels import profiles, registry
 from refquant.kernels.arity import check_arity
 from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
@@ -323,9 +324,9 @@ def _resources(model: Model) -> Resources:
 def first_value(tensor: TensorInfo) -> Array:
     """What a variable holds first: zeros, or of int8 the byte of the zero point, as in the real interpreter."""
     if tensor.type == TensorType.STRING:
-        return np.full(tensor.dims, b"", object)
+        return np.full(shape_of(tensor), b"", object)
     zero = tensor.zero_points[0] if tensor.type == TensorType.INT8 and tensor.zero_points.size == 1 else 0
-    return np.full(tensor.dims, np.array(zero).astype(tensor.dtype), tensor.dtype)
+    return np.full(shape_of(tensor), np.array(zero).astype(tensor.dtype), tensor.dtype)
 
 
 @contextmanager
