@@ -208,9 +208,9 @@ REFUSED: list[tuple[type[Exception], str, list[TensorSpec], TensorSpec, Any]] = 
     (InvalidModelError, "MEAN", [TensorSpec(FLOAT32, (2, 3)), ints(2)], TensorSpec(FLOAT32), schema.ReducerOptions()),
     (
         UnsupportedOperatorError,
-        "SUM",
-        [TensorSpec(INT8, (2, 3), **Q), ints(1)],
-        TensorSpec(INT8, (), 1.0),
+        "REDUCE_PROD",
+        [TensorSpec(TensorType.UINT8, (2, 3), 1.0), ints(1)],
+        TensorSpec(TensorType.UINT8, (), 1.0),
         schema.ReducerOptions(),
     ),
 ]

@@ -76,13 +76,14 @@ def quantized_extreme(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 
 @strategy(["ARG_MAX", "ARG_MIN"], [FLOAT32, INT8, UINT8, INT32, BOOL])
 def position(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Any axis, of int32 or int64, constant or not, of 1 to 5 dimensions; places of int32 or int64."""
+    """Any axis, of int32 or int64, constant or not, of 1 to 6 dimensions; places of int32 or int64."""
     shape = draw(
-        st.lists(st.integers(1, 5), min_size=1, max_size=5) | st.lists(st.integers(1, 40), min_size=1, max_size=2)
+        st.lists(st.integers(0, 5), min_size=1, max_size=6) | st.lists(st.integers(1, 40), min_size=1, max_size=2)
     )
-    axis, given = constant_or_input(
-        draw, draw(st.sampled_from([INT32, INT64])), draw(st.integers(-len(shape), len(shape) - 1))
-    )
+    if not any(shape):
+        shape = [1]
+    along = draw(st.sampled_from([i for i, n in enumerate(shape) if n])) - draw(st.sampled_from([0, len(shape)]))
+    axis, given = constant_or_input(draw, draw(st.sampled_from([INT32, INT64])), along)
     x = draw(quantized(type, shape)) if type in (INT8, UINT8) else TensorSpec(type, shape)
     index = draw(st.sampled_from([INT32, INT64]))
     options = (ArgMaxOptions if operator == "ARG_MAX" else ArgMinOptions)(output_type=index)

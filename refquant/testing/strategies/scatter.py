@@ -13,6 +13,7 @@ from refquant.tflite.schema import SparseToDenseOptions, TensorType
 FLOAT32, INT32, INT64, BOOL = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64, TensorType.BOOL
 INT8, UINT8 = TensorType.INT8, TensorType.UINT8
 _sides = st.integers(1, 4)
+_rows = st.integers(0, 4)
 
 
 def _given(tensors: list[tuple[TensorSpec, list[Array]]]) -> tuple[list[TensorSpec | None], list[Array]]:
@@ -21,10 +22,10 @@ def _given(tensors: list[tuple[TensorSpec, list[Array]]]) -> tuple[list[TensorSp
 
 @strategy("SCATTER_ND", [FLOAT32, INT8, UINT8, INT32, INT64, BOOL])
 def scatter_nd(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Numbers or whole slices into 1 to 5 dimensions, some to the same place."""
+    """Numbers, whole slices or all into 1 to 5 dimensions, some to the same place."""
     shape = draw(st.lists(_sides, min_size=1, max_size=5))
-    depth = draw(st.integers(1, len(shape)))
-    outer = draw(st.lists(_sides, min_size=1, max_size=2))
+    depth = draw(st.integers(0, len(shape)))
+    outer = draw(st.lists(_rows, min_size=0 if depth < len(shape) else 1, max_size=2))
     rng = draw(generators)
     indices = rng.integers(0, shape[:depth], (*outer, depth)).astype(np.int32)
     updates = numbers(rng, type, (*outer, *shape[depth:]))
@@ -56,10 +57,10 @@ def sparse_to_dense(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 )
 def unsorted_segments(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Numbers of segments for the first dimensions of the data, negative ones among them."""
-    shape = draw(st.lists(_sides, min_size=1, max_size=4))
+    shape = draw(st.lists(_rows, min_size=1, max_size=5))
     rank = draw(st.integers(1, len(shape)))
     rng = draw(generators)
-    count = draw(st.integers(1, 5))
+    count = draw(st.integers(0, 5))
     ids = rng.integers(-1, count, shape[:rank]).astype(np.int32)
     number = np.array(count if draw(st.booleans()) else [count], np.int32)
     pairs = ((type, numbers(rng, type, shape)), (INT32, ids), (INT32, number))
@@ -72,6 +73,6 @@ def segment_sum(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Rows of 0 to 3 dimensions, segments of 1 to 3 rows."""
     ids = np.repeat(np.arange(4), draw(st.lists(st.integers(1, 3), min_size=4, max_size=4)))
     ids = ids[: draw(st.integers(1, len(ids)))]
-    x = numbers(draw(generators), type, (len(ids), *draw(st.lists(_sides, max_size=3))))
+    x = numbers(draw(generators), type, (len(ids), *draw(st.lists(_rows, max_size=3))))
     inputs, given = _given([constant_or_input(draw, *pair) for pair in ((type, x), (INT32, ids))])
     return Case(single_operator_model(operator, inputs, [TensorSpec(type)]), [given])
