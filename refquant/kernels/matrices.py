@@ -7,8 +7,12 @@ import numpy as np
 from refquant.kernels.moving import moved, require_type
 from refquant.kernels.registry import Array, Operator, Run, kernel
 
+_FLAW = (
+    "with types that it does not know, tensorflow 2.21.0 takes numbers for float32 and may die; refquant refuses them"
+)
 
-@kernel("MATRIX_DIAG")
+
+@kernel("MATRIX_DIAG", flaw=_FLAW)
 def matrix_diag(op: Operator) -> Run:
     """Square matrices with the rows of x on their diagonals and zeros elsewhere. Source: kernels/matrix_diag.cc."""
     x, out = moved(op)
@@ -20,7 +24,7 @@ def matrix_diag(op: Operator) -> Run:
     return lambda x: np.where(on_diagonal, x[..., None], x.dtype.type(0))
 
 
-@kernel("MATRIX_SET_DIAG")
+@kernel("MATRIX_SET_DIAG", flaw=_FLAW)
 def matrix_set_diag(op: Operator) -> Run:
     """Matrices with their diagonals replaced by the rows of the second input. Source: kernels/matrix_set_diag.cc."""
     x, out = moved(op)

@@ -73,7 +73,7 @@ def require_type(op: Operator, position: int, *types: TensorType) -> TensorInfo:
 
 def same_quantization(a: TensorInfo, b: TensorInfo) -> bool:
     """Whether scale and zero point are the same; several of them, or none, count as 0 and 0."""
-    return _per_tensor(a) == _per_tensor(b)
+    return per_tensor(a) == per_tensor(b)
 
 
 def require_same_quantization(op: Operator, *tensors: TensorInfo) -> None:
@@ -87,11 +87,12 @@ def require_same_quantization(op: Operator, *tensors: TensorInfo) -> None:
 def require_no_zero_point(op: Operator, *tensors: TensorInfo) -> None:
     """The zero points are 0."""
     for tensor in tensors:
-        if _per_tensor(tensor)[1] != 0:
+        if per_tensor(tensor)[1] != 0:
             raise op.invalid(f"{tensor.place} must have the zero point 0, it has {tensor.zero_point}")
 
 
-def _per_tensor(tensor: TensorInfo) -> tuple[float, int]:
+def per_tensor(tensor: TensorInfo) -> tuple[float, int]:
+    """The one scale and zero point of a tensor; 0 and 0 where it has several, or none, as the real kernels see it."""
     return (float(tensor.scale), tensor.zero_point) if tensor.scales.size == 1 else (0.0, 0)
 
 

@@ -13,6 +13,7 @@ from refquant.kernels.moving import (
     axis_of,
     checked_shape,
     moved,
+    per_tensor,
     planned,
     require_no_zero_point,
     require_same_quantization,
@@ -107,10 +108,10 @@ def concatenation(op: Operator) -> Run:
 
 
 def _rescaled_uint8(op: Operator, x: TensorInfo, out: TensorInfo) -> Any:
-    check_scales(op, x)
     check_scales(op, out)
-    scale = x.scale * (np.float32(1) / out.scale)
-    bias = np.float32(-x.zero_point) * scale
+    x_scale, x_zero = per_tensor(x)
+    scale = np.float32(x_scale) * (np.float32(1) / out.scale)
+    bias = np.float32(-x_zero) * scale
 
     def rescale(q: Array) -> Array:
         rounded = round_half_away(q.astype(np.float32) * scale + bias)

@@ -77,3 +77,15 @@ def test_what_does_not_fit_is_named(name: str) -> None:
     model = single_operator_model(operator, specs, [tensor(TensorType.FLOAT32) for _ in range(2)], options)
     with pytest.raises(RefquantError, match=rf"operator 0 \({operator}\) of subgraph 0"):
         Interpreter(model=model).allocate_tensors()
+
+
+def test_concatenation_rescales_every_value(reference: Runtime) -> None:
+    """All 256 numbers with 40 quantizations of the input, for five of the output."""
+    rng = np.random.default_rng(5)
+    x = np.arange(256, dtype=np.uint8)
+    for out_scale, out_zero in [(1.0, 0), (0.5, 128), (0.0123, 255), (3.7, 17), (2.0**-9, 64)]:
+        ratios = [*2.0 ** np.arange(-6, 7), *rng.uniform(0.01, 5, 27)]
+        inputs = [TensorSpec(TensorType.UINT8, (256,), out_scale * r, int(rng.integers(0, 256))) for r in ratios]
+        output = TensorSpec(TensorType.UINT8, (), out_scale, out_zero)
+        model = single_operator_model("CONCATENATION", inputs, [output], schema.ConcatenationOptions())
+        assert_same_bits(reference, model, *[x] * len(inputs))
