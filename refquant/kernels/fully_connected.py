@@ -53,7 +53,11 @@ def fully_connected(op: Operator) -> Run:
     options = op.options
     if not isinstance(options, FullyConnectedOptions):
         raise op.invalid("has no FullyConnectedOptions")
-    shuffled = options.weights_format != FullyConnectedOptionsWeightsFormat.DEFAULT
+    if options.weights_format not in list(FullyConnectedOptionsWeightsFormat):
+        raise op.invalid(f"there is no weights format {options.weights_format}")
+    if options.quantized_bias_type not in list(TensorType):
+        raise op.invalid(f"there is no type {options.quantized_bias_type}, which the bias should have")
+    shuffled = options.weights_format == FullyConnectedOptionsWeightsFormat.SHUFFLED4x16INT8
     if len(op.inputs) not in (2, 3) or len(op.outputs) != 1 + shuffled:
         raise op.invalid(f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
@@ -164,7 +168,7 @@ def _quantized(op: Operator, activation: int) -> Run:
     largest = largest_magnitude(np.dtype(x_dtype), input_zero)
     shape, (outputs, inputs) = y.dims, w.dims
     rows = prod(shape[:-1])
-    bias_dtype = np.int32 if bits == 32 or (bias is not None and bias.type == _INT32) else np.int64
+    bias_dtype = np.int32 if bits == 32 else np.int64
 
     def weights(filter: Array) -> Array:
         """The weights less their zero point, [inputs, outputs], in a type in which all sums are exact."""
@@ -200,20 +204,17 @@ def _read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple
 
 
 def _accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None, y: TensorInfo) -> int:
-    """32, but for int16 to int16 the width of the bias, or what the options say of it; 64 where neither says anything.
-
-    (With an int32 bias of which the options say nothing the real kernel reads memory beyond it.)
-    """
+    """32, but for int16 to int16 what the options say of the bias, and 64 where they say nothing."""
     if x.type != _INT16 or y.type != _INT16:
         return 32
-    declared = op.options.quantized_bias_type
-    if declared not in (_FLOAT32, _INT32, _INT64):
-        raise op.invalid(f"a bias of int16 products cannot be of type {declared!r}")
-    if declared != _FLOAT32 and bias is not None and bias.type != declared:
-        raise op.invalid(f"the bias is {bias.type.name}, the options say {declared.name}")
+    stated = op.options.quantized_bias_type
+    if stated not in (_FLOAT32, _INT32, _INT64):
+        raise op.invalid(f"a bias of int16 products cannot be of type {stated!r}")
+    if bias is not None and bias.type != (_INT64 if stated == _FLOAT32 else stated):
+        raise op.invalid(f"the bias is {bias.type.name}, the options say {stated.name}, and FLOAT32 stands for INT64")
     if x.zero_point or y.zero_point:
         raise op.invalid("the zero points of int16 tensors must be 0")
-    return 32 if declared == _INT32 or (bias is not None and bias.type == _INT32) else 64
+    return 32 if stated == _INT32 else 64
 
 
 def _filter_quantization(

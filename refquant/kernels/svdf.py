@@ -189,8 +189,8 @@ def _quantized(op: Operator) -> Run:
     x, features, times, state, out = (*(op.input(i) for i in (0, 1, 2, 4)), op.output())
     if op.options.fused_activation_function != ActivationFunctionType.RELU:
         raise op.unsupported("integers with another activation than RELU")
-    for tensor in (x, features, times, state, out):
-        check_scales(op, tensor)
+    check_scales(op, x, features, times, state)
+    check_scales(op, out)
     first = quantize_multiplier(np.float64(x.scales[0] * features.scales[0] / state.scales[0]))
     second = quantize_multiplier(np.float64(state.scales[0] * times.scales[0] / out.scales[0]))
     memory, shape, rank = times.dims[1], out.dims, op.options.rank
