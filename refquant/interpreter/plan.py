@@ -356,12 +356,15 @@ def _tensor_info(model: Model, subgraph: int, index: int, tensor: schema.Tensor,
     quantization = tensor.quantization
     scales: Any = quantization.scale if quantization is not None and quantization.scale is not None else ()
     zero_points: Any = quantization.zero_point if quantization is not None else None
+    if quantization is not None and isinstance(quantization.details, schema.BlockwiseQuantization):
+        scales = zero_points = ()  # the blocks take their place
     if zero_points is None:
         zero_points = np.zeros(len(scales), np.int64)
     shape: Shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
     dimension = 0 if quantization is None else quantization.quantized_dimension
-    fits = dimension >= 0 and (not shape or (dimension < len(shape) and shape[dimension] == len(scales)))
-    if len(scales) > 1 and not fits and profile != "micro":
+    exists = dimension >= 0 and (not shape or dimension < len(shape))
+    fits = exists and (len(scales) == 1 or not shape or shape[dimension] == len(scales))
+    if len(scales) and not fits and profile != "micro":
         raise InvalidModelError(
             f"tensor {index} ({tensor.name!r}) of shape {shape} cannot have {len(scales)} scales along dimension "
             f"{dimension}; TFLite Micro (kernels='micro') does not look at the dimension"

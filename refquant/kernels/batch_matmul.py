@@ -33,9 +33,7 @@ def batch_matmul(op: Operator) -> Run:
     Quantized as FULLY_CONNECTED without a bias would be, but with zero points on both sides and double rounding for
     int8; int16 sums have 64 bits.
     """
-    options = op.options
-    if not isinstance(options, BatchMatMulOptions):
-        raise op.invalid("has no BatchMatMulOptions")
+    options = op.options if isinstance(op.options, BatchMatMulOptions) else BatchMatMulOptions()
     a, b, out = op.input(0), op.input(1), op.output()
     out.shape = _shape(op, _turned(a.dims, options.adj_x), _turned(b.dims, options.adj_y))
     match a.type, b.type, out.type:

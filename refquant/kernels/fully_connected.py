@@ -50,9 +50,7 @@ def fully_connected(op: Operator) -> Run:
 
     Elements of x beyond the last full row are left out.
     """
-    options = op.options
-    if not isinstance(options, FullyConnectedOptions):
-        raise op.invalid("has no FullyConnectedOptions")
+    options = _options(op)
     if options.weights_format not in list(FullyConnectedOptionsWeightsFormat):
         raise op.invalid(f"there is no weights format {options.weights_format}")
     if options.quantized_bias_type not in list(TensorType):
@@ -62,19 +60,24 @@ def fully_connected(op: Operator) -> Run:
         raise op.invalid(f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
     run = _find(op, x, w, bias, y, shuffled)
-    y.shape = _output_shape(op, x, w, options.keep_num_dims)
-    if w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
-        zeros = np.zeros(y.dims, y.dtype)
-        return lambda x, filter, bias=None: zeros
-    if bias is not None and prod(bias.dims) != w.dims[0]:
-        raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} outputs")
     activation = int(options.fused_activation_function)
     is_hybrid = x.type == _FLOAT32 != w.type
     if not is_hybrid and activation in (ActivationFunctionType.TANH, ActivationFunctionType.SIGN_BIT):
         raise op.unsupported("an activation that is no range")
     if w.type in _PACKED and np.any(w.zero_points):
         raise op.invalid(f"{w.type.name} weights must have a zero point of 0")
+    y.shape = _output_shape(op, x, w, options.keep_num_dims)
+    if w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
+        zeros = np.zeros(y.dims, y.dtype)
+        return lambda x, filter, bias=None: zeros
+    if bias is not None and prod(bias.dims) != w.dims[0]:
+        raise op.invalid(f"bias {bias.dims} has not one value for each of {w.dims[0]} outputs")
     return run(op, activation)
+
+
+def _options(op: Operator) -> FullyConnectedOptions:
+    """The options; where they are missing all have their defaults."""
+    return op.options if isinstance(op.options, FullyConnectedOptions) else FullyConnectedOptions()
 
 
 def _find(
@@ -200,6 +203,8 @@ def _read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple
         return np.int16, np.int8
     if w.type in _PACKED or (y.type == _INT16 and x.type == _UINT8 != w.type):
         raise op.unsupported()
+    if y.type == _INT16 and not all(-(2**15) + 255 < zero < 2**15 for t in (x, w) for zero in t.zero_points):
+        raise op.unsupported("zero points beyond 16 bits")
     return np.uint8, np.uint8
 
 
@@ -207,9 +212,9 @@ def _accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None, y: T
     """32, but for int16 to int16 what the options say of the bias, and 64 where they say nothing."""
     if x.type != _INT16 or y.type != _INT16:
         return 32
-    stated = op.options.quantized_bias_type
-    if stated not in (_FLOAT32, _INT32, _INT64):
-        raise op.invalid(f"a bias of int16 products cannot be of type {stated!r}")
+    stated = _options(op).quantized_bias_type
+    if op.options is None or stated not in (_FLOAT32, _INT32, _INT64):
+        raise op.invalid("the options do not say which type a bias of int16 products has")
     if bias is not None and bias.type != (_INT64 if stated == _FLOAT32 else stated):
         raise op.invalid(f"the bias is {bias.type.name}, the options say {stated.name}, and FLOAT32 stands for INT64")
     if x.zero_point or y.zero_point:
@@ -286,8 +291,8 @@ def _hybrid(op: Operator, activation: int) -> Run:
     """
     w, shape = op.input(1), op.output().dims
     scales = _hybrid_scales(op, w)
-    activate = activation_of_vector(op, activation)
-    asymmetric = op.options.asymmetric_quantize_inputs
+    activate = activation_of_vector(activation)
+    asymmetric = _options(op).asymmetric_quantize_inputs
     rows, (outputs, inputs) = prod(shape[:-1]), w.dims
     kept: Array | None = None
 
@@ -334,8 +339,8 @@ def _sparse_hybrid(op: Operator, activation: int) -> Run:
     if w.dims[1] > 256 * _BLOCK:
         raise op.unsupported("sparse rows of more than 256 blocks")
     scales = _hybrid_scales(op, w)
-    activate = activation_of_vector(op, activation)
-    asymmetric = op.options.asymmetric_quantize_inputs
+    activate = activation_of_vector(activation)
+    asymmetric = _options(op).asymmetric_quantize_inputs
     rows, (outputs, inputs) = prod(shape[:-1]), w.dims
     weights = w.value.T
     sums_of_weights = w.value.sum(axis=1, dtype=np.int64).astype(np.float32)

@@ -32,20 +32,18 @@ def clamp_float(x: Floats, activation: int) -> Floats:
     return np.where(x > np.float32(high), np.float32(high), x)
 
 
-def activation_of_vector(op: Operator, activation: int) -> Callable[[Floats], Floats]:
+def activation_of_vector(activation: int) -> Callable[[Floats], Floats]:
     """The activation of kernels that apply it to a whole vector of float32: hybrid FULLY_CONNECTED, SVDF, LSTM.
 
-    Here NONE clamps nothing, and the lower bound takes the place of NaN and of -0.0. Source: ApplyActivationToVector in
-    kernels/internal/tensor_utils.h.
+    Here NONE, like a number that is no activation, clamps nothing, and the lower bound takes the place of NaN and of
+    -0.0. Source: ApplyActivationToVector in kernels/internal/tensor_utils.h.
     """
-    if activation == ActivationFunctionType.NONE:
-        return lambda x: x
     if activation == ActivationFunctionType.SIGN_BIT:
         return lambda x: np.signbit(x).astype(np.float32)
     if activation == ActivationFunctionType.TANH:
         return eigen.tanh
     if activation not in _RANGES:
-        raise op.unsupported(f"activation {activation}")
+        return lambda x: x
     low, high = (np.float32(bound) for bound in _RANGES[activation])
     if activation == ActivationFunctionType.RELU:
         return lambda x: np.where(x > low, x, low)

@@ -102,8 +102,7 @@ def vectors_for(op: Operator, weights: TensorType, floats: Callable[[Floats], Ve
 
 def vector_activation(op: Operator) -> Callable[[Floats], Floats]:
     """The activation that the options name, as it is applied to whole vectors."""
-    activation = op.options.fused_activation_function
-    return eigen.tanh if activation == ActivationFunctionType.TANH else activation_of_vector(op, activation)
+    return activation_of_vector(op.options.fused_activation_function)
 
 
 def over_time(

@@ -169,7 +169,7 @@ def _scale(weights: TensorInfo) -> np.float32:
 def _finish(op: Operator) -> Callable[[Array, Array | None], Array]:
     """From what each filter found, [batch, filters], to the output: the sum of `rank` filters, bias, activation."""
     shape, rank = op.output().dims, op.options.rank
-    activate = activation_of_vector(op, op.options.fused_activation_function)
+    activate = activation_of_vector(op.options.fused_activation_function)
 
     def finish(found: Array, bias: Array | None) -> Array:
         y = lanes.total(found.reshape(*shape, rank))
