@@ -63,8 +63,8 @@ def _lstm(op: Operator, time_major: bool, *, diagonal: bool) -> Run:
 
     def run(*values: Array) -> Array:
         step = step_for(values)
-        states = [values[i].reshape(batch, -1) for i in (_H, _C)]
-        steps = values[0].reshape(-1, *values[0].shape[-2:]) if time_major else values[0]
+        states = [values[_H].reshape(batch, layout.outputs), values[_C].reshape(batch, layout.cells)]
+        steps = values[0] if values[0].ndim == 3 else values[0][None]
         return over_time(step, steps, None, states, time_major=time_major).reshape(out.dims)
 
     return run

@@ -58,7 +58,8 @@ def bidirectional_sequence_lstm(op: Operator) -> Run:
 
     def run(*values: Array) -> Array | tuple[Array, ...]:
         x, aux = values[0], values[_AUX]
-        states = [values[_STATES + i].reshape(batch, -1) for i in range(4)]
+        sizes = (forward.outputs, forward.cells, backward.outputs, backward.cells)
+        states = [values[_STATES + i].reshape(batch, size) for i, size in enumerate(sizes)]
         backward_x, own_aux = (aux, None) if aux is not None else (x, None)
         if weighted:
             backward_x, own_aux = x, misplaced_rows(aux, x.shape, time_major)

@@ -55,6 +55,10 @@ def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
     prepare = vectors_for(op, weights, EigenVectors)
     activation = vector_activation(op)
     has_activation = op.options.fused_activation_function != _NONE
+    # Computed weights without numbers are a null pointer to the real kernel, which takes the gate for a coupled one.
+    coupled = "input" not in layout.gates or (
+        layout.features == 0 and op.input(layout.gates["input"].from_x).value is None
+    )
     cell_clip, projection_clip = op.options.cell_clip, op.options.proj_clip
 
     def with_values(values: Values) -> Step:
@@ -100,7 +104,6 @@ def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
         def step(x: Floats, aux: Floats | None, h: Floats, c: Floats) -> tuple[Floats, Floats]:
             given = prepare(x), None if aux is None else prepare(aux), prepare(h), h
             forget = gate(layout.gates["forget"], *given, c, eigen.logistic)
-            coupled = "input" not in layout.gates
             let_in = np.float32(1) - forget if coupled else gate(layout.gates["input"], *given, c, eigen.logistic)
             update = gate(layout.gates["cell"], *given, c, activation if has_activation else None)
             c = clip(forget * c + update * let_in, cell_clip)

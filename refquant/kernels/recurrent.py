@@ -129,9 +129,9 @@ def over_time(
 
 def misplaced_rows(aux: Array, shape: Shape, time_major: bool) -> Array:
     """An auxiliary input as real kernels read it: in steps as far apart as those of an input of this shape."""
-    width, each = aux.shape[2], shape[1] if time_major else 1
-    rows = np.arange(shape[0] * shape[1] // each) * each * shape[2]
-    return aux.reshape(-1)[rows[:, None] + np.arange(each * width)].reshape(aux.shape)
+    width, each, steps = aux.shape[2], shape[1] if time_major else 1, shape[0] if time_major else shape[0] * shape[1]
+    starts = np.arange(steps) * each * shape[2]
+    return aux.reshape(-1)[starts[:, None] + np.arange(each * width)].reshape(aux.shape)
 
 
 def check_misplaced(op: Operator, aux: TensorInfo, x: TensorInfo, time_major: bool) -> None:

@@ -70,7 +70,7 @@ def _one_direction(op: Operator, rank: int, time_major: bool) -> Run:
     step_for = _step(op, cell)
 
     def run(*values: Array) -> Array:
-        steps = values[0].reshape(-1, *x.dims[-2:])
+        steps = values[0] if rank == 3 else values[0][None]
         outputs = over_time(step_for(values), steps, None, [values[cell.h]], time_major=time_major)
         return outputs.reshape(out.dims)
 
@@ -121,7 +121,7 @@ def bidirectional_sequence_rnn(op: Operator) -> Run:
     else:
         op.output(0).shape, op.output(1).shape = (*shape, forward.units), (*shape, backward.units)
     forward_for, backward_for = _step(op, forward), _step(op, backward)
-    passes = x.dims[0] if hybrid and time_major else 1
+    passes = max(1, x.dims[0]) if hybrid and time_major else 1
 
     def run(*values: Array) -> Array | tuple[Array, ...]:
         x, aux = values[0], values[_AUX]

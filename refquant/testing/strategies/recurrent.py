@@ -43,6 +43,10 @@ all_activations = st.just(ActivationFunctionType.TANH) | st.sampled_from(Activat
 limits = st.sampled_from([0.0, 0.0, 0.3, 3.0])
 #: sizes in which vector registers are filled, and not
 sizes = st.integers(1, 6) | st.integers(7, 40)
+#: numbers of features, of sequences and of steps, now and then none
+widths = st.just(0) | sizes | sizes | sizes
+batches = st.sampled_from([1, 2, 3, 4, 5, 6, 1, 2, 1, 0])
+times = st.sampled_from([1, 2, 3, 1, 2, 3, 1, 2, 3, 0])
 
 
 class Floats:
@@ -192,11 +196,11 @@ def float_lstm(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
     that are inputs, activations of all kinds, steps of zeros, infinities and NaN."""
     tensors = Floats(draw, weight_type)
     sequence = operator != "LSTM"
-    features, cells, batch = draw(sizes), draw(sizes), draw(st.integers(1, 6))
+    features, cells, batch = draw(widths), draw(sizes), draw(batches)
     outputs = draw(st.just(cells) | st.integers(1, cells))  # with more the real kernel leaves its memory
     time_major = sequence and draw(st.booleans())
     weights = lstm_weights(draw, tensors, features, cells, outputs, diagonal=sequence)
-    steps = draw(st.integers(1, 3))
+    steps = draw(times)
     shape = ((steps, batch) if time_major else (batch, steps)) if sequence else (batch,)
     extra = layer_norm(draw, tensors, weights, cells)
     states = [tensors.state(batch, outputs), tensors.state(batch, cells)]
@@ -217,11 +221,11 @@ def integer_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """CIFG, peepholes, projection, layer normalization, limits, time first or batch first."""
     tensors = Integers(draw)
     sequence = operator != "LSTM"
-    features, cells, batch = draw(sizes), draw(sizes), draw(st.integers(1, 3))
+    features, cells, batch = draw(widths), draw(sizes), draw(batches)
     outputs = draw(st.just(cells) | st.integers(1, cells))  # with more and peepholes the real kernel leaves its memory
     time_major = sequence and draw(st.booleans())
     weights = lstm_weights(draw, tensors, features, cells, outputs)
-    steps = draw(st.integers(1, 3))
+    steps = draw(times)
     shape = ((steps, batch) if time_major else (batch, steps)) if sequence else (batch,)
     extra = layer_norm(draw, tensors, weights, cells)
     out_scale, out_zero = tensors.scale(-8, -6), tensors.zero_point()
@@ -295,12 +299,14 @@ def bidirectional_lstm(draw: st.DrawFn, operator: str, weight_type: TensorType) 
     An auxiliary input is at least as wide as the input: of a narrower one the real kernel leaves the end.
     """
     tensors = Floats(draw, weight_type)
-    features, steps, merge, time_major = draw(sizes), draw(st.integers(1, 3)), draw(st.booleans()), draw(st.booleans())
+    features, steps, merge, time_major = draw(widths), draw(times), draw(st.booleans()), draw(st.booleans())
     # With merged outputs and the batch first the real kernel takes the states of all sequences but one from elsewhere.
-    batch = 1 if merge and not time_major else draw(st.integers(1, 4))
-    shape = (steps, batch) if time_major else (batch, steps)
+    batch = 1 if merge and not time_major else draw(batches)
     kind = draw(st.sampled_from(["none", "without weights", "with weights"]))
     width = features + draw(st.integers(0, 9)) if kind == "with weights" else features
+    if kind == "with weights":  # of an auxiliary input without numbers the real kernel dies
+        batch, width = max(batch, 1), max(width, 1)
+    shape = (steps, batch) if time_major else (batch, steps)
     cells = draw(sizes)
     outputs = draw(st.just(cells) | st.integers(1, cells))  # with more the real kernel leaves its memory
     weights: list[TensorSpec | None] = []
@@ -320,8 +326,8 @@ def bidirectional_lstm(draw: st.DrawFn, operator: str, weight_type: TensorType) 
     options = BidirectionalSequenceLSTMOptions(
         draw(all_activations), draw(limits), draw(limits), merge, time_major, draw(st.booleans())
     )
-    widths = [2 * outputs] if merge else [outputs, outputs]
-    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in widths], options)
+    ends = [2 * outputs] if merge else [outputs, outputs]
+    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in ends], options)
 
 
 def rnn_cell(tensors: Floats, features: int, units: int, batch: int) -> list[TensorSpec | None]:
@@ -338,7 +344,7 @@ def rnn_cell(tensors: Floats, features: int, units: int, batch: int) -> list[Ten
 def rnn(draw: st.DrawFn, operator: str, weight_type: TensorType) -> Case:
     """Every activation, time first or batch first, weights that are inputs, steps of zeros, infinities and NaN."""
     tensors = Floats(draw, weight_type)
-    features, units, batch, steps = draw(sizes), draw(sizes), draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    features, units, batch, steps = draw(widths), draw(sizes), draw(batches), draw(times)
     sequence = operator != "RNN"
     time_major = sequence and draw(st.booleans())
     shape = ((steps, batch) if time_major else (batch, steps)) if sequence else (batch,)
@@ -357,7 +363,7 @@ def bidirectional_rnn(draw: st.DrawFn, operator: str, weight_type: TensorType) -
     An auxiliary input is at least as wide as the input: of a narrower one the real kernel leaves the end.
     """
     tensors = Floats(draw, weight_type)
-    features, batch, steps = draw(sizes), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    features, batch, steps = draw(widths), draw(batches), draw(times)
     units = draw(sizes), draw(sizes)
     time_major, merge = draw(st.booleans()), draw(st.booleans())
     shape = (steps, batch) if time_major else (batch, steps)
@@ -379,9 +385,9 @@ def bidirectional_rnn(draw: st.DrawFn, operator: str, weight_type: TensorType) -
     for _ in range(draw(st.integers(1, 3))):
         own = {0: tensors.input((*shape, features))} | values
         given.append(own if aux is None else own | {9: tensors.input((*shape, width))})
-    widths = [sum(units)] if merge else units
+    ends = [sum(units)] if merge else units
     # With merged outputs the real kernel reads zero points of a batch that symmetric quantization does not have.
     dies = weight_type != FLOAT32 and merge and time_major and batch > 1
     asymmetric = dies or draw(st.booleans())
     options = BidirectionalSequenceRNNOptions(time_major, draw(all_activations), merge, asymmetric)
-    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in widths], options)
+    return case_of(operator, specs, given, [TensorSpec(FLOAT32, (*shape, n)) for n in ends], options)
