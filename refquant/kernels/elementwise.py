@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from refquant.numerics.fixed_point import (
 from refquant.numerics.half import from_bfloat16
 from refquant.numerics.integer_functions import reciprocal
 from refquant.numerics.lookup import tabulate
+from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Function = Callable[[Array, Array], Array]
@@ -63,23 +65,24 @@ def mul(op: Operator) -> Run:
 
     Plain numbers: IEEE or wrapping multiplication, then the fused activation, of which complex numbers have none.
     Quantized: the product of the differences from the zero points, brought to the output's scale by
-    scale_x * scale_y / scale_out, which is computed in float32. Of int16 numbers to 8 bits see `_product_of_fractions`.
+    scale_x * scale_y / scale_out, which is computed in float32, and is 0 where a tensor has no single scale. Of int16
+    numbers to 8 bits see `_product_of_fractions`.
     Source: kernels/mul.cc, MulElementwise in internal/reference/integer_ops/mul.h.
     """
     x, y, out = _two_inputs(op, 6)
     if x.type == _INT16 and out.type in (_INT8, _UINT8):
         return _product_of_fractions(op, x, y, out)
-    if x.type == _COMPLEX64 and op.options.fused_activation_function == ActivationFunctionType.NONE:
+    if x.type == _COMPLEX64 and _options(op).fused_activation_function == ActivationFunctionType.NONE:
         _same_types(op, x, y, out)
         return _complex_product
     if x.type not in _QUANTIZED or (x.type == _INT16 and not out.is_quantized):
         return _plain(op, np.multiply, _FLOAT32, _INT32, _INT64, _INT16, _UINT32)
     _same_types(op, x, y, out)
-    for tensor in (x, y, out):
-        check_scales(op, tensor)
+    if not _have_scales(op, x, y, out):
+        return _zeros(op, out)
     if x.type == _INT16 and (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, op.options.fused_activation_function)
+    finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, _options(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
     return lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero))
 
@@ -134,6 +137,20 @@ def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4) -
     return shape
 
 
+#: the options of an operator that has none, or another operator's
+_DEFAULTS: dict[str, Any] = {
+    "ADD": schema.AddOptions(pot_scale_int16=False),
+    "SUB": schema.SubOptions(pot_scale_int16=False),
+    "MUL": schema.MulOptions(),
+    "DIV": schema.DivOptions(),
+}
+
+
+def _options(op: Operator) -> Any:
+    default = _DEFAULTS[op.name]
+    return op.options if isinstance(op.options, type(default)) else default
+
+
 def check_zero_points(op: Operator, *tensors: TensorInfo) -> None:
     """Raises InvalidModelError for a zero point that the tensor could not hold."""
     for tensor in tensors:
@@ -162,7 +179,7 @@ def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
     _same_types(op, x, y, out)
     if x.type not in types:
         raise op.unsupported()
-    activation = op.options.fused_activation_function
+    activation = _options(op).fused_activation_function
     limited = clamp_float if x.type == _FLOAT32 else clamp_integer
     return lambda x, y: limited(function(x, y), activation)
 
@@ -210,7 +227,7 @@ def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     if x.dims != y.dims:
         raise op.unsupported("broadcasting of int16 to 8 bits")
     zero_point = out.zero_point if out.is_quantized else 0
-    low, high = quantized_range(op, op.options.fused_activation_function, out)
+    low, high = quantized_range(op, _options(op).fused_activation_function, out)
 
     def run(x: Array, y: Array) -> Array:
         product = np.minimum((x.astype(np.int32) * y + (1 << 14)) >> 15, 32767)
@@ -220,18 +237,37 @@ def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     return run
 
 
+def _have_scales(op: Operator, *tensors: TensorInfo) -> bool:
+    """Whether each tensor is quantized per tensor; those that are must have usable scales."""
+    per_tensor = [tensor for tensor in tensors if tensor.scales.size == tensor.zero_points.size == 1]
+    for tensor in per_tensor:
+        check_scales(op, tensor)
+    return len(per_tensor) == len(tensors)
+
+
+def _zero_point(tensor: TensorInfo) -> int:
+    return int(tensor.zero_points[0]) if tensor.zero_points.size == 1 else 0
+
+
+def _zeros(op: Operator, out: TensorInfo) -> Function:
+    """What a multiplier of 0 leaves: the zero point of the output everywhere, within its activation."""
+    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    value = np.array(min(max(_zero_point(out), low), high), out.dtype)
+    return lambda x, y: np.full(np.broadcast_shapes(x.shape, y.shape), value)
+
+
 def _quotient_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> Function:
     """(x - zero_x) * (1 / (y - zero_y)) * scale_x / (scale_y * scale_out).
 
     The reciprocal is a fixed-point number, and x is shifted left as far as it goes before it is multiplied, then by the
-    multiplier of the scales. Source: DivElementwise in internal/reference/div.h.
+    multiplier of the scales, which is 0 where a tensor has no single scale.
+    Source: DivElementwise in internal/reference/div.h.
     """
     _same_types(op, x, y, out)
-    for tensor in (x, y, out):
-        check_scales(op, tensor)
-    multiplier, shift = quantize_multiplier(np.float64(x.scale / (y.scale * out.scale)))
-    low, high = quantized_range(op, op.options.fused_activation_function, out)
-    x_zero, y_zero, zero_point = np.int32(x.zero_point), np.int32(y.zero_point), np.int32(out.zero_point)
+    have_scales = _have_scales(op, x, y, out)
+    multiplier, shift = quantize_multiplier(np.float64(x.scale / (y.scale * out.scale)) if have_scales else 0)
+    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    x_zero, y_zero, zero_point = (np.int32(_zero_point(tensor)) for tensor in (x, y, out))
 
     def run(x: Array, y: Array) -> Array:
         dividend, divisor = x.astype(np.int32) - x_zero, y.astype(np.int32) - y_zero
@@ -261,7 +297,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
         shift_left = 15
         if (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
             raise op.invalid("the zero points of int16 tensors must be 0")
-        if op.options.pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
+        if _options(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
             return _sum_of_powers_of_two(op, x, y, out, sign)
     rule = profiles.rounding(op)
     twice = np.float64(np.float32(2) * max(x.scale, y.scale))
@@ -279,7 +315,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
 
     scaled_x, scaled_y = scaled(x), scaled(y)
     multiplier, shift = multiplier_for(rule, real_out)
-    low, high = quantized_range(op, op.options.fused_activation_function, out)
+    low, high = quantized_range(op, _options(op).fused_activation_function, out)
     zero_point = np.int32(out.zero_point)
 
     def run(x: Array, y: Array) -> Array:
@@ -306,7 +342,7 @@ def _sum_of_powers_of_two(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     shifts = [round(np.log2(np.float64(t.scale) / np.float64(out.scale))) for t in (x, y)]
     if max(shifts) > 0 or 0 not in shifts:
         raise op.invalid("of power-of-two int16 scales one must be the output's, the other not larger")
-    low, high = quantized_range(op, op.options.fused_activation_function, out)
+    low, high = quantized_range(op, _options(op).fused_activation_function, out)
 
     def shifted(q: Array, shift: int) -> Array:
         wide = q.astype(np.int32)

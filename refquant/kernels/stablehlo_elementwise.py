@@ -65,7 +65,11 @@ def and_(op: Operator) -> Run:
     return _of_one_shape(op, np.bitwise_and, *_INTEGERS)
 
 
-@kernel("STABLEHLO_SHIFT_LEFT")
+@kernel(
+    "STABLEHLO_SHIFT_LEFT",
+    flaw="by less than 0 or more than 31 bits, what tensorflow 2.21.0 gives depends on the place in the tensor; "
+    "refquant shifts by the count modulo 32",
+)
 def shift_left(op: Operator) -> Run:
     """x << y in 32 bits, of which those of the type stay; the count is taken modulo 32.
 

@@ -37,9 +37,9 @@ def fitting_shapes(draw: st.DrawFn, most: int, count: int = 2) -> list[Shape]:
     """Shapes that are the same, of up to eight dimensions, or that fit together in up to `most`; sometimes empty."""
     if draw(st.booleans()):
         return [tuple(draw(_same_shapes))] * count
-    full = draw(st.lists(st.integers(0, 4) if draw(st.integers(0, 3)) == 0 else st.integers(1, 4), max_size=4))
-    full = [1] * draw(st.integers(0, most - len(full))) + full
-    full = draw(st.permutations([n if n else 0 for n in full]))
+    side = st.integers(1, 4) if draw(st.integers(0, 3)) else st.integers(0, 4)
+    full = draw(st.lists(side, max_size=4))
+    full = draw(st.permutations([*full, *[1] * draw(st.integers(0, most - len(full)))]))
     together = []
     for _ in range(count):
         dims = [n if draw(st.integers(0, 3)) else 1 for n in full]
@@ -48,14 +48,19 @@ def fitting_shapes(draw: st.DrawFn, most: int, count: int = 2) -> list[Shape]:
 
 
 def case_of(draw: st.DrawFn, operator: str, specs: Sequence[TensorSpec], arrays: Sequence[Array], *more: Any) -> Case:
-    """A model of these tensors, outputs and options; some inputs are constants, some are resized from other shapes."""
+    """A model of these tensors, outputs and options; some inputs are constants, some are resized from other shapes.
+
+    Some models have no options, which then are the default ones.
+    """
+    if more[1:] and draw(st.integers(0, 9)) == 0:
+        more = (more[0], None)
     inputs, given = [], []
     constant = draw(st.integers(0, 2 * len(specs)))
     for i, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
         shape = array.shape if draw(st.integers(0, 9)) else [1] * array.ndim
-        as_constant = i == constant and spec.type not in (TensorType.BOOL,)
-        inputs.append(TensorSpec(spec.type, shape, spec.scale, spec.zero_point, data=array if as_constant else None))
-        given += [] if as_constant else [array]
+        data = array if i == constant else None
+        inputs.append(TensorSpec(spec.type, shape, spec.scale, spec.zero_point, data=data))
+        given += [array] if data is None else []
     return Case(single_operator_model(operator, inputs, *more), [given])
 
 
@@ -112,6 +117,24 @@ def with_scales(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         if operator == "SUB" and 2 * max(left, right) == 2.0 ** (15 if type == INT16 else 20) * _scale(out):
             out.scale = float(2 * _scale(out))  # at exactly 1 the real kernel aborts
     return case_of(draw, operator, specs, [x, y], [out], options)
+
+
+@strategy(
+    ["MUL", "DIV"], {"INT8 without scale": INT8, "UINT8 without scale": UINT8, "INT16 without an input's scale": INT16}
+)
+def lacking_a_scale(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """One or more of the tensors are not quantized: the real kernels take their scales for 0."""
+    x, y = _two(draw, operator, type)
+    if operator == "DIV":
+        y = np.where(y == 0, 1, y).astype(y.dtype)
+    specs = [draw(quantized(type) | st.builds(TensorSpec, st.just(type))) for _ in range(3)]
+    lacking = 0 if type == INT16 else draw(st.integers(0, 2))  # MUL of an int16 output without scale is a plain one
+    specs[lacking] = TensorSpec(type)
+    if type == INT16 and specs[2].scale is None:
+        specs[2] = draw(quantized(type))
+    activation = ActivationFunctionType.NONE if specs[2].scale is None else _activation_for(draw, specs[2])
+    options = _OPTIONS[operator](fused_activation_function=activation)
+    return case_of(draw, operator, specs[:2], [x, y], [specs[2]], options)
 
 
 def _activation_for(draw: st.DrawFn, out: TensorSpec) -> ActivationFunctionType:
