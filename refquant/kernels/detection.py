@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.numerics.partial_sort import descending
+from refquant.numerics.ordering import partial_sort
 from refquant.tflite.schema import TensorType
 
 Floats = npt.NDArray[np.float32]
@@ -137,16 +137,20 @@ def _regular(boxes: Floats, scores: Floats, options: _Options) -> list[tuple[int
 def _fast(boxes: Floats, scores: Floats, options: _Options) -> list[tuple[int, int, int, np.float32]]:
     """For each detection and each of its best classes: row, box, class, score."""
     per_box = min(options.classes_per_detection, options.classes)
-    if per_box == 1:
-        classes = [[int(np.argmax(row))] for row in scores]
-    else:
-        classes = [descending(row, per_box) for row in scores]
+    classes = [_best(row.tolist(), per_box) for row in scores]
     best = np.array([row[first[0]] for row, first in zip(scores, classes)], np.float32)
     found = []
     for number, box in enumerate(_selected(boxes, best, options.detections, options)):
         for position, klass in enumerate(classes[box]):
             found.append((number * options.classes_per_detection + position, box, klass, scores[box, klass]))
     return found
+
+
+def _best(scores: list[float], count: int) -> list[int]:
+    """The classes of the highest scores, highest first; equal ones as the C++ library leaves them."""
+    if count == 1:
+        return [scores.index(max(scores))]
+    return partial_sort(list(range(len(scores))), count, lambda i, j: scores[i] > scores[j])
 
 
 def _selected(boxes: Floats, scores: Floats, limit: int, options: _Options) -> list[int]:

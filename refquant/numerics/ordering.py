@@ -42,6 +42,21 @@ def sort_heap(heap: list[T], less: Less[T]) -> None:
         _settle(heap, 0, size, last, less)
 
 
+def partial_sort(items: list[T], count: int, less: Less[T]) -> list[T]:
+    """std::partial_sort: the `count` first items in order, from a heap that takes in what comes before its last.
+
+    >>> partial_sort([1, 3, 2, 3], 2, lambda a, b: a > b)
+    [3, 3]
+    """
+    heap = items[:count]
+    make_heap(heap, less)
+    for item in items[count:]:
+        if less(item, heap[0]):
+            _settle(heap, 0, count, item, less)
+    sort_heap(heap, less)
+    return heap
+
+
 def sort(items: list[T], less: Less[T]) -> None:
     """std::sort: quicksort down to parts of 16, then insertion. Raises IndexError where C++ would leave the array."""
     _quicksort(items, 0, len(items), 2 * (len(items).bit_length() - 1), less)
