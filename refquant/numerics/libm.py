@@ -5,8 +5,7 @@ round differently. These are the algorithms of the GNU C library (glibc 2.28 to 
 computes:
 
 * `exp` works in float64: x / ln 2 = k / 32 + r, and exp(x) = 2**(k/32) * p(r) with a tabulated 2**(k/32) and a cubic
-  p; one rounding to float32 at the end. On processors with fused multiply-add the library fuses the products of p;
-  the float64 result is then different by at most a few of its units, which float32 shows almost never.
+  p, whose products the library fuses with its sums; one rounding to float32 at the end (`refquant.numerics.fused`).
 * `expm1` and `tanh` are the float32 versions of the algorithms of Sun's fdlibm.
 
 All three had the bits of glibc 2.36 on an x86-64 processor with fused multiply-add for every 257th of the 2**32 bit
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
 
@@ -41,16 +42,20 @@ def exp(x: npt.ArrayLike) -> Float32s:
     """
     x = np.asarray(x, np.float32)
     wide = np.clip(np.where(np.isnan(x), np.float32(0), x).astype(np.float64), -200.0, 200.0)
-    scaled = wide * _STEPS_OVER_LN2
-    k = np.rint(scaled)
-    r = scaled - k
+    k = np.rint(wide * _STEPS_OVER_LN2)
     whole = k.astype(np.int64)
     power = np.ldexp(_POWERS[whole % _STEPS], whole // _STEPS)
-    c3, c2, c1 = _CUBIC
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        result = (((c3 * r + c2) * (r * r) + (c1 * r + 1.0)) * power).astype(np.float32)
+        result = rounded(_exp, wide, k, power)
         result = np.where(x > _OVERFLOW, np.float32(np.inf), np.where(x < _UNDERFLOW, np.float32(0), result))
         return np.where(np.isnan(x), x + x, result)
+
+
+def _exp(multiply_add: MultiplyAdd, x: Any, k: Any, power: Any) -> Any:
+    """exp(x) with the k nearest to 32 x / ln 2, and power = 2**(k / 32)."""
+    r = multiply_add(x, _STEPS_OVER_LN2, -k)
+    c3, c2, c1 = _CUBIC
+    return multiply_add(multiply_add(r, c3, c2), r * r, multiply_add(r, c1, 1.0)) * power
 
 
 def expm1(x: npt.ArrayLike) -> Float32s:

@@ -2,9 +2,9 @@
 
 Both write x = 2**k * z with z near 1, look up c near 1/z in a table of 16 and have r = z * c - 1, so small that a
 polynomial of few terms gives log(1 + r): log(x) = k * ln 2 - log(c) + log(1 + r). All in float64, in the order of the
-library, rounded once to float32. `pow` is exp2(y * log2(x)), where `exp2` is as in `refquant.numerics.libm`. The
-library fuses products on processors that can; the float64 results then differ by a unit or so, which float32 shows
-almost never. tests/numerics/test_libm.py compares with the library of the machine.
+library, which fuses products with sums, rounded once to float32 (`refquant.numerics.fused`). `pow` is
+exp2(y * log2(x)), where `exp2` is as in `refquant.numerics.libm`. tests/numerics/test_libm.py compares with the
+library of the machine.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -58,14 +60,20 @@ def log(x: npt.ArrayLike) -> Float32s:
     '0x1.62e4300000000p-1'
     """
     x = np.asarray(x, np.float32)
-    a0, a1, a2 = _LOG
-    entry, r, k = _reduced(x)
-    y0 = _NATURAL[entry] + k * _LN2
-    r2 = r * r
-    result = ((a0 * r2 + (a1 * r + a2)) * r2 + (y0 + r)).astype(np.float32)
+    entry, z, k = _reduced(x)
+    result = rounded(_log, z, _RECIPROCALS[entry], _NATURAL[entry], k)
     result = np.where(x == 0, np.float32(-np.inf), np.where(x < 0, np.float32(np.nan), result))
     special: Float32s = np.where(np.isnan(x) | (x == np.inf), x, result)
     return special
+
+
+def _log(multiply_add: MultiplyAdd, z: Any, reciprocal: Any, natural: Any, k: Any) -> Any:
+    """log(2**k * z), with the tabulated reciprocal near 1/z and its logarithm with the other sign."""
+    a0, a1, a2 = _LOG
+    r = multiply_add(z, reciprocal, -1.0)
+    r2 = r * r
+    y0 = multiply_add(k, _LN2, natural)
+    return multiply_add(multiply_add(r2, a0, multiply_add(r, a1, a2)), r2, y0 + r)
 
 
 @np.errstate(all="ignore")
@@ -80,8 +88,9 @@ def pow(x: npt.ArrayLike, y: npt.ArrayLike) -> Float32s:
     whole = np.isfinite(y) & (np.trunc(wide) == wide)
     odd = whole & (np.abs(wide) < 2**24) & (np.fmod(np.where(whole, wide, 0), 2) != 0)
     magnitude = np.abs(x)
-    exponent = np.where(np.isfinite(y), wide, 0) * _log2(np.where(np.isfinite(x), magnitude, np.float32(1)))
-    result = _exp2(exponent)
+    entry, z, k = _reduced(np.where(np.isfinite(x), magnitude, np.float32(1)))
+    finite = np.where(np.isfinite(y), wide, 0)
+    result = rounded(_pow, z, _RECIPROCALS[entry], _BINARY[entry], k, finite)
     # What a zero, an infinity, or an infinite power makes of it: 0, 1 or infinity, by the size of both.
     vanishes = ((magnitude == 0) & (y > 0)) | ((magnitude == np.inf) & (y < 0))
     vanishes |= ((magnitude < 1) & (y == np.inf)) | ((magnitude > 1) & (y == -np.inf))
@@ -97,32 +106,28 @@ def pow(x: npt.ArrayLike, y: npt.ArrayLike) -> Float32s:
 
 
 def _reduced(x: Float32s) -> tuple[Any, Float64s, Float64s]:
-    """The place in the tables, r and k of positive finite numbers; whatever of others."""
+    """The place in the tables, z and k of positive finite numbers; whatever of others."""
     subnormal = (x > 0) & (x < np.float32(2.0**-126))
     bits = np.where(subnormal, x * np.float32(2.0**23), x).astype(np.float32).view(np.int32)
     offset = bits.astype(np.int64) - 0x3F330000
     entry = (offset >> 19) & 15
     k = (offset >> 23) - np.where(subnormal, 23, 0)
     z = (bits.astype(np.int64) - ((offset >> 23) << 23)).astype(np.int32).view(np.float32)
-    r = z.astype(np.float64) * _RECIPROCALS[entry] - 1
-    return entry, r, k.astype(np.float64)
+    return entry, z.astype(np.float64), k.astype(np.float64)
 
 
-def _log2(x: Float32s) -> Float64s:
-    """log2 of positive finite numbers, in the precision that powf has."""
-    entry, r, k = _reduced(x)
+def _pow(multiply_add: MultiplyAdd, z: Any, reciprocal: Any, binary: Any, k: Any, y: Any) -> Any:
+    """(2**k * z)**y, in the precision that powf has: 2**(y * log2(2**k * z))."""
     a0, a1, a2, a3, a4 = _LOG2
+    r = multiply_add(z, reciprocal, -1.0)
     r2 = r * r
-    return (a0 * r + a1) * (r2 * r2) + ((a2 * r + a3) * r2 + (a4 * r + (_BINARY[entry] + k)))
-
-
-def _exp2(x: Float64s) -> Float32s:
-    """2**x rounded to float32."""
+    rest = multiply_add(multiply_add(r, a2, a3), r2, multiply_add(r, a4, binary + k))
+    x = y * multiply_add(multiply_add(r, a0, a1), r2 * r2, rest)
     limited = np.clip(x, -200.0, 200.0)
-    k = np.rint(limited * 32)
-    r = limited - k / 32
-    whole = k.astype(np.int64)
+    n = np.rint(limited * 32)
+    whole = n.astype(np.int64)
+    power = np.ldexp(_POWERS[whole % 32], whole // 32)
+    r = limited - n / 32
     c0, c1, c2 = _EXP2
-    y = ((c0 * r + c1) * (r * r) + (c2 * r + 1.0)) * np.ldexp(_POWERS[whole % 32], whole // 32)
-    result = np.where(x > _LARGEST_POWER, np.float32(np.inf), np.where(x <= -150, np.float32(0), y.astype(np.float32)))
-    return result.astype(np.float32)
+    result = multiply_add(multiply_add(r, c0, c1), r * r, multiply_add(r, c2, 1.0)) * power
+    return np.where(x > _LARGEST_POWER, np.inf, np.where(x <= -150, 0.0, result))

@@ -8,14 +8,18 @@ tests/numerics/test_libm.py compares with the library of the machine.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 
-_HALF_PI = float.fromhex("0x1.921fb54442d18p0")
+_HALF_PI_HIGH, _HALF_PI_LOW = float.fromhex("0x1.921fb544p0"), float.fromhex("0x1.0b46p-34")  # float64's pi/2 in two
 _TWO_OVER_PI = float.fromhex("0x1.45f306dc9c883p+23")  # times 2**24
 _COSINE = tuple(
     map(
@@ -92,23 +96,29 @@ def _circular(x: Float32s, quarter: int) -> Float32s:
     first = (finite.view(np.uint32) >> 20 & 0x7FF) < 0x3F4
     n = (np.trunc(np.where(below_120, wide, 0) * _TWO_OVER_PI).astype(np.int64) + 0x800000) >> 24
     n = np.where(first, 0, n)
-    rest = wide - n * _HALF_PI
+    rest = (wide - n * _HALF_PI_HIGH) - n * _HALF_PI_LOW  # rounded once, as if fused
     large_n, large_rest = _reduced_large(finite)
     n, rest = np.where(below_120, n, large_n), np.where(below_120, rest, large_rest)
     turn = n + np.where(below_120, 0, (finite < 0).astype(np.int64))
     sign = np.where(((turn & 3) == 1) | ((turn & 3) == 2), -1.0, 1.0)
     flipped = np.where(turn & 2, -1.0, 1.0)  # of the cosine's polynomial
-    x2 = rest * rest
-    signed = rest * sign
-    s1, s2, s3 = _SINE
-    x3 = signed * x2
-    sine = (signed + x3 * s1) + (x3 * x2) * (s2 + x2 * s3)
-    c0, c1, c2, c3, c4 = _COSINE
-    x4 = x2 * x2
-    cosine = flipped * (((c0 + x2 * c1) + x4 * c2) + (x4 * x2) * (c3 + x2 * c4))
-    result = np.where((n + quarter) & 1, cosine, sine).astype(np.float32)
+    is_cosine = ((n + quarter) & 1).astype(np.bool_)
+    result = rounded(_polynomials, rest, np.where(is_cosine, flipped, sign), is_cosine)
     nan: Float32s = np.where(np.isfinite(x), result, np.float32(np.nan))
     return nan
+
+
+def _polynomials(multiply_add: MultiplyAdd, x: Any, sign: Any, is_cosine: Any) -> Any:
+    """sign * cos(x), or sin(sign * x), of |x| < pi/4."""
+    x2 = x * x
+    s1, s2, s3 = _SINE
+    signed = x * sign
+    x3 = signed * x2
+    sine = multiply_add(x3 * x2, multiply_add(x2, s3, s2), multiply_add(x3, s1, signed))
+    c0, c1, c2, c3, c4 = _COSINE
+    x4 = x2 * x2
+    cosine = multiply_add(x4 * x2, multiply_add(x2, c4, c3), multiply_add(x4, c2, multiply_add(x2, c1, c0)))
+    return np.where(is_cosine, sign * cosine, sine)
 
 
 def _reduced_large(x: Float32s) -> tuple[Int64s, Float64s]:

@@ -110,6 +110,21 @@ def test_floats_of_all_exponents(request: pytest.FixtureRequest, operator: str, 
     assert_equal(peer(request, operator), model, x)
 
 
+@pytest.mark.parametrize("operator", ["SIN", "COS"])
+def test_angles_near_multiples_of_a_right_angle(reference: Runtime, operator: str) -> None:
+    """What is left of the angle is so small there that float32 shows how the multiple was taken away."""
+    multiples = (np.arange(1, 200) * np.pi / 2).astype(np.float32).view(np.int32)
+    x = (multiples[:, None] + np.arange(-500, 501, dtype=np.int32)).view(np.float32)
+    model = single_operator_model(operator, [TensorSpec(FLOAT32, x.shape)], [TensorSpec(FLOAT32)])
+    assert_equal(reference, model, x)
+
+
+def test_exp_almost_in_the_middle_between_two_numbers(reference: Runtime) -> None:
+    """The one number of 265,289,728 for which it shows that the C library fuses products and sums."""
+    x = np.array([0x4202422F], np.uint32).view(np.float32)
+    assert_equal(reference, single_operator_model("EXP", [TensorSpec(FLOAT32, x.shape)], [TensorSpec(FLOAT32)]), x)
+
+
 ROWS = {
     "SOFTMAX": [(INT8, INT8), (UINT8, UINT8), (INT8, INT16), (UINT8, INT16)],
     "LOG_SOFTMAX": [(INT8, INT8), (UINT8, UINT8)],

@@ -1,0 +1,58 @@
+"""Float64 polynomials rounded to float32, as a C library has them that fuses products and sums.
+
+x86-64 processors of the last ten years have a fused multiply-add, which rounds a * b + c once, and the C library uses
+it where it can. NumPy has none. The float64 result without it differs by a few units, which float32 shows only where
+that result lies almost in the middle between two float32 numbers: there, and only there, `rounded` computes it again
+with a fused multiply-add made of ordinary sums and products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+MultiplyAdd = Callable[[Any, Any, Any], Any]
+
+_DOUBT = 2.0**-44  # more than what fusing changes in a result, relative to it
+_SPLITTER = 2.0**27 + 1
+
+
+def fused(a: Any, b: Any, c: Any) -> Any:
+    """a * b + c of float64 numbers, rounded once (but for one case in some 2**50, where it is rounded twice).
+
+    The product is a sum of two float64 numbers (Veltkamp, Dekker), and so is that sum with c (Knuth).
+
+    >>> float(fused(1 + 2.0**-30, 1 - 2.0**-30, -1.0)) == -(2.0**-60)
+    True
+    """
+    product = a * b
+    a_high, b_high = _SPLITTER * a, _SPLITTER * b
+    a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
+    a_low, b_low = a - a_high, b - b_high
+    lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    total = product + c
+    added = total - product
+    rest = (product - (total - added)) + (c - added)
+    return total + (rest + lost)
+
+
+def rounded(function: Callable[..., Any], *arguments: Array) -> npt.NDArray[np.float32]:
+    """function(multiply_add, *arguments), float64, rounded to float32 with the bits that fusing gives.
+
+    The arguments are arrays of one shape, the function works element by element.
+
+    >>> rounded(lambda multiply_add, x: multiply_add(x, x, 1.0), np.array([2.0]))
+    array([5.], dtype=float32)
+    """
+    shape = np.shape(arguments[0])
+    flat = [np.ravel(argument) for argument in arguments]
+    result = function(lambda a, b, c: a * b + c, *flat)
+    nearest: npt.NDArray[np.float32] = result.astype(np.float32)
+    doubtful = (result * (1 - _DOUBT)).astype(np.float32) != (result * (1 + _DOUBT)).astype(np.float32)
+    if doubtful.any():
+        nearest[doubtful] = function(fused, *(argument[doubtful] for argument in flat)).astype(np.float32)
+    return nearest.reshape(shape)
