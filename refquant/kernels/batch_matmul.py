@@ -46,7 +46,7 @@ def batch_matmul(op: Operator) -> Run:
         case TensorType.INT8, TensorType.INT8, TensorType.INT8:
             return _quantized(op, options, a, b, 32)
         case TensorType.INT16, TensorType.INT16, TensorType.INT16:
-            if a.zero_point or b.zero_point or out.zero_point:
+            if _scale_and_zero(a)[1] or _scale_and_zero(b)[1] or _scale_and_zero(out)[1]:
                 raise op.invalid("the zero points of int16 tensors must be 0")
             return _quantized(op, options, a, b, 64)
     raise op.unsupported()
@@ -96,13 +96,23 @@ def _sums(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: 
 
 
 def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: TensorInfo, bits: int) -> Run:
-    """Integers: exact sums, then the rounding of the profile; the product of the two scales is rounded to float32."""
+    """Integers: exact sums, then the rounding of the profile; the product of the two scales is rounded to float32.
+
+    A scale and a zero point that are missing are 0.
+    """
     out = op.output()
-    check_scales(op, a, b, out)
-    real = np.float64(a.scale * b.scale) / np.float64(out.scale)
-    finish = output_stage(op, real, out, ActivationFunctionType.NONE, bits)
-    a_zero, b_zero = a.zero_point, b.zero_point
+    check_scales(op, out)
+    (a_scale, a_zero), (b_scale, b_zero) = _scale_and_zero(a), _scale_and_zero(b)
+    with np.errstate(all="ignore"):
+        product = a_scale * b_scale
+    if not 0 <= product < np.inf:
+        raise op.invalid(f"the product of the scales is {product}")
+    finish = output_stage(op, np.float64(product) / np.float64(out.scale), out, ActivationFunctionType.NONE, bits)
     return lambda x, y: finish(_sums(options, x, a_zero, y, b_zero))
+
+
+def _scale_and_zero(tensor: TensorInfo) -> tuple[np.float32, int]:
+    return (np.float32(tensor.scales[0]), tensor.zero_point) if tensor.scales.size == 1 else (np.float32(0), 0)
 
 
 def _hybrid(op: Operator, options: BatchMatMulOptions) -> Run:
