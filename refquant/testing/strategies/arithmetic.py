@@ -101,7 +101,10 @@ def with_scales(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         specs[1].scale = specs[0].scale
     left, right = (_scale(spec) for spec in specs)
     if operator == "DIV":
-        y = np.where(y == 0, 1, y).astype(y.dtype)  # whatever its zero point
+        rng, limits = draw(generators), np.iinfo(y.dtype)
+        near = np.clip(rng.integers(-9, 10, y.shape) + np.asarray(specs[1].zero_point), limits.min, limits.max)
+        y = np.where(rng.random(y.shape) < 0.5, near, y)
+        y = np.where(y == 0, 1, y).astype(limits.dtype)  # whatever its zero point
         typical = left / right
     elif operator == "MUL":
         typical = left * right * 64
