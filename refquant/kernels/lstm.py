@@ -7,6 +7,7 @@ from collections.abc import Callable
 from refquant.kernels.lstm_basic import basic_lstm
 from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_integer import integer_step
+from refquant.kernels.lstm_integer8 import integer8_step
 from refquant.kernels.lstm_layout import check_states, check_types, layout_of
 from refquant.kernels.recurrent import Step, Values, over_time
 from refquant.kernels.registry import Array, Operator, Run, kernel
@@ -59,7 +60,12 @@ def _lstm(op: Operator, time_major: bool, *, diagonal: bool) -> Run:
     check_types(op, layout, weights, integer=integer)
     check_states(op, layout, batch, x.type, _INT16 if integer else x.type)
     out.shape = (*x.dims[:-1], layout.outputs)
-    step_for = float_step(op, layout) if not integer else _always(integer_step(op, layout, batch, time_major))
+    if not integer:
+        step_for = float_step(op, layout)
+    elif len(op.intermediates) == 12 and op.name == "LSTM":
+        step_for = _always(integer8_step(op, layout))
+    else:
+        step_for = _always(integer_step(op, layout, batch, time_major))
 
     def run(*values: Array) -> Array:
         step = step_for(values)

@@ -38,7 +38,7 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
     forget_gate, cell_gate, output_gate = (gate_of(name) for name in ("forget", "cell", "output"))
     input_gate = gate_of("input") if "input" in layout.gates else None
     tanh_of_cell = tabulate(lambda q: tanh(q, 15 + exponent, bits=16).astype(np.int32), np.int16)
-    cell_limit = _limit(op.options.cell_clip, c, 32767)
+    cell_limit = limit_of(op.options.cell_clip, c, 32767)
     hidden_scale = np.float32(2.0**-15 / np.float64(hidden.scale) * 2.0**-15)
     hidden_multiplier, hidden_shift = quantize_multiplier(np.float64(hidden_scale))
     project = _projection(op, layout, hidden, h)
@@ -49,7 +49,7 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
         let_in = 32767 - forget if input_gate is None else input_gate(x, h, c)
         kept = divide_by_power_of_two(forget * c.astype(np.int32), np.int32(15)).astype(np.int16)
         added = divide_by_power_of_two(let_in * update, np.int32(30 + exponent)).astype(np.int16)
-        new_c = _saturate(kept.astype(np.int32) + added, np.int16)
+        new_c = saturate(kept.astype(np.int32) + added, np.int16)
         if cell_limit > 0:
             new_c = np.clip(new_c, -cell_limit, cell_limit).astype(np.int16)
         product = output_gate(x, h, new_c) * tanh_of_cell(new_c)
@@ -57,8 +57,8 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
         if op.observer is not None:
             op.observe(forget=forget, input=let_in, update=update, cell_state=new_c, hidden=rescaled)
         if project is not None:
-            return project(_saturate(rescaled - np.int32(hidden.zero_point), np.int8)), new_c
-        return _saturate(rescaled + np.int32(hidden.zero_point), np.int8), new_c
+            return project(saturate(rescaled - np.int32(hidden.zero_point), np.int8)), new_c
+        return saturate(rescaled + np.int32(hidden.zero_point), np.int8), new_c
 
     return step
 
@@ -94,9 +94,9 @@ def _gates(
             multiplier, shift = quantize_multiplier(np.float64(real))
 
         def run(x: Array, h: Array, c: Array) -> Array:
-            total = _saturate(from_h(h) + _saturate(from_x(x), np.int16), np.int16)
+            total = saturate(from_h(h) + saturate(from_x(x), np.int16), np.int16)
             if peephole is not None:
-                total = _saturate(double_rounding(peephole[: len(c)] * c, multiplier, shift) + total, np.int16)
+                total = saturate(double_rounding(peephole[: len(c)] * c, multiplier, shift) + total, np.int16)
             return activation(total if normalize is None else normalize(total))
 
         return run
@@ -112,7 +112,7 @@ def _peephole(op: Operator, layout: Layout, position: int, batch: int, time_majo
     more outputs than cells it leaves its memory; here all cells have one.)
     """
     check_scales(op, op.input(position))
-    weights, outputs = _value(op, position), min(layout.outputs, layout.cells)
+    weights, outputs = constant(op, position), min(layout.outputs, layout.cells)
     together = batch if time_major else 1
     reached = np.zeros((together, layout.cells), np.int32)
     reached.reshape(-1)[: together * outputs] = np.tile(weights[:outputs], together)
@@ -128,7 +128,7 @@ def _layer_norm(op: Operator, gate: Gate) -> Callable[[Array], Array]:
     assert gate.layer_norm is not None
     tensor = op.input(gate.layer_norm)
     check_scales(op, tensor)
-    coefficients, bias = _value(op, gate.layer_norm).astype(np.int64), _value(op, gate.bias).astype(np.int64)
+    coefficients, bias = constant(op, gate.layer_norm).astype(np.int64), constant(op, gate.bias).astype(np.int64)
     multiplier, shift = quantize_multiplier(np.float64(tensor.scale))
     guard = max(1, int(np.float32(10000) * tensor.scale))
 
@@ -141,7 +141,7 @@ def _layer_norm(op: Operator, gate: Gate) -> Callable[[Array], Array]:
         normalized = double_rounding(centred, inverse[:, None], inverse_shift[:, None]).astype(np.int64)
         weighted = (normalized * coefficients + bias).astype(np.int32).astype(np.int64)
         rounded = _truncated(np.where(weighted > 0, weighted + 512, weighted - 512), 1024).astype(np.int32)
-        return _saturate(double_rounding(rounded, multiplier, shift + 12), np.int16)
+        return saturate(double_rounding(rounded, multiplier, shift + 12), np.int16)
 
     return normalize
 
@@ -157,12 +157,12 @@ def _matrix(
     """x -> W (x + offset) + bias, brought from `scale` times the scale of W to the scale `target`, as int32."""
     tensor = op.input(weights)
     check_scales(op, tensor)
-    matrix = _value(op, weights)
+    matrix = constant(op, weights)
     if matrix.ndim != 2:
         raise op.unsupported(f"input {weights} is no matrix: no kernel for that")
     effective = offset * matrix.astype(np.int64).sum(axis=1)
     if bias is not None:
-        effective = effective + _value(op, bias)
+        effective = effective + constant(op, bias)
     multiplier, shift = quantize_multiplier(np.float64(tensor.scale * scale / target))
     columns = matrix.T.astype(np.float64)  # products of int8 are exact in float64 for any size that fits memory
 
@@ -178,27 +178,29 @@ def _projection(op: Operator, layout: Layout, hidden: TensorInfo, h: TensorInfo)
     if layout.projection is None:
         return None
     product = _matrix(op, layout.projection, layout.projection_bias, hidden.scale, hidden.zero_point, h.scale)
-    limit = _limit(op.options.proj_clip, op.output(), 127)
+    limit = limit_of(op.options.proj_clip, op.output(), 127)
 
     def project(q: Array) -> Array:
-        result = _saturate(product(q) + np.int32(h.zero_point), np.int8)
+        result = saturate(product(q) + np.int32(h.zero_point), np.int8)
         return np.clip(result, -limit, limit).astype(np.int8) if limit > 0 else result
 
     return project
 
 
-def _limit(clip: float, tensor: TensorInfo, highest: int) -> int:
+def limit_of(clip: float, tensor: TensorInfo, highest: int) -> int:
     """The largest integer that `clip` leaves in a tensor; 0 stands for no limit."""
     return int(np.clip(np.float32(clip) / tensor.scale, -highest - 1, highest)) if clip > 0 else 0
 
 
-def _value(op: Operator, position: int) -> Array:
+def constant(op: Operator, position: int) -> Array:
+    """The value of a weight, which must be known when planning."""
     value = op.input(position).value
     if value is None:
         raise op.unsupported(f"input {position} is not constant: no kernel for that")
     return value
 
 
-def _saturate(x: Array, dtype: type[np.int8] | type[np.int16]) -> Array:
+def saturate(x: Array, dtype: type[np.int8] | type[np.int16]) -> Array:
+    """Integers limited to a narrower type."""
     limits = np.iinfo(dtype)
     return np.clip(x, limits.min, limits.max).astype(dtype)

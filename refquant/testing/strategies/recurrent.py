@@ -250,6 +250,31 @@ def integer_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     return case_of(operator, specs, given, [output], options, [*intermediates, TensorSpec(INT8, (1,), *hidden)])
 
 
+@strategy("LSTM", {"INT8 intermediates INT8": INT8})
+def integer8_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """The LSTM on int8 with twelve intermediate tensors, with the layer normalization and projection that it needs."""
+    tensors = Integers(draw)
+    features, cells, batch = draw(sizes), draw(sizes), draw(st.integers(1, 4))
+    outputs = draw(st.integers(1, cells))
+    weights = lstm_weights(draw, tensors, features, cells, outputs)
+    weights[15:] = [tensors.matrix(outputs, cells), tensors.bias(outputs)]
+    out_scale, out_zero = tensors.scale(-8, -4), tensors.zero_point()
+    specs: list[TensorSpec | None] = [
+        TensorSpec(type, (batch, features), tensors.scale(), tensors.zero_point()),
+        *weights,
+        TensorSpec(type, (batch, outputs), out_scale, out_zero, is_variable=True),
+        TensorSpec(INT16, (batch, cells), 2.0**-15, is_variable=True),
+        *[None if weights[0] is None and i == 0 else tensors.vector(cells) for i in range(4)],
+    ]
+    intermediates = [TensorSpec(INT8, (1,), tensors.scale(-9, -3), tensors.zero_point()) for _ in range(12)]
+    for i in (0, 3, 6, 9):
+        intermediates[i] = TensorSpec(INT16, (1,), tensors.scale(-13, -11))
+    given = [{0: tensors.input((batch, features))} for _ in range(draw(st.integers(1, 3)))]
+    options = LSTMOptions(ActivationFunctionType.TANH, draw(limits), draw(limits))
+    output = TensorSpec(type, (batch, outputs), out_scale, out_zero)
+    return case_of(operator, specs, given, [output], options, intermediates)
+
+
 @strategy("LSTM", {"FLOAT32 basic": FLOAT32, "UINT8 basic": UINT8})
 def basic_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """The basic kernel, with all its outputs; its states are variables or inputs."""
