@@ -15,9 +15,14 @@ from refquant.tflite.schema import LSTMKernelType, TensorType
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _H, _C, _LAYER_NORM = 18, 19, 20
+_FLAW = (
+    "on int8, with a projection to fewer outputs than cells, tensorflow 2.21.0 uses only as many of the peephole "
+    "weights as there are outputs, as refquant does; with more outputs than cells it writes beyond its memory, refquant "
+    "gives the answer"
+)
 
 
-@kernel("UNIDIRECTIONAL_SEQUENCE_LSTM")
+@kernel("UNIDIRECTIONAL_SEQUENCE_LSTM", flaw=_FLAW)
 def unidirectional_sequence_lstm(op: Operator) -> Run:
     """An LSTM over the steps of a sequence: float32, with weights in eight bits, or int8 with an int16 cell state.
 
@@ -30,7 +35,11 @@ def unidirectional_sequence_lstm(op: Operator) -> Run:
     return _lstm(op, bool(op.options.time_major), diagonal=True)
 
 
-@kernel("LSTM")
+@kernel(
+    "LSTM",
+    flaw=f"{_FLAW}; with twelve intermediate tensors its output gate multiplies what comes from the state by a number "
+    "read beyond a table, as refquant does",
+)
 def lstm(op: Operator) -> Run:
     """One step of an LSTM for a batch of inputs, (batch, features); with 5 inputs the basic kernel, which see.
 

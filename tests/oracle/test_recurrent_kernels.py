@@ -1,4 +1,4 @@
-"""LSTM and SVDF over several invokes against TensorFlow's reference kernels, and the audio front end against Micro."""
+"""Long sums of a float LSTM against TensorFlow's reference kernels; SVDF and the audio front end against Micro."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.tflite.model import Model
 from refquant.tflite.schema import (
     ActivationFunctionType,
+    LSTMOptions,
     SVDFOptions,
     TensorType,
 )
@@ -51,6 +52,30 @@ def assert_same_sequence(
             if ours.dtype.kind == "f":
                 ours, output = ours.view(np.uint32), output.view(np.uint32)
             np.testing.assert_array_equal(ours, output, err_msg=f"invoke {number}, {detail['name']}")
+
+
+@pytest.mark.parametrize("features", [400, 401, 830, 1700])
+@pytest.mark.parametrize(("batch", "cells"), [(1, 9), (2, 40), (5, 70)])
+def test_long_sums(features: int, batch: int, cells: int, reference: Runtime) -> None:
+    """Sums so long that Eigen cuts them into blocks."""
+    rng = np.random.default_rng(features)
+
+    def matrix(*shape: int) -> TensorSpec:
+        return TensorSpec(FLOAT32, data=(rng.standard_normal(shape) / 8).astype(np.float32))
+
+    inputs: list[TensorSpec | None] = [
+        TensorSpec(FLOAT32, (batch, features)),
+        *[matrix(cells, features) for _ in range(4)],
+        *[matrix(cells, cells) for _ in range(4)],
+        *[None] * 3,
+        *[matrix(cells) for _ in range(4)],
+        *[None] * 2,
+        *[TensorSpec(FLOAT32, (batch, cells), is_variable=True) for _ in range(2)],
+    ]
+    options = LSTMOptions(fused_activation_function=ActivationFunctionType.TANH)
+    model = single_operator_model("LSTM", inputs, [TensorSpec(FLOAT32, (batch, cells))], options)
+    samples = [[rng.standard_normal((batch, features)).astype(np.float32)] for _ in range(2)]
+    assert_same_sequence(reference, model, samples)
 
 
 @st.composite
