@@ -17,8 +17,8 @@ _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorTyp
 _H, _C, _LAYER_NORM = 18, 19, 20
 _FLAW = (
     "on int8, with a projection to fewer outputs than cells, tensorflow 2.21.0 uses only as many of the peephole "
-    "weights as there are outputs, as refquant does; with more outputs than cells it writes beyond its memory, refquant "
-    "gives the answer"
+    "weights as there are outputs, as refquant does; with more outputs than cells it writes beyond its memory, "
+    "refquant gives the answer"
 )
 
 
