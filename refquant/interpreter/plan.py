@@ -386,6 +386,7 @@ def _tensor_info(model: Model, subgraph: int, index: int, tensor: schema.Tensor,
         is_variable=bool(tensor.is_variable),
         sparsity=tensor.sparsity,
         declared=shape,
+        has_open_sides=tensor.shape_signature is not None and -1 in tensor.shape_signature,
         blocks=_blocks(model, subgraph, tensor),
     )
 

@@ -45,7 +45,8 @@ def tile(op: Operator) -> Run:
 
 @kernel(
     "BROADCAST_TO",
-    flaw="with BFLOAT16, INT4, UINT4 and INT2, tensorflow 2.21.0 leaves the output as it was; refquant fills it",
+    flaw="with BFLOAT16, INT4, UINT4 and INT2, tensorflow 2.21.0 leaves the output as it was, and refquant fills it; "
+    "tensorflow may die of an output without elements",
 )
 def broadcast_to(op: Operator) -> Run:
     """x repeated to a shape, of up to 8 dimensions, that the second input gives. Source: kernels/broadcast_to.cc."""

@@ -54,8 +54,8 @@ class TensorInfo:
     `scales` (float32) and `zero_points` (int64) are empty for a tensor without affine quantization, have one element
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
     `sparsity` is there where the file holds only the values that are not zero; `value` has all. `declared` is the shape
-    in the file, which `shape` need not be. `blocks` is there where each so many numbers of a row have a scale of their
-    own.
+    in the file, which `shape` need not be; with `has_open_sides` the file says that some of its sides may be any.
+    `blocks` is there where each so many numbers of a row have a scale of their own.
     """
 
     index: int
@@ -70,6 +70,7 @@ class TensorInfo:
     is_variable: bool = False
     sparsity: SparsityParameters | None = None
     declared: Shape = ()
+    has_open_sides: bool = False
     blocks: Blocks | None = None
 
     @property

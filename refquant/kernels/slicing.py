@@ -21,10 +21,14 @@ def _part_of(op: Operator, x: TensorInfo, *outputs: TensorInfo) -> None:
         raise op.unsupported()
 
 
-@kernel("SLICE", flaw="with a begin below 0, tensorflow 2.21.0 reads what lies before the tensor; refquant refuses it")
+@kernel(
+    "SLICE",
+    flaw="with a begin below 0, tensorflow 2.21.0 reads what lies before the tensor, and refquant refuses it; an "
+    "output keeps its shape in the file, even where the input was resized: refquant gives it the right one then",
+)
 def slice_(op: Operator) -> Run:
     """x[begin : begin + size] along every dimension; a size of -1 goes to the end. Source: kernels/slice.cc."""
-    x, _ = moved(op)
+    x, out = moved(op)
     begin, size = require_type(op, 1, INT32, INT64), require_type(op, 2, INT32, INT64)
     rank = len(x.dims)
     if rank > 5 or begin.dims != (rank,) or size.dims != (rank,) or begin.type != size.type:
@@ -37,7 +41,10 @@ def slice_(op: Operator) -> Run:
             if count < -1 or not 0 <= first <= end <= n:
                 raise op.invalid(f"begin {begin.tolist()} and size {size.tolist()} leave a shape of {shape}")
             parts.append(slice(first, end))
-        return tuple(p.stop - p.start for p in parts), parts
+        sides = tuple(p.stop - p.start for p in parts)
+        if out.declared not in ((), sides) and not out.has_open_sides and x.declared == shape:
+            raise op.invalid(f"the output has shape {out.declared} in the file, it should be {sides}")
+        return sides, parts
 
     return planned(op, 0, [1, 2], plan, lambda parts, x, *_: part(x, parts))
 
@@ -221,7 +228,7 @@ def _split(op: Operator, x: int, parameters: Sequence[int], plan: Callable[..., 
 @kernel(
     "GATHER",
     flaw="with INT4 and slices of an odd number of elements, tensorflow 2.21.0 copies one too few of each and leaves "
-    "the rest of the output as it was; refquant takes whole slices",
+    "the rest of the output as it was; refquant refuses them",
 )
 def gather(op: Operator) -> Run:
     """The slices of x along `axis` that the indices name, for each of the first `batch_dims` dimensions its own.
@@ -243,6 +250,8 @@ def gather(op: Operator) -> Run:
     limit = x.dims[axis]
     sides = [x.dims[:batch_dims], x.dims[batch_dims:axis], (limit,), x.dims[axis + 1 :], indices.dims[batch_dims:]]
     batch, outer, _, inner, count = map(math.prod, sides)
+    if x.type == TensorType.INT4 and inner % 2:
+        raise op.unsupported("no kernel with slices of an odd number of elements")
 
     def run(x: Array, indices: Array) -> Array:
         if indices.size and not 0 <= indices.min() <= indices.max() < limit:

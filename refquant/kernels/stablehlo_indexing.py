@@ -58,7 +58,7 @@ def stablehlo_pad(op: Operator) -> Run:
 
 @kernel(
     "STABLEHLO_GATHER",
-    flaw="with a start below 0, tensorflow 2.21.0 reads what lies before; refquant moves the start to 0",
+    flaw="with a start below 0, tensorflow 2.21.0 reads what lies before; refquant refuses it",
 )
 def stablehlo_gather(op: Operator) -> Run:
     """Slices of the operand, of given sizes, at starts that `start_indices` holds along `index_vector_dim`.
@@ -85,11 +85,11 @@ def stablehlo_gather(op: Operator) -> Run:
         and 0 <= vector_dim < len(indices.dims)
         and len(start_map) == indices.dims[vector_dim]
         and all(0 <= d < rank for d in start_map)
-        and len(out.dims) == result_rank
+        and len(out.declared) == result_rank
     )
     if not fits:
         raise op.invalid(
-            f"its options do not fit shapes {x.dims} and {indices.dims} and a result of {len(out.dims)} axes"
+            f"its options do not fit shapes {x.dims} and {indices.dims} and a result of {len(out.declared)} axes"
         )
     batch_dims = [d for d in range(result_rank) if d not in offset_dims]
     batch_shape = indices.dims[:vector_dim] + indices.dims[vector_dim + 1 :]
@@ -98,9 +98,11 @@ def stablehlo_gather(op: Operator) -> Run:
     room = [n - s for n, s in zip(x.dims, sizes)]
 
     def run(x: Array, indices: Array) -> Array:
+        if indices.min(initial=0) < 0:
+            raise op.invalid(f"a start of {indices.min()} is below 0")
         starts = _spread(np.moveaxis(indices, vector_dim, -1), start_map, rank)
         places = tuple(
-            np.clip(starts[..., d], 0, room[d]).reshape((*batch_shape, *[1] * rank))
+            np.minimum(starts[..., d], room[d]).reshape((*batch_shape, *[1] * rank))
             + np.arange(sizes[d]).reshape([-1 if i == d else 1 for i in range(rank)])
             for d in range(rank)
         )
@@ -128,7 +130,7 @@ _COMPUTATIONS: dict[str, Callable[[Array, Array], Array]] = {
 
 @kernel(
     "STABLEHLO_SCATTER",
-    flaw="with a place below 0, tensorflow 2.21.0 writes to what lies before; refquant leaves it out",
+    flaw="with a place below 0, tensorflow 2.21.0 writes to what lies before; refquant refuses it",
 )
 def stablehlo_scatter(op: Operator) -> Run:
     """The input with each number of the updates put or taken into its place, in their order.
@@ -167,7 +169,9 @@ def stablehlo_scatter(op: Operator) -> Run:
         within = _spread(np.moveaxis(np.indices(updates.shape)[window], 0, -1), kept, rank)
         spread = starts.reshape([n if d in scattered else 1 for d, n in enumerate(updates.shape)] + [rank])
         places = (spread + within).reshape(-1, rank)
-        inside = np.flatnonzero(np.all((places >= 0) & (places < x.shape), axis=1))
+        if places.min(initial=0) < 0:
+            raise op.invalid(f"a place of {places.min()} is below 0")
+        inside = np.flatnonzero(np.all(places < x.shape, axis=1))
         result = x.copy()
         if inside.size:
             flat = np.ravel_multi_index(tuple(places[inside].T), x.shape) if rank else np.zeros(1, np.int64)
