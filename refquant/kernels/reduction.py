@@ -235,7 +235,7 @@ def reduce_prod(op: Operator) -> Run:
     if x.type == TensorType.FLOAT32:
         return _reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
     if x.type == TensorType.BOOL:
-        if x.value is not None:
+        if x.value is not None and op.input(1).value is not None:
             raise op.unsupported("a product of constants")
         return _logical(op, np.all)
     if x.type not in (TensorType.INT32, TensorType.INT64, *_QUANTIZED):
@@ -251,9 +251,10 @@ def _quantized_product(op: Operator) -> Run:
     limits = np.iinfo(out.dtype)
 
     def prod_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
-        if not count and all(n for i, n in enumerate(x.dims) if i not in axes):
+        holds_results = all(n for i, n in enumerate(x.dims) if i not in axes)
+        if 0 in x.dims and (holds_results or op.input(1).value is None):
             raise op.unsupported("a quantized product of nothing")
-        if x.value is not None and count == 1:
+        if x.value is not None and op.input(1).value is not None and count == 1:
             raise op.unsupported("a quantized product of constants, one at a time")
         multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / max(count, 1)))
 
