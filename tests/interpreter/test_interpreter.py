@@ -137,9 +137,9 @@ def test_an_operator_without_a_kernel_is_named_at_planning() -> None:
 
 
 def test_missing_options_are_an_error_of_ours() -> None:
-    model = single_operator_model("ADD", [TensorSpec(F32, (1,))] * 2, [TensorSpec(F32, (1,))])
+    model = single_operator_model("IF", [TensorSpec(TensorType.BOOL), TensorSpec(F32)], [TensorSpec(F32)])
     interpreter = rq.Interpreter(model=model)
-    with pytest.raises(rq.RefquantError, match="ADD"):
+    with pytest.raises(rq.RefquantError, match=r"operator 0 \(IF\).*options are missing"):
         interpreter.allocate_tensors()
 
 
