@@ -26,12 +26,12 @@ _ANY_NUMBER = 2**31
 _UP_TO_32_BITS = (_INT8, _INT16, _INT32, TensorType.UINT8, TensorType.UINT16, TensorType.UINT32)
 
 
-def _two_of(op: Operator, *types: TensorType, most: int = 4) -> tuple[TensorInfo, TensorInfo]:
+def _two_of(op: Operator, *types: TensorType, most: int = 4, merging: bool = False) -> tuple[TensorInfo, TensorInfo]:
     """Two inputs and an output of one of these types, which broadcast to the shape of the output."""
     x, y, out = op.input(0), op.input(1), op.output()
     if not x.type == y.type == out.type or x.type not in types:
         raise op.unsupported()
-    out.shape = broadcast_shape(op, x, y, most)
+    out.shape = broadcast_shape(op, x, y, most, merging)
     return x, y
 
 
@@ -144,8 +144,9 @@ def squared_difference(op: Operator) -> Run:
     int8: both inputs times 2**7 are brought to twice the larger of their scales, their difference is squared, and that
     goes to the output's scale; each step with double rounding. Source: kernels/squared_difference.cc.
     """
-    x, y = _two_of(op, _FLOAT32, _INT32, _INT8, most=6 if op.input(0).type == _INT8 else 4)
-    if x.type != _INT8:
+    is_int8 = op.input(0).type == _INT8
+    x, y = _two_of(op, _FLOAT32, _INT32, _INT8, most=6 if is_int8 else 4, merging=is_int8)
+    if not is_int8:
         return lambda x, y: np.square(x - y)
     out = op.output()
     check_zero_points(op, x, y, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def add(op: Operator) -> Run:
     Plain numbers: IEEE or wrapping addition, then the fused activation. Source: kernels/add.cc.
     Quantized: see `_sum_of_quantized`.
     """
-    x, y, out = _two_inputs(op, 6)
+    x, y, out = _two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED and (x.type != _INT16 or x.is_quantized or out.is_quantized):
         return _sum_of_quantized(op, x, y, out, 1)
     return _plain(op, np.add, _FLOAT32, _INT32, _INT64, _INT16)
@@ -52,7 +53,7 @@ def add(op: Operator) -> Run:
 @kernel("SUB")
 def sub(op: Operator) -> Run:
     """x - y, in everything else like ADD. Source: kernels/sub.cc."""
-    x, y, out = _two_inputs(op, 6)
+    x, y, out = _two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED:
         check_zero_points(op, x, y, out)
         return _sum_of_quantized(op, x, y, out, -1)
@@ -122,9 +123,10 @@ def maximum(op: Operator) -> Run:
     return _choice(op, np.greater)
 
 
-def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4) -> Shape:
+def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4, merging: bool = False) -> Shape:
     """The shape of two tensors together, which has at most so many dimensions unless their shapes are the same.
 
+    Kernels that are `merging` count neighbours in which the same tensor is repeated, or none, as one dimension.
     Raises InvalidModelError where they do not fit, UnsupportedOperatorError where the real kernel aborts, or copies
     what it should not.
     """
@@ -132,9 +134,18 @@ def broadcast_shape(op: Operator, x: TensorInfo, y: TensorInfo, most: int = 4) -
         shape = np.broadcast_shapes(x.dims, y.dims)
     except ValueError:
         raise op.invalid(f"shapes {x.dims} and {y.dims} cannot be broadcast together") from None
-    if len(shape) > most and x.dims != y.dims:
+    dimensions = _merged_dimensions(x.dims, y.dims) if merging else len(shape)
+    if dimensions > most and x.dims != y.dims:
         raise op.unsupported(f"broadcasting in more than {most} dimensions")
     return shape
+
+
+def _merged_dimensions(x: Shape, y: Shape) -> int:
+    """How many nested loops go over both shapes: one for each run of dimensions that repeat the same tensor."""
+    pairs = [pair for pair in zip(reversed(x), reversed(y)) if pair != (1, 1)]
+    runs = [repeated for repeated, _ in groupby((a == 1, b == 1) for a, b in pairs)]
+    absent = (len(x) < len(y), len(y) < len(x))
+    return len(runs) + (any(absent) and runs[-1:] != [absent])
 
 
 #: the options of an operator that has none, or another operator's
@@ -159,12 +170,12 @@ def check_zero_points(op: Operator, *tensors: TensorInfo) -> None:
             raise op.invalid(f"{tensor.place} of type {tensor.type.name} has the zero point {tensor.zero_points[0]}")
 
 
-def _two_inputs(op: Operator, most: int) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
+def _two_inputs(op: Operator, most: int, merging: bool = False) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
     """Both inputs and the output, whose shape is set."""
     x, y, out = op.input(0), op.input(1), op.output()
     if x.type != y.type:
         raise op.invalid(f"inputs of two types, {x.type.name} and {y.type.name}")
-    out.shape = broadcast_shape(op, x, y, most)
+    out.shape = broadcast_shape(op, x, y, most, merging)
     return x, y, out
 
 

@@ -47,6 +47,13 @@ def fitting_shapes(draw: st.DrawFn, most: int, count: int = 2) -> list[Shape]:
     return together
 
 
+def _stretched(draw: st.DrawFn, shapes: Sequence[Shape]) -> list[Shape]:
+    """The shapes with up to two dimensions of 1 put into both: kernels that merge dimensions skip those."""
+    for place in draw(st.lists(st.integers(0, max(map(len, shapes))), max_size=2)):
+        shapes = [(*s[: len(s) - place], 1, *s[len(s) - place :]) if place <= len(s) else s for s in shapes]
+    return list(shapes)
+
+
 def case_of(draw: st.DrawFn, operator: str, specs: Sequence[TensorSpec], arrays: Sequence[Array], *more: Any) -> Case:
     """A model of these tensors, outputs and options; some inputs are constants, some are resized from other shapes.
 
@@ -66,6 +73,8 @@ def case_of(draw: st.DrawFn, operator: str, specs: Sequence[TensorSpec], arrays:
 
 def _two(draw: st.DrawFn, operator: str, type: TensorType, most: int | None = None) -> tuple[Array, Array]:
     shapes = draw(fitting_shapes(most or _MOST_DIMENSIONS.get(operator, 4)))
+    if operator in ("ADD", "SUB") or (operator, type) == ("SQUARED_DIFFERENCE", INT8):
+        shapes = _stretched(draw, shapes)
     rng = draw(generators)
     x, y = (numbers(rng, type, shape) for shape in shapes)
     return x, y

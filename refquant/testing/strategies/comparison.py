@@ -58,8 +58,7 @@ def plain(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 def strings(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Short strings of at least one dimension, as Python cannot set a string of none."""
     x, y = _two(draw, type)
-    if not (x.ndim and y.ndim):
-        x, y = x.reshape(1, *x.shape), y.reshape(1, *y.shape)
+    x, y = (v if v.ndim else v.reshape(1) for v in (x, y))
     specs = [TensorSpec(type, x.shape), TensorSpec(type, y.shape)]
     return Case(single_operator_model(operator, specs, [TensorSpec(BOOL)]), [[x, y]])
 
