@@ -9,9 +9,9 @@ from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_integer import integer_step
 from refquant.kernels.lstm_integer8 import integer8_step
 from refquant.kernels.lstm_layout import check_states, check_types, layout_of
-from refquant.kernels.recurrent import Step, Values, over_time
+from refquant.kernels.recurrent import Step, Values, over_time, set_default_options
 from refquant.kernels.registry import Array, Operator, Run, kernel
-from refquant.tflite.schema import LSTMKernelType, TensorType
+from refquant.tflite.schema import LSTMKernelType, TensorType, UnidirectionalSequenceLSTMOptions
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _H, _C, _LAYER_NORM = 18, 19, 20
@@ -29,6 +29,7 @@ def unidirectional_sequence_lstm(op: Operator) -> Run:
     Input (batch, time, features), or (time, batch, features) where `time_major`; only then the sequences of a batch go
     through a step together. Sources: kernels/unidirectional_sequence_lstm.cc, kernels/lstm_eval.cc.
     """
+    set_default_options(op, UnidirectionalSequenceLSTMOptions())
     x = op.input(0)
     if len(x.dims) != 3:
         raise op.invalid(f"the input must have 3 dimensions, it has shape {x.dims}")

@@ -6,9 +6,9 @@ import numpy as np
 
 from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_layout import Layout, check_auxiliary_weights, check_states, check_types, layout_of
-from refquant.kernels.recurrent import check_misplaced, misplaced_rows, over_time
+from refquant.kernels.recurrent import check_misplaced, misplaced_rows, over_time, set_default_options
 from refquant.kernels.registry import Array, Operator, Run, kernel
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import BidirectionalSequenceLSTMOptions, TensorType
 
 _FLOAT32, _INT8, _UINT8 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8
 _FORWARD, _BACKWARD, _STATES, _AUX, _FORWARD_AUX, _BACKWARD_AUX = 1, 18, 35, 39, 40, 44
@@ -28,6 +28,7 @@ def bidirectional_sequence_lstm(op: Operator) -> Run:
     one without is the input of the backward LSTM. Both have the same sizes. Sources, below kernels:
     bidirectional_sequence_lstm.cc, lstm_eval.cc.
     """
+    set_default_options(op, BidirectionalSequenceLSTMOptions(time_major=False))
     options, x = op.options, op.input(0)
     time_major, merge = bool(options.time_major), bool(options.merge_outputs)
     if len(op.inputs) != 48 or len(op.outputs) != (1 if merge else 2):

@@ -8,7 +8,7 @@ same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,12 @@ def vectors_for(op: Operator, weights: TensorType, floats: Callable[[Floats], Ve
         return floats
     asymmetric = bool(op.options.asymmetric_quantize_inputs)
     return lambda vectors: QuantizedVectors(vectors, asymmetric)
+
+
+def set_default_options(op: Operator, options: Any) -> None:
+    """Gives the operator these options, all zero, if it has none or another operator's, as the real reader does."""
+    if type(op.options) is not type(options):
+        op.options = options
 
 
 def vector_activation(op: Operator) -> Callable[[Floats], Floats]:

@@ -21,12 +21,13 @@ from refquant.kernels.recurrent import (
     check_misplaced,
     misplaced_rows,
     over_time,
+    set_default_options,
     vector_activation,
     vectors_for,
 )
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.requantization import check_scales
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import BidirectionalSequenceRNNOptions, RNNOptions, SequenceRNNOptions, TensorType
 
 _FLOAT32, _INT8, _UINT8 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8
 _AUX, _FORWARD_AUX, _BACKWARD_AUX = 9, 10, 11
@@ -47,6 +48,7 @@ class _Cell:
 @kernel("RNN")
 def rnn(op: Operator) -> Run:
     """One step for a batch of inputs, (batch, features). Source: kernels/basic_rnn.cc."""
+    set_default_options(op, RNNOptions())
     return _one_direction(op, 2, True)
 
 
@@ -56,6 +58,7 @@ def unidirectional_sequence_rnn(op: Operator) -> Run:
 
     Source: kernels/unidirectional_sequence_rnn.cc.
     """
+    set_default_options(op, SequenceRNNOptions())
     return _one_direction(op, 3, bool(op.options.time_major))
 
 
@@ -91,6 +94,7 @@ def bidirectional_sequence_rnn(op: Operator) -> Run:
     An auxiliary input with weights joins the input of both cells; one without is the input of the backward cell.
     Source: kernels/bidirectional_sequence_rnn.cc.
     """
+    set_default_options(op, BidirectionalSequenceRNNOptions())
     options, x = op.options, op.input(0)
     time_major, merge = bool(options.time_major), bool(options.merge_outputs)
     if len(op.inputs) != 12 or len(op.outputs) != (1 if merge else 2):
