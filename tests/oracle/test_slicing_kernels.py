@@ -21,8 +21,6 @@ from tests.oracle.test_elementwise_kernels import (
 
 pytestmark = pytest.mark.oracle
 
-#: types that all of these kernels take
-
 
 def tensor(type: TensorType, shape: Any = ()) -> TensorSpec:
     return TensorSpec(type, shape, 0.5 if type in (TensorType.INT8, TensorType.UINT8) else None)
