@@ -109,6 +109,8 @@ def concatenation(op: Operator) -> Run:
 
 def _rescaled_uint8(op: Operator, x: TensorInfo, out: TensorInfo) -> Any:
     check_scales(op, out)
+    if out.scales.size != 1:
+        raise op.invalid(f"{out.place} must have one scale, it has {out.scales.size}")
     x_scale, x_zero = per_tensor(x)
     scale = np.float32(x_scale) * (np.float32(1) / out.scale)
     bias = np.float32(-x_zero) * scale
