@@ -20,6 +20,7 @@ from refquant.testing.strategies.unary import (
     any_scale,
     of_one_tensor,
     quantized,
+    tensor_oddly_quantized,
 )
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
@@ -155,20 +156,6 @@ def quantized_softmax(draw: st.DrawFn, operator: str, types: tuple[TensorType, T
     return of_one_tensor(draw, operator, x, out, schema.SoftmaxOptions(beta=beta), shapes, values)
 
 
-def _oddly_quantized(draw: st.DrawFn, type: TensorType, shape: Sequence[int]) -> TensorSpec:
-    """A tensor without a scale, or with one that is zero or negative, or one for each index of its last dimension."""
-    x = quantized(draw, type)
-    kind = draw(st.sampled_from(["none", "zero", "negative", "channels", "as usual"]))
-    if kind == "none":
-        return TensorSpec(type, shape)
-    if kind == "channels":
-        x.scale = [draw(any_scale) for _ in range(shape[-1])]
-    elif kind != "as usual":
-        x.scale = 0.0 if kind == "zero" else -draw(any_scale)
-    x.shape, x.quantized_dimension = shape, len(shape) - 1
-    return x
-
-
 @strategy(("RELU", "RELU6", "LEAKY_RELU", "GELU"), {f"{t.name} oddly quantized": t for t in (INT8, UINT8, INT16)})
 @strategy(("RELU_N1_TO_1", "RELU_0_TO_1", "TANH"), {f"{t.name} oddly quantized": t for t in (INT8, UINT8)})
 @strategy("EXP", {f"{t.name} oddly quantized": t for t in (INT8, INT16)})
@@ -177,5 +164,5 @@ def oddly_quantized(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Input and output with such scales as no converter writes, but the kernels take."""
     options = {"LEAKY_RELU": schema.LeakyReluOptions(alpha=0.3), "GELU": schema.GeluOptions(approximate=False)}
     shape = draw(st.lists(st.integers(2, 6), min_size=1, max_size=3).map(tuple))
-    x, out = (_oddly_quantized(draw, type, shape) for _ in range(2))
+    x, out = (tensor_oddly_quantized(draw, type, shape) for _ in range(2))
     return of_one_tensor(draw, operator, x, out, options.get(operator), st.just(shape))

@@ -23,6 +23,7 @@ from refquant.testing.strategies.unary import (
     any_scale,
     any_shape,
     of_one_tensor,
+    tensor_oddly_quantized,
 )
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
@@ -99,6 +100,24 @@ def requantize(draw: st.DrawFn, operator: str, types: Types) -> Case:
     if draw(st.integers(0, 3)) == 0:
         out.scale = x.scale
     return of_one_tensor(draw, operator, x, out, schema.QuantizeOptions())
+
+
+@strategy("QUANTIZE", {f"{a.name} to {b.name} oddly quantized": (a, b) for a, b in _PAIRS if a != b})
+def requantize_oddly(draw: st.DrawFn, operator: str, types: Types) -> Case:
+    """Integers without a scale, with several, one of zero or a negative one, to those that have some scale."""
+    shape = draw(st.lists(st.integers(2, 6), min_size=1, max_size=3).map(tuple))
+    x, out = (tensor_oddly_quantized(draw, type, shape) for type in types)
+    if out.scale is None:
+        out.scale = draw(any_scale)
+    return of_one_tensor(draw, operator, x, out, schema.QuantizeOptions(), st.just(shape))
+
+
+@strategy("DEQUANTIZE", {f"{type.name} oddly quantized": type for type in (INT8, UINT8, INT4)})
+def dequantize_oddly(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Integers without a scale, or with one that is zero or negative, or one for each index of the last dimension."""
+    shape = draw(st.lists(st.integers(2, 6), min_size=1, max_size=3).map(tuple))
+    x = tensor_oddly_quantized(draw, type, shape)
+    return of_one_tensor(draw, operator, x, TensorSpec(FLOAT32), schema.DequantizeOptions(), st.just(shape))
 
 
 @strategy("DEQUANTIZE", [INT8, UINT8, INT16, INT4, FLOAT16])

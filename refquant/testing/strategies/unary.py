@@ -63,6 +63,20 @@ def quantized(draw: st.DrawFn, type: TensorType) -> TensorSpec:
     return TensorSpec(type, (), draw(any_scale), draw(zero_points(type)))
 
 
+def tensor_oddly_quantized(draw: st.DrawFn, type: TensorType, shape: Sequence[int]) -> TensorSpec:
+    """A tensor without a scale, or with one that is zero or negative, or one for each index of its last dimension."""
+    x = quantized(draw, type)
+    kind = draw(st.sampled_from(["none", "zero", "negative", "channels", "as usual"]))
+    if kind == "none":
+        return TensorSpec(type, shape)
+    if kind == "channels":
+        x.scale = [draw(any_scale) for _ in range(shape[-1])]
+    elif kind != "as usual":
+        x.scale = 0.0 if kind == "zero" else -draw(any_scale)
+    x.shape, x.quantized_dimension = shape, len(shape) - 1
+    return x
+
+
 @strategy("ABS", [FLOAT32, INT16, INT32])
 @strategy("NEG", [FLOAT32, FLOAT16, BFLOAT16, INT8, INT16, INT32, INT64])
 @strategy("SIGN", [FLOAT32, FLOAT64, INT32])
