@@ -30,7 +30,7 @@ from refquant.kernels.products import (
     largest_magnitude,
 )
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales, output_stage
+from refquant.kernels.requantization import check_bias_scale, check_scales, output_stage
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
@@ -214,10 +214,8 @@ def check_integers(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> None
         raise op.invalid(f"the zero point of the bias is {bias.zero_points[0]}, expected 0")
     if x.type == _INT16 and (x.zero_point or y.zero_point):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    if x.type == _UINT8 and bias is not None:
-        bias_scale = np.float64(bias.scales[0]) if bias.scales.size == 1 else 0.0
-        if not abs(np.float64(x.scale) * np.float64(w.scale) - bias_scale) / np.float64(y.scale) <= 0.02:
-            raise op.invalid(f"the bias has a scale of {bias_scale}, its products {x.scale * w.scale}")
+    if x.type == _UINT8:
+        check_bias_scale(op, x, w, bias, y)
 
 
 def accumulator_bits(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> int:

@@ -42,8 +42,10 @@ Floats = npt.NDArray[np.float32]
 
 @kernel(
     "FULLY_CONNECTED",
-    flaw="uint8 to int16 without a bias is the end of tensorflow 2.21.0; refquant takes the bias for 0. Its reference "
-    "kernel knows nothing of blockwise scales: the output is the bias alone, here too",
+    flaw="tensorflow 2.21.0 dies of uint8 to int16 without a bias, which refquant takes for 0, and reads beyond an "
+    "int32 bias of int16 products that the options do not state, which refquant refuses. What it does wrong in a defined "
+    "way refquant does, too: its reference kernels know nothing of blockwise scales and give the bias alone, and keep "
+    "the sums of weights that change from one invoke to the next",
 )
 def fully_connected(op: Operator) -> Run:
     """Product of x [..., inputs] with filters [outputs, inputs]; y is [rows, outputs], or [..., outputs].

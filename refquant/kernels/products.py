@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.kernels.registry import Array, TensorInfo
-from refquant.tflite.schema import TensorType
-
 BLOCK = 1 << 16  # numbers that are worked on at a time, so that they stay in the cache
 
 
@@ -27,16 +24,6 @@ def exact_type(bound: int) -> np.dtype[Any]:
     if bound < 2**24:
         return np.dtype(np.float32)
     return np.dtype(np.float64) if bound < 2**53 else np.dtype(np.int64)
-
-
-def constant_weights(tensor: TensorInfo) -> Array | None:
-    """The value of a constant in the tensor's shape, four-bit integers as int8; None for a tensor that is computed."""
-    return tensor.value
-
-
-def weight_type(tensor: TensorInfo) -> TensorType:
-    """The type by which weights choose a kernel: constant four-bit integers are unpacked to INT8."""
-    return TensorType.INT8 if tensor.type == TensorType.INT4 and tensor.value is not None else tensor.type
 
 
 def largest_magnitude(dtype: np.dtype[Any], zero_point: int) -> int:
