@@ -43,9 +43,9 @@ Floats = npt.NDArray[np.float32]
 @kernel(
     "FULLY_CONNECTED",
     flaw="tensorflow 2.21.0 dies of uint8 to int16 without a bias, which refquant takes for 0, and reads beyond an "
-    "int32 bias of int16 products that the options do not state, which refquant refuses. What it does wrong in a defined "
-    "way refquant does, too: its reference kernels know nothing of blockwise scales and give the bias alone, and keep "
-    "the sums of weights that change from one invoke to the next",
+    "int32 bias of int16 products that the options do not state, which refquant refuses. What it does wrong in a "
+    "defined way refquant does, too: its reference kernels know nothing of blockwise scales and give the bias alone, and "
+    "keep the sums of weights that change from one invoke to the next",
 )
 def fully_connected(op: Operator) -> Run:
     """Product of x [..., inputs] with filters [outputs, inputs]; y is [rows, outputs], or [..., outputs].

@@ -62,6 +62,8 @@ def _combinations() -> dict[str, Types]:
 
 _HYBRID = {f"FLOAT32 hybrid {w.name}": Types(FLOAT32, w, FLOAT32, FLOAT32) for w in (INT8, UINT8, INT4, INT2)}
 _ALL_ACTIVATIONS = st.sampled_from(ActivationFunctionType)
+#: of the scale of an output to that of the products: some make ties, some multipliers beyond what shifts can do
+_RATIOS = st.floats(2**-4, 2**18) | st.sampled_from([1.0, 4.0, 256.0, 2.0**-35, 2.0**-20, 3e-7, 1e-3, 1e9])
 
 #: a tensor and its numbers, which are inputs of the model unless the tensor holds them as a constant
 Operand = tuple[TensorSpec, Array]
@@ -119,7 +121,7 @@ def fully_connected_of_integers(draw: st.DrawFn, operator: str, types: Types) ->
     if types.w not in PACKED_BITS and not types.is_sparse:
         w.zero_point = draw(zero_points(types.w))
     products = _product(x, w)
-    y_scale = max(float(products.max()) * draw(st.floats(2**-4, 2**18) | st.sampled_from([1.0, 4.0, 256.0])), 2.0**-28)
+    y_scale = max(float(products.max()) * draw(_RATIOS), 2.0**-28)
     y = TensorSpec(types.y, (), y_scale, draw(zero_points(types.y)))
     weights = numbers(layer.rng, types.w, (layer.outputs, layer.inputs))
     bias_type = types.bias if is_wide else draw(st.sampled_from([INT32, INT32, INT64]))
@@ -138,7 +140,7 @@ def fully_connected_shuffled(draw: st.DrawFn, operator: str, types: Types) -> Ca
     w = TensorSpec(UINT8, (), draw(scales), draw(zero_points(UINT8)), data=numbers(rng, UINT8, (outputs, inputs)))
     product = float(_product(x, w)[0])
     bias = TensorSpec(INT32, (), product, data=numbers(rng, INT32, (outputs,)) >> np.int32(rng.integers(0, 24)))
-    y = TensorSpec(INT16, (), max(product * draw(st.floats(2**-4, 2**18)), 2.0**-28))
+    y = TensorSpec(INT16, (), max(product * draw(_RATIOS), 2.0**-28))
     options = FullyConnectedOptions(
         weights_format=FullyConnectedOptionsWeightsFormat.SHUFFLED4x16INT8,
         fused_activation_function=draw(activations),
@@ -298,7 +300,7 @@ def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, Tensor
         specs[1].zero_point, specs[1].quantized_dimension = 0, len(shapes[1]) - (2 if options.adj_y else 1)
     elif types[2] != FLOAT32:
         product = float(_product(*specs)[0])
-        output.scale = max(product * draw(st.floats(2**-4, 2**18) | st.sampled_from([1.0, 4.0, 256.0])), 2.0**-28)
+        output.scale = max(product * draw(_RATIOS), 2.0**-28)
         output.zero_point = draw(zero_points(types[2]))
     is_open = [draw(st.booleans()) or not array.size for array in arrays]
     for spec, array, open_ in zip(specs, arrays, is_open):
@@ -348,7 +350,7 @@ def svdf(draw: st.DrawFn, operator: str, types: Types) -> Case:
     if not is_float:
         x.scale, x.zero_point = draw(scales), draw(zero_points(INT8))
         state.scale = float(_product(x, features)[0]) * draw(st.floats(2**-4, 2**10))
-        y.scale = float(_product(state, times)[0]) * draw(st.floats(2**-4, 2**18))
+        y.scale = float(_product(state, times)[0]) * draw(_RATIOS)
         y.zero_point = draw(zero_points(INT8))
     if types.w == FLOAT32 and draw(st.booleans()):
         features.shape, features.data = (rank * units, inputs), None
