@@ -44,8 +44,8 @@ Floats = npt.NDArray[np.float32]
     "FULLY_CONNECTED",
     flaw="tensorflow 2.21.0 dies of uint8 to int16 without a bias, which refquant takes for 0, and reads beyond an "
     "int32 bias of int16 products that the options do not state, which refquant refuses. What it does wrong in a "
-    "defined way refquant does, too: its reference kernels know nothing of blockwise scales and give the bias alone, and "
-    "keep the sums of weights that change from one invoke to the next",
+    "defined way refquant does, too: its reference kernels know nothing of blockwise scales and give the bias alone, "
+    "and keep the sums of weights that change from one invoke to the next",
 )
 def fully_connected(op: Operator) -> Run:
     """Product of x [..., inputs] with filters [outputs, inputs]; y is [rows, outputs], or [..., outputs].
@@ -157,7 +157,8 @@ def _quantized(op: Operator, activation: int) -> Run:
 
     The type of the output decides how the bytes of the other tensors are read, whatever their types say: as uint8 for
     uint8, as int8 for int8; for int16 as int16 with weights of int8 where the input is int16, else as uint8. A bias of
-    64 bits that is read as one of 32 gives its halves.
+    64 bits that is read as one of 32 gives its halves. Kernels of sparse weights round twice, and the product of two
+    scales to float32.
     """
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
     x_dtype, w_dtype = _read_as(op, x, w, y)
@@ -167,7 +168,10 @@ def _quantized(op: Operator, activation: int) -> Run:
         _check_blocks(op, w)
         if y.type != _INT8 or filter_zero:
             raise op.unsupported("sparse weights of integers go with an int8 output and a zero point of 0 alone")
-    real = np.float64(x.scale) * scales / np.float64(y.scale)
+    products = np.float64(x.scale) * scales
+    if w.is_sparse and scales.size == 1:
+        products = products.astype(np.float32).astype(np.float64)
+    real = products / np.float64(y.scale)
     finish = output_stage(op, real, y, activation, bits, rule=double_rounding if w.is_sparse else None)
     input_zero = x.zero_point
     largest = largest_magnitude(np.dtype(x_dtype), input_zero)
