@@ -92,7 +92,7 @@ REFUSED: list[tuple[type[RefquantError], str, list[TensorSpec], TensorSpec, str]
     (
         UnsupportedOperatorError,
         "ADD",
-        [TensorSpec(FLOAT32, (2,) * 7), TensorSpec(FLOAT32)],
+        [TensorSpec(FLOAT32, (2, 1, 2, 1, 2, 1, 2)), TensorSpec(FLOAT32, (1, 2, 1, 2, 1, 2, 1))],
         TensorSpec(FLOAT32),
         "more than 6 dimensions",
     ),
