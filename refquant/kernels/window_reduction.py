@@ -121,15 +121,17 @@ def _windows(
     out = tuple((n - r) // stride + 1 if n >= r else 0 for n, r, stride in zip(shape, reach, strides))
     op.output().shape = out
     dtype = op.output().dtype
+    inner = np.dtype(np.int8) if dtype == np.bool_ else dtype  # truths are added and multiplied as bytes
     taps = window if math.prod(out) else [0]
 
     def run(x: Array, init: Array) -> Array:
-        result = np.full(out, init.ravel()[0], dtype)
+        x = x.view(inner)
+        result = np.full(out, init.ravel()[0], inner)
         for tap in np.ndindex(*taps):
             begins = [t * dilation for t, dilation in zip(tap, dilations)]
             places = (slice(b, b + (n - 1) * s + 1, s) for b, n, s in zip(begins, out, strides))
-            result = function(result, x[tuple(places)]).astype(dtype)
-        return result
+            result = function(result, x[tuple(places)]).astype(inner)
+        return result.astype(dtype)
 
     return run
 

@@ -49,9 +49,9 @@ def _shape(draw: st.DrawFn) -> list[int]:
 
 @strategy("REDUCE_WINDOW", TYPES)
 def reduce_window(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Windows of any shape, stride and dilation over 1 to 6 dimensions, with each function; bool is never added up."""
+    """Windows of any shape, stride and dilation over 1 to 6 dimensions, with each function."""
     shape = _shape(draw)
-    functions = [f for f in ReduceWindowFunction if f and (type != BOOL or f != ReduceWindowFunction.ADD)]
+    functions = [function for function in ReduceWindowFunction if function]
     rng = draw(generators)
     init, given = constant_or_input(draw, type, numbers(rng, type, ()))
     lowest = draw(st.sampled_from([1, 1, 1, 0]))
