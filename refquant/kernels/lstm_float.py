@@ -8,6 +8,7 @@ kernels/lstm_eval.cc.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,79 +50,103 @@ def _mean(x: Floats) -> Floats:
 
 def float_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
     """Given the values of the operator's inputs, the function for one step."""
-    weights = op.input(layout.gates["forget"].from_x).type
-    hybrid = weights != TensorType.FLOAT32
-    scales = _scales(op, layout) if hybrid else {}
-    prepare = vectors_for(op, weights, EigenVectors)
-    activation = vector_activation(op)
-    has_activation = op.options.fused_activation_function != _NONE
-    # Computed weights without numbers are a null pointer to the real kernel, which takes the gate for a coupled one.
-    coupled = "input" not in layout.gates or (
-        layout.features == 0 and op.input(layout.gates["input"].from_x).value is None
-    )
-    cell_clip, projection_clip = op.options.cell_clip, op.options.proj_clip
+    settings = _Settings(op, layout)
+    return lambda values: _Lstm(settings, values).step
 
-    def with_values(values: Values) -> Step:
-        def value(position: int) -> Array:
-            array = values[position]
-            assert array is not None
-            return array
 
-        def gate(
-            gate: Gate,
-            x: Vectors,
-            aux: Vectors | None,
-            h: Vectors,
-            h_floats: Floats,
-            c: Floats,
-            function: Function | None,
-        ) -> Floats:
-            bias = value(gate.bias)
-            shape = (len(h_floats), bias.size)
-            total = np.zeros(shape, np.float32) if gate.layer_norm is not None else np.broadcast_to(bias, shape)
-            products = [(vectors, position) for vectors, position in ((x, gate.from_x), (aux, gate.from_aux))
-                        if vectors is not None and position is not None and not vectors.is_zero]  # fmt: skip
-            recurrent = value(gate.from_h)
-            if recurrent.ndim == 2 and not (hybrid and h.is_zero):
-                products.append((h, gate.from_h))
-            before = total
-            for vectors, position in products:
-                before, total = total, vectors.add_product(total, value(position), scales.get(position, np.float32(1)))
-            if recurrent.ndim == 1 and not (hybrid and h.is_zero):
-                total = total + recurrent * h_floats
-            if gate.peephole is not None:
-                peephole = value(gate.peephole)
-                if hybrid:
-                    peephole = peephole.view(np.int8) * scales[gate.peephole]
-                total = total + peephole * c
-            if gate.layer_norm is not None:
-                total = normalize(total) * value(gate.layer_norm) + bias
-            if function is None:
-                # Float kernels leave in the gate's memory what is there: two buffers take the totals in turn.
-                return before if len(products) % 2 and not hybrid else total
-            return function(total)
+class _Settings:
+    """What is known about an LSTM before its inputs have values."""
 
-        def step(x: Floats, aux: Floats | None, h: Floats, c: Floats) -> tuple[Floats, Floats]:
-            given = prepare(x), None if aux is None else prepare(aux), prepare(h), h
-            forget = gate(layout.gates["forget"], *given, c, eigen.logistic)
-            let_in = np.float32(1) - forget if coupled else gate(layout.gates["input"], *given, c, eigen.logistic)
-            update = gate(layout.gates["cell"], *given, c, activation if has_activation else None)
-            c = clip(forget * c + update * let_in, cell_clip)
-            output = gate(layout.gates["output"], *given, c, eigen.logistic)
-            h = output * (activation(c) if has_activation else update)  # NONE leaves the update where tanh(c) should be
-            if layout.projection is None:
-                return h, c
-            bias = np.float32(0) if layout.projection_bias is None else value(layout.projection_bias)
-            total: Floats = np.broadcast_to(bias, (len(h), layout.outputs))
-            cells = prepare(h)
-            if not (hybrid and cells.is_zero):
-                scale = scales.get(layout.projection, np.float32(1))
-                total = cells.add_product(total, value(layout.projection), scale)
-            return clip(total, projection_clip), c
+    def __init__(self, op: Operator, layout: Layout) -> None:
+        weights = op.input(layout.gates["forget"].from_x).type
+        self.layout = layout
+        self.hybrid = weights != TensorType.FLOAT32
+        self.scales = _scales(op, layout) if self.hybrid else {}
+        self.prepare = vectors_for(op, weights, EigenVectors)
+        self.activation = vector_activation(op)
+        self.has_activation = op.options.fused_activation_function != _NONE
+        self.cell_clip, self.projection_clip = op.options.cell_clip, op.options.proj_clip
+        # Computed weights without numbers are a null pointer to the real kernel: it takes the gate for a coupled one.
+        input_gate = layout.gates.get("input")
+        self.coupled = input_gate is None or (layout.features == 0 and op.input(input_gate.from_x).value is None)
 
-        return step
 
-    return with_values
+@dataclass(slots=True)
+class _Given:
+    """What enters all gates of a step."""
+
+    x: Vectors
+    aux: Vectors | None
+    h: Vectors
+    h_floats: Floats
+
+
+class _Lstm:
+    """An LSTM whose inputs have values."""
+
+    def __init__(self, settings: _Settings, values: Values) -> None:
+        self.settings, self.layout, self.values = settings, settings.layout, values
+
+    def value(self, position: int) -> Array:
+        array = self.values[position]
+        assert array is not None
+        return array
+
+    def step(self, x: Floats, aux: Floats | None, h: Floats, c: Floats) -> tuple[Floats, Floats]:
+        settings, gates = self.settings, self.layout.gates
+        prepare = settings.prepare
+        given = _Given(prepare(x), None if aux is None else prepare(aux), prepare(h), h)
+        forget = self.gate(gates["forget"], given, c, eigen.logistic)
+        let_in = np.float32(1) - forget if settings.coupled else self.gate(gates["input"], given, c, eigen.logistic)
+        update = self.gate(gates["cell"], given, c, settings.activation if settings.has_activation else None)
+        c = clip(forget * c + update * let_in, settings.cell_clip)
+        output = self.gate(gates["output"], given, c, eigen.logistic)
+        # Without activation the real kernel finds the update where it expects tanh(c).
+        h = output * (settings.activation(c) if settings.has_activation else update)
+        return self.projected(h), c
+
+    def gate(self, gate: Gate, given: _Given, c: Floats, function: Function | None) -> Floats:
+        bias, recurrent = self.value(gate.bias), self.value(gate.from_h)
+        shape = (len(given.h_floats), bias.size)
+        total = np.zeros(shape, np.float32) if gate.layer_norm is not None else np.broadcast_to(bias, shape)
+        skips_h = self.settings.hybrid and given.h.is_zero
+        products = []
+        if not given.x.is_zero:
+            products.append((given.x, gate.from_x))
+        if given.aux is not None and gate.from_aux is not None and not given.aux.is_zero:
+            products.append((given.aux, gate.from_aux))
+        if recurrent.ndim == 2 and not skips_h:
+            products.append((given.h, gate.from_h))
+        before = total
+        for vectors, position in products:
+            before, total = total, vectors.add_product(total, self.value(position), self.scale(position))
+        if recurrent.ndim == 1 and not skips_h:
+            total = total + recurrent * given.h_floats
+        if gate.peephole is not None:
+            peephole = self.value(gate.peephole)
+            if self.settings.hybrid:
+                peephole = peephole.view(np.int8) * self.scale(gate.peephole)
+            total = total + peephole * c
+        if gate.layer_norm is not None:
+            total = normalize(total) * self.value(gate.layer_norm) + bias
+        if function is None:
+            # Float kernels leave in the gate's memory what is there: two buffers take the totals in turn.
+            return before if len(products) % 2 and not self.settings.hybrid else total
+        return function(total)
+
+    def projected(self, h: Floats) -> Floats:
+        layout = self.layout
+        if layout.projection is None:
+            return h
+        bias = np.float32(0) if layout.projection_bias is None else self.value(layout.projection_bias)
+        total: Floats = np.broadcast_to(bias, (len(h), layout.outputs))
+        vectors = self.settings.prepare(h)
+        if not (self.settings.hybrid and vectors.is_zero):
+            total = vectors.add_product(total, self.value(layout.projection), self.scale(layout.projection))
+        return clip(total, self.settings.projection_clip)
+
+    def scale(self, position: int) -> np.float32:
+        return self.settings.scales.get(position, np.float32(1))
 
 
 def _scales(op: Operator, layout: Layout) -> dict[int, np.float32]:
