@@ -119,7 +119,7 @@ def divide_as_processors_do(x: Array, exponent: Any) -> Int32s:
     """
     wide = np.asarray(x, np.int64)
     count = np.asarray(exponent, np.int64)
-    mask = ((np.int64(1) << (count & 63)) - 1).astype(np.int32).astype(np.int64)
+    mask = ((np.uint64(1) << (count & 63).astype(np.uint64)) - np.uint64(1)).astype(np.int32).astype(np.int64)
     above_half = (wide & mask) > (mask >> 1) + (wide < 0)
     return ((wide >> (count & 31)) + above_half).astype(np.int32)
 
