@@ -15,6 +15,7 @@ from refquant.testing.strategies.tensors import (
     data,
     from_either_end,
     parameter,
+    resized,
     types_of,
 )
 from refquant.tflite import schema
@@ -72,7 +73,7 @@ def tiling(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     times = [draw(st.integers(0 if draw(st.integers(0, 9)) == 0 else 1, 3)) for _ in shape]
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, times, INT32, INT64)]
-    return case_of(operator, inputs, [make()], schema.TileOptions())
+    return resized(draw, case_of(operator, inputs, [make()], schema.TileOptions()))
 
 
 @strategy("BROADCAST_TO", types_of("BROADCAST_TO", BFLOAT16, INT4, UINT4))
@@ -99,7 +100,7 @@ def mirroring(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, widths, INT32, INT64)]
     options = schema.MirrorPadOptions(mode=mode) if reflect or draw(st.booleans()) else None
-    return case_of(operator, inputs, [make()], options)
+    return resized(draw, case_of(operator, inputs, [make()], options))
 
 
 @strategy("REVERSE_V2", types_of("REVERSE_V2"))
@@ -111,7 +112,9 @@ def reversal(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     shape[last + 1 :] = [max(1, n) for n in shape[last + 1 :]]  # the real kernel dies where it would move empty slices
     axes = [from_either_end(draw, i, len(shape)) for i in draw(st.permutations(range(first, last + 1)))]
     make = alike(draw, type)
-    return case_of(operator, [data(draw, make, shape), parameter(draw, axes)], [make()], schema.ReverseV2Options())
+    return resized(
+        draw, case_of(operator, [data(draw, make, shape), parameter(draw, axes)], [make()], schema.ReverseV2Options())
+    )
 
 
 @strategy("REVERSE_SEQUENCE", types_of("REVERSE_SEQUENCE"))
@@ -133,7 +136,7 @@ def space_to_depth(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     n, height, width, depth = any_shape(draw, 4, 4, 3)
     make = alike(draw, type)
     inputs = [data(draw, make, (n, height * block, width * block, depth))]
-    return case_of(operator, inputs, [make()], schema.SpaceToDepthOptions(block_size=block))
+    return resized(draw, case_of(operator, inputs, [make()], schema.SpaceToDepthOptions(block_size=block)))
 
 
 @strategy("DEPTH_TO_SPACE", types_of("DEPTH_TO_SPACE"))
@@ -143,7 +146,7 @@ def depth_to_space(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     n, height, width, depth = any_shape(draw, 4, 4, 3)
     make = alike(draw, type)
     inputs = [data(draw, make, (n, height, width, depth * block * block))]
-    return case_of(operator, inputs, [make()], schema.DepthToSpaceOptions(block_size=block))
+    return resized(draw, case_of(operator, inputs, [make()], schema.DepthToSpaceOptions(block_size=block)))
 
 
 @strategy("SPACE_TO_BATCH_ND", types_of("SPACE_TO_BATCH_ND"))
@@ -156,7 +159,7 @@ def space_to_batch(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     after = [-(n + p) % b + b * draw(st.integers(0, 1)) for n, p, b in zip(shape[1:], before, block)]
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, block), parameter(draw, list(zip(before, after)))]
-    return case_of(operator, inputs, [make()], schema.SpaceToBatchNDOptions())
+    return resized(draw, case_of(operator, inputs, [make()], schema.SpaceToBatchNDOptions()))
 
 
 @strategy("BATCH_TO_SPACE_ND", types_of("BATCH_TO_SPACE_ND"))
@@ -179,7 +182,9 @@ def batch_to_space(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
 def diagonal(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """Rows of tensors of up to 4 dimensions on diagonals."""
     make = alike(draw, type)
-    return case_of(operator, [data(draw, make, any_shape(draw, 1, 4))], [make()], schema.MatrixDiagOptions())
+    return resized(
+        draw, case_of(operator, [data(draw, make, any_shape(draw, 1, 4))], [make()], schema.MatrixDiagOptions())
+    )
 
 
 @strategy("MATRIX_SET_DIAG", types_of("MATRIX_SET_DIAG"))
@@ -197,4 +202,4 @@ def dilation(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     shape = draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, [draw(st.integers(1, 3)) for _ in shape]), data(draw, make, ())]
-    return case_of(operator, inputs, [make()], schema.DilateOptions())
+    return resized(draw, case_of(operator, inputs, [make()], schema.DilateOptions()))

@@ -17,6 +17,7 @@ from refquant.testing.strategies.tensors import (
     from_either_end,
     integer_types,
     parameter,
+    resized,
     types_of,
 )
 from refquant.tflite import schema
@@ -66,7 +67,7 @@ def expansion(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     axis = from_either_end(draw, draw(st.integers(0, len(shape))), len(shape) + 1)
     make = alike(draw, type)
     place = parameter(draw, axis if draw(st.booleans()) else [axis], INT32, INT64)
-    return case_of(operator, [data(draw, make, shape), place], [make()], schema.ExpandDimsOptions())
+    return resized(draw, case_of(operator, [data(draw, make, shape), place], [make()], schema.ExpandDimsOptions()))
 
 
 @strategy("SHAPE", types_of("SHAPE"))
@@ -74,14 +75,14 @@ def shape_of(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """The shape as int32 or int64, of tensors of any rank."""
     out = draw(integer_types)
     x = data(draw, alike(draw, type), any_shape(draw, max_rank=8, max_side=3))
-    return case_of(operator, [x], [TensorSpec(out)], schema.ShapeOptions(out_type=out))
+    return resized(draw, case_of(operator, [x], [TensorSpec(out)], schema.ShapeOptions(out_type=out)))
 
 
 @strategy("RANK", types_of("RANK"))
 def rank(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     """The number of dimensions, 0 to 8."""
     x = data(draw, alike(draw, type), any_shape(draw, max_rank=8, max_side=3))
-    return case_of(operator, [x], [TensorSpec(INT32)], schema.RankOptions())
+    return resized(draw, case_of(operator, [x], [TensorSpec(INT32)], schema.RankOptions()))
 
 
 @strategy("TRANSPOSE", types_of("TRANSPOSE"))
@@ -91,7 +92,7 @@ def transposition(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     order = [from_either_end(draw, i, len(shape)) for i in draw(st.permutations(range(len(shape))))]
     make = alike(draw, type)
     inputs = [data(draw, make, shape), parameter(draw, order)]
-    return case_of(operator, inputs, [make()], schema.TransposeOptions())
+    return resized(draw, case_of(operator, inputs, [make()], schema.TransposeOptions()))
 
 
 @strategy("PACK", types_of("PACK"))
@@ -154,4 +155,6 @@ def padding(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     inputs = [x, paddings]
     if draw(st.integers(0, 3)) > (0 if operator == "PADV2" else 2):
         inputs.append(data(draw, make, [1] * draw(st.integers(0, 2))))
-    return case_of(operator, inputs, [make()], schema.PadOptions() if operator == "PAD" else schema.PadV2Options())
+    return resized(
+        draw, case_of(operator, inputs, [make()], schema.PadOptions() if operator == "PAD" else schema.PadV2Options())
+    )

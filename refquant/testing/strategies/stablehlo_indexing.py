@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of
 from refquant.testing.strategies.catalogue import Case, strategy
-from refquant.testing.strategies.tensors import alike, any_shape, case_of, data, parameter, types_of
+from refquant.testing.strategies.tensors import alike, any_shape, case_of, data, parameter, resized, types_of
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
 
@@ -24,7 +24,7 @@ def padding(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         interior_padding=np.array(between, np.int64),
     )
     make = alike(draw, type)
-    return case_of(operator, [data(draw, make, shape), data(draw, make, ())], [make()], options)
+    return resized(draw, case_of(operator, [data(draw, make, shape), data(draw, make, ())], [make()], options))
 
 
 @strategy("STABLEHLO_GATHER", types_of("STABLEHLO_GATHER"))

@@ -75,6 +75,16 @@ def case_of(
     return Case(model, [[array for _, arrays in inputs for array in arrays]])
 
 
+def resized(draw: st.DrawFn, case: Case) -> Case:
+    """The case, one time in four with a second sample, whose first input has one more row; for x as that input."""
+    inputs = case.model.subgraphs[0].inputs
+    if inputs is not None and 0 in inputs and draw(st.integers(0, 3)) == 0:
+        x, *more = case.samples[0]
+        if x.size and x.ndim:
+            case.samples = [case.samples[0], [np.concatenate([x, x[:1]]), *more]]
+    return case
+
+
 def any_shape(draw: st.DrawFn, min_rank: int = 0, max_rank: int = 4, max_side: int = 4) -> list[int]:
     """Mostly sides from 1 on; one shape in eight may have sides of 0."""
     least = 0 if draw(st.integers(0, 7)) == 0 else 1
