@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.numerics.half import from_bfloat16, to_bfloat16
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import CastOptions, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 Float64s = npt.NDArray[np.float64]
@@ -49,11 +49,15 @@ def cast(op: Operator) -> Run:
     Integers wrap, anything but zero is True, complex numbers lose their imaginary part, floats of 16 bits are made from
     float32 and a float becomes the whole number towards zero. What the type of integers cannot hold is undefined in
     C++: here it becomes what the x86-64 build of tensorflow 2.21.0 makes of it, see `_one_by_one` and `_at_once`. To
-    packed types float32 saturates, and NaN becomes the highest number. Source: kernels/cast.cc.
+    packed types float32 saturates, and NaN becomes the highest number. What types the options name changes nothing.
+    Source: kernels/cast.cc.
     """
     x, out = op.input(0), op.output()
     out.shape = x.dims
     source, target = x.type, out.type
+    options = op.options if isinstance(op.options, CastOptions) else CastOptions()
+    if not {options.in_data_type, options.out_data_type} <= set(TensorType):
+        raise op.invalid("its options name a type that does not exist")
     if source in _PACKED and target == _FLOAT32:
         return lambda x: x.astype(np.float32)
     if source == _FLOAT32 and target in _PACKED:
