@@ -209,7 +209,7 @@ def _read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple
         return np.int16, np.int8
     if w.type in _PACKED or (y.type == _INT16 and x.type == _UINT8 != w.type):
         raise op.unsupported()
-    if y.type == _INT16 and not all(-(2**15) + 255 < zero < 2**15 for t in (x, w) for zero in t.zero_points):
+    if y.type == _INT16 and not all(-(2**15) + 255 < zero < 2**15 for t in (x, w, y) for zero in t.zero_points):
         raise op.unsupported("zero points beyond 16 bits")
     return np.uint8, np.uint8
 

@@ -77,7 +77,8 @@ def output_stage(
     low, high = quantized_range(op, activation, output)
     zero_point = np.int32(output.zero_point)
     most_left = max(0, int(np.max(shift, initial=0)))
-    quick_limit = min(_QUICK, 2.0 ** (31 - most_left)) if rule is double_rounding else 0
+    may_be_quick = rule is double_rounding and abs(int(zero_point)) < 2**30  # the sum with it wraps beyond int32
+    quick_limit = min(_QUICK, 2.0 ** (30 - most_left)) if may_be_quick else 0
 
     def accumulators(sums: Array, bias: Array | None) -> Array:
         total = sums.astype(np.int64)

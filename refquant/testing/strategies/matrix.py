@@ -61,7 +61,8 @@ def _combinations() -> dict[str, Types]:
 
 
 _HYBRID = {f"FLOAT32 hybrid {w.name}": Types(FLOAT32, w, FLOAT32, FLOAT32) for w in (INT8, UINT8, INT4, INT2)}
-_ALL_ACTIVATIONS = st.sampled_from(ActivationFunctionType)
+_ALL = st.sampled_from(ActivationFunctionType)
+_ALL_BUT_SIGN = st.sampled_from([a for a in ActivationFunctionType if a != ActivationFunctionType.SIGN_BIT])
 #: of the scale of an output to that of the products: some make ties, some multipliers beyond what shifts can do
 _RATIOS = st.floats(2**-4, 2**18) | st.sampled_from([1.0, 4.0, 256.0, 2.0**-35, 2.0**-20, 3e-7, 1e-3, 1e9])
 
@@ -98,7 +99,8 @@ def fully_connected(draw: st.DrawFn, operator: str, types: Types) -> Case:
     layer = draw(_layers(types.is_sparse and types.w == INT8))
     is_hybrid = types.w != FLOAT32
     if is_hybrid:
-        layer.options.fused_activation_function = draw(_ALL_ACTIVATIONS)
+        functions = _ALL_BUT_SIGN if types.is_sparse else _ALL  # SIGN_BIT shows the sign of NaN, which differs there
+        layer.options.fused_activation_function = draw(functions)
         layer.options.asymmetric_quantize_inputs = draw(st.booleans())
     w = TensorSpec(types.w)
     if is_hybrid and draw(st.integers(0, 9)):
@@ -281,8 +283,8 @@ def batch_matmul(draw: st.DrawFn, operator: str, types: tuple[TensorType, Tensor
     leads = [[n if draw(st.integers(0, 3)) else 1 for n in lead][draw(st.integers(0, len(lead))) :] for _ in range(2)]
     if options.adj_x and leads[1] and leads[1][-1] == 1 and leads[0]:
         leads[0][-1] = 1  # the real kernel computes the first product only
-    if options.asymmetric_quantize_inputs and len(leads[1]) == 3:
-        leads[1][0] = 1  # it reads beyond the sums of the weights
+    if is_hybrid and len(leads[1]) == 3 and (options.asymmetric_quantize_inputs or leads[1][0] == 0):
+        leads[1][0] = 1  # it reads beyond the weights, or beyond their sums
     shapes = [
         (*leads[0], *((depth, rows) if options.adj_x else (rows, depth))),
         (*leads[1], *((columns, depth) if options.adj_y else (depth, columns))),
@@ -329,10 +331,9 @@ def svdf(draw: st.DrawFn, operator: str, types: Types) -> Case:
     is_float, rng = types.x == FLOAT32, draw(generators)
     rank, units, memory = draw(st.integers(1, 9)), draw(st.integers(1, 5)), draw(st.integers(1, 10))
     batch, inputs = draw(st.integers(1, 4)), draw(st.integers(1, 40))
-    functions = st.sampled_from(list(ActivationFunctionType)[:5])
     options = SVDFOptions(
         rank=rank,
-        fused_activation_function=draw(functions) if is_float else ActivationFunctionType.RELU,
+        fused_activation_function=draw(_ALL_BUT_SIGN) if is_float else ActivationFunctionType.RELU,
         asymmetric_quantize_inputs=is_float and types.w != FLOAT32 and draw(st.booleans()),
     )
     x = TensorSpec(types.x, (batch, inputs))
