@@ -116,7 +116,10 @@ def _remember(state: Array, newest: Array, memory: int) -> Array:
 
 
 def _float(op: Operator) -> Run:
-    """float32: all sums in four lanes."""
+    """float32: all sums in four lanes.
+
+    Equal to the bit, but for the sign of NaN, which SIGN_BIT shows: no order of operands that was tried gives it.
+    """
     memory = op.input(2).dims[1]
     finish = _finish(op)
 
