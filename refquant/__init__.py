@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from refquant.kernels.registry import register_custom_operator
     from refquant.tflite.model import Model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Interpreter",
