@@ -24,9 +24,9 @@ def ops(
 ) -> None:
     """List the operators: variants, rounding, how many models were compared with the real kernels, known flaws.
 
-    A variant is the type of the activations, as a rule. `kernels` is the kernel set of TensorFlow that was asked:
-    `reference` (BUILTIN_REF), or `optimized` where BUILTIN_REF does not have the operator or the type. `micro` tells
-    whether the kernel was also compared with TFLite Micro's.
+    A variant is the type of the activations, as a rule. `kernels` tells who was asked: `reference` is BUILTIN_REF,
+    `optimized` TensorFlow's other kernels, where BUILTIN_REF does not have the operator or the type, `micro` TFLite
+    Micro. The last column tells whether the kernel was also compared with TFLite Micro's.
     """
     rows = operator_table()
     names = [name.upper() for name in operators or ()]

@@ -39,14 +39,17 @@ def verify(
     missing = sorted(set(names) - {family.operator.upper() for family in chosen})
     if missing:
         raise InvalidInputError(f"there are no models of {', '.join(missing)}: `refquant ops` lists the operators")
-    runtimes = {kernels: open_runtime("tensorflow", kernels) for kernels in {family.oracle for family in chosen}}
+    runtimes = {
+        kernels: open_runtime("micro" if kernels == "micro" else "tensorflow", kernels)
+        for kernels in {family.oracle for family in chosen}
+    }
     entries, failures = [], []
     for family in with_progress(chosen, len(chosen), "Comparing"):
         runtime = runtimes[family.oracle]
         outcomes, failure = tally(family, runtime, examples, explore)
         counts = {outcome.name: outcomes[outcome] for outcome in Outcome if outcomes[outcome]}
         entries.append(
-            Verification(family.operator, family.variant, f"tensorflow {runtime.version()}", family.oracle, counts)
+            Verification(family.operator, family.variant, f"{runtime.name} {runtime.version()}", family.oracle, counts)
         )
         if failure:
             failures.append(f"{family.operator} {family.variant}: {failure}")

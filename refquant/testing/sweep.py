@@ -25,7 +25,7 @@ def check(family: Family, peer: Peer, examples: int, explore: bool = False) -> C
     )
     @given(family.cases)
     def one(case: Case) -> None:
-        result = compare(case.model, case.samples, peer)
+        result = compare(case.model, case.samples, peer, family.profile)
         outcomes[result.outcome] += 1
         good = result.outcome is Outcome.EQUAL or result.outcome in family.expected
         assert good, f"{family.operator} {family.variant}: {result.outcome.value}: {result.details}"
@@ -50,7 +50,7 @@ def tally(family: Family, peer: Peer, examples: int, explore: bool = False) -> t
     @given(family.cases)
     def one(case: Case) -> None:
         nonlocal first
-        result = compare(case.model, case.samples, peer)
+        result = compare(case.model, case.samples, peer, family.profile)
         outcomes[result.outcome] += 1
         if not first and result.outcome is not Outcome.EQUAL and result.outcome not in family.expected:
             first = f"{result.outcome.value}: {result.details}"

@@ -1,4 +1,4 @@
-"""Long sums of a float LSTM against TensorFlow's reference kernels; SVDF and the audio front end against Micro."""
+"""Long sums of a float LSTM against TensorFlow's reference kernels; SVDF against Micro."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from flatbuffers import flexbuffers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -128,118 +127,3 @@ def test_svdf_of_micro(case: tuple[Model, list[list[Array]]], micro: Runtime) ->
 @examples(60)
 def test_svdf_of_micro_with_int8_state(case: tuple[Model, list[list[Array]]], micro: Runtime) -> None:
     assert_same_sequence(micro, *case, kernels="micro")
-
-
-# --- The audio front end of Micro -----------------------------------------------------------------------------------
-
-
-def options(**numbers: int) -> bytes:
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        for name, number in numbers.items():
-            builder.Int(name, number)
-    return bytes(builder.Finish())
-
-
-def assert_same_signal(micro: Runtime, model: Model, samples: Sequence[Sequence[Array]]) -> None:
-    assert_same_sequence(micro, model, samples, kernels="micro")
-
-
-seeds = st.integers(0, 2**32 - 1)
-
-
-@given(seed=seeds, size=st.integers(1, 40), shift=st.integers(0, 31))
-@examples(60)
-def test_window(seed: int, size: int, shift: int, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    weights = rng.integers(-32768, 32767, size, np.int16, endpoint=True)
-    model = single_operator_model(
-        "SignalWindow",
-        [TensorSpec(INT16, (size,)), TensorSpec(INT16, data=weights)],
-        [TensorSpec(INT16, (size,))],
-        custom_options=options(shift=shift),
-    )
-    x = rng.choice([-32768, 32767, 0, *rng.integers(-32768, 32768, 20)], size).astype(np.int16)
-    assert_same_signal(micro, model, [[x]])
-
-
-@given(seed=seeds, size=st.integers(1, 40), bits=st.integers(0, 16))
-@examples(60)
-def test_auto_scale(seed: int, size: int, bits: int, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    model = single_operator_model(
-        "SignalFftAutoScale",
-        [TensorSpec(INT16, (size,))],
-        [TensorSpec(INT16, (size,)), TensorSpec(INT32, ())],
-    )
-    x = np.clip(rng.integers(-(2**bits), 2**bits, size, endpoint=True), -32768, 32767).astype(np.int16)
-    assert_same_signal(micro, model, [[x]])
-
-
-@given(seed=seeds, log2=st.integers(6, 11), part=st.integers(1, 64), extreme=st.booleans())
-@examples(60)
-def test_rfft(seed: int, log2: int, part: int, extreme: bool, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    length = 2**log2
-    size = max(1, length * part // 64)
-    model = single_operator_model(
-        "SignalRfft",
-        [TensorSpec(INT16, (size,))],
-        [TensorSpec(INT16, (length + 2,))],
-        custom_options=options(T=7, fft_length=length),
-    )
-    x = rng.choice([-32768, 32767], size) if extreme else rng.integers(-32768, 32768, size)
-    assert_same_signal(micro, model, [[x.astype(np.int16)]])
-
-
-@given(seed=seeds, size=st.integers(1, 40), correction=st.integers(0, 8), scale=st.sampled_from([1, 1600, 65536]))
-@examples(60)
-def test_filter_bank_log(seed: int, size: int, correction: int, scale: int, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    model = single_operator_model(
-        "SignalFilterBankLog",
-        [TensorSpec(UINT32, (size,))],
-        [TensorSpec(INT16, (size,))],
-        custom_options=options(input_correction_bits=correction, output_scale=scale),
-    )
-    x = (2.0 ** rng.uniform(0, 32 - correction, size)).astype(np.uint64) - 1
-    assert_same_signal(micro, model, [[x.astype(np.uint32)]])
-
-
-@given(seed=seeds, size=st.integers(1, 40), bits=st.integers(0, 10))
-@examples(60)
-def test_filter_bank_square_root(seed: int, size: int, bits: int, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    model = single_operator_model(
-        "SignalFilterBankSquareRoot",
-        [TensorSpec(UINT64, (size,)), TensorSpec(INT32, data=np.array(bits, np.int32))],
-        [TensorSpec(UINT32, (size,))],
-    )
-    roots = (2.0 ** rng.uniform(0, 31, size)).astype(np.uint64)
-    x = roots * roots + rng.integers(0, 3, size, np.uint64) * roots  # on and beside the ties
-    assert_same_signal(micro, model, [[x]])
-
-
-@given(seed=seeds, channels=st.integers(1, 20))
-@examples(60)
-def test_spectral_subtraction(seed: int, channels: int, micro: Runtime) -> None:
-    rng = np.random.default_rng(seed)
-    smoothing, alternate = (int(n) for n in rng.integers(0, 16384, 2))
-    model = single_operator_model(
-        "SignalFilterBankSpectralSubtraction",
-        [TensorSpec(UINT32, (channels,))],
-        [TensorSpec(UINT32, (channels,)), TensorSpec(UINT32, (channels,))],
-        custom_options=options(
-            num_channels=channels,
-            smoothing=smoothing,
-            one_minus_smoothing=16384 - smoothing,
-            alternate_smoothing=alternate,
-            alternate_one_minus_smoothing=16384 - alternate,
-            smoothing_bits=int(rng.integers(0, 12)),
-            min_signal_remaining=int(rng.integers(0, 16384)),
-            clamping=int(rng.integers(0, 2)),
-            spectral_subtraction_bits=14,
-        ),
-    )
-    samples = [[(2.0 ** rng.uniform(0, 20, channels)).astype(np.uint32)] for _ in range(4)]
-    assert_same_signal(micro, model, samples)

@@ -41,8 +41,9 @@ class Case:
 class Family:
     """All cases of one operator in one variant, such as ("CONV_2D", "INT16xINT8 INT64").
 
-    `oracle` is the kernel set of TensorFlow that can be asked: "reference", or "optimized" for operators that
-    BUILTIN_REF does not have. `expected` are the outcomes other than EQUAL that a comparison may have, with the reason.
+    `oracle` tells who can be asked: the kernel set "reference" of TensorFlow, "optimized" for what BUILTIN_REF does not
+    have, or "micro", TFLite Micro. `expected` are the outcomes other than EQUAL that a comparison may have, with the
+    reason.
     """
 
     operator: str
@@ -50,6 +51,11 @@ class Family:
     cases: st.SearchStrategy[Case]
     oracle: str
     expected: Mapping[Outcome, str]
+
+    @property
+    def profile(self) -> str:
+        """The profile of refquant that is compared."""
+        return "micro" if self.oracle == "micro" else "reference"
 
 
 _FAMILIES: dict[tuple[str, str], Family] = {}

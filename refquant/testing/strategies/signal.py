@@ -1,0 +1,157 @@
+"""The custom operators of TFLite Micro's audio front end; Micro is their oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+from flatbuffers import flexbuffers
+from hypothesis import strategies as st
+
+from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.strategies.catalogue import Case, strategy
+from refquant.testing.strategies.drawing import generators
+from refquant.tflite.schema import TensorType
+
+INT16, INT32, UINT32, UINT64 = TensorType.INT16, TensorType.INT32, TensorType.UINT32, TensorType.UINT64
+
+
+def _options(**numbers: int) -> bytes:
+    return bytes(flexbuffers.Dumps(numbers))
+
+
+def _spread(rng: np.random.Generator, bits: float, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """Whole numbers of all magnitudes below 2**bits."""
+    return (2.0 ** rng.uniform(0, bits, size)).astype(np.uint64)
+
+
+@strategy("SignalWindow", [INT16], oracle="micro")
+def window(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Samples and weights of all values, the ends often; every shift."""
+    rng, size = draw(generators), draw(st.integers(1, 40))
+    weights = rng.integers(-32768, 32767, size, np.int16, endpoint=True)
+    x = rng.choice([-32768, 32767, 0, *rng.integers(-32768, 32768, 20)], size).astype(np.int16)
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (size,)), TensorSpec(INT16, data=weights)],
+        [TensorSpec(INT16, (size,))],
+        custom_options=_options(shift=draw(st.integers(0, 31))),
+    )
+    return Case(model, [[x]])
+
+
+@strategy("SignalFftAutoScale", [INT16], oracle="micro")
+def fft_auto_scale(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Samples of up to so many bits."""
+    rng, size, bits = draw(generators), draw(st.integers(1, 40)), draw(st.integers(0, 16))
+    x = np.clip(rng.integers(-(2**bits), 2**bits, size, endpoint=True), -32768, 32767).astype(np.int16)
+    outputs = [TensorSpec(INT16, (size,)), TensorSpec(INT32, ())]
+    return Case(single_operator_model(operator, [TensorSpec(INT16, (size,))], outputs), [[x]])
+
+
+@strategy("SignalRfft", [INT16], oracle="micro")
+def rfft(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Transforms of 64 to 2048 samples, or of fewer, filled with zeros; random or nothing but extremes."""
+    rng, length = draw(generators), 2 ** draw(st.integers(6, 11))
+    size = max(1, length * draw(st.integers(1, 64)) // 64)
+    x = rng.choice([-32768, 32767], size) if draw(st.booleans()) else rng.integers(-32768, 32768, size)
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (size,))],
+        [TensorSpec(INT16, (length + 2,))],
+        custom_options=_options(T=7, fft_length=length),
+    )
+    return Case(model, [[x.astype(np.int16)]])
+
+
+@strategy("SignalEnergy", [INT16], oracle="micro")
+def energy(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """All frequencies: the others are left as they were."""
+    rng, size = draw(generators), draw(st.integers(1, 40))
+    x = rng.integers(-32768, 32767, 2 * size, np.int16, endpoint=True)
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (2 * size,))],
+        [TensorSpec(UINT32, (size,))],
+        custom_options=_options(start_index=0, end_index=size),
+    )
+    return Case(model, [[x]])
+
+
+@strategy("SignalFilterBank", [UINT32], oracle="micro")
+def filter_bank(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Channels of any place and width, weights of either sign."""
+    rng, size, channels = draw(generators), draw(st.integers(8, 40)), draw(st.integers(1, 8))
+    widths = rng.integers(0, 8, channels + 1)
+    starts, weight_starts = (np.array([rng.integers(0, size - w + 1) for w in widths]) for _ in range(2))
+    tables = [*rng.integers(-4096, 4097, (2, size)), starts, weight_starts, widths]
+    model = single_operator_model(
+        operator,
+        [TensorSpec(UINT32, (size,)), *(TensorSpec(INT16, data=table.astype(np.int16)) for table in tables)],
+        [TensorSpec(UINT64, (channels,))],
+        custom_options=_options(num_channels=channels),
+    )
+    return Case(model, [[_spread(rng, 32, size).astype(np.uint32)]])
+
+
+@strategy("SignalFilterBankSquareRoot", [UINT64], oracle="micro")
+def filter_bank_square_root(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Squares and their neighbours half way to the next, any number of bits shifted."""
+    rng, size, bits = draw(generators), draw(st.integers(1, 40)), draw(st.integers(0, 10))
+    roots = _spread(rng, 31, size)
+    model = single_operator_model(
+        operator,
+        [TensorSpec(UINT64, (size,)), TensorSpec(INT32, data=np.array(bits, np.int32))],
+        [TensorSpec(UINT32, (size,))],
+    )
+    return Case(model, [[roots * roots + rng.integers(0, 3, size, np.uint64) * roots]])
+
+
+@strategy("SignalFilterBankSpectralSubtraction", [UINT32], oracle="micro")
+def spectral_subtraction(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Four steps with one estimate of the noise, any smoothing, clamped or not."""
+    rng, channels = draw(generators), draw(st.integers(1, 20))
+    smoothing, alternate = (int(n) for n in rng.integers(0, 16384, 2))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(UINT32, (channels,))],
+        [TensorSpec(UINT32, (channels,)), TensorSpec(UINT32, (channels,))],
+        custom_options=_options(
+            num_channels=channels,
+            smoothing=smoothing,
+            one_minus_smoothing=16384 - smoothing,
+            alternate_smoothing=alternate,
+            alternate_one_minus_smoothing=16384 - alternate,
+            smoothing_bits=draw(st.integers(0, 11)),
+            min_signal_remaining=draw(st.integers(0, 16383)),
+            clamping=draw(st.integers(0, 1)),
+            spectral_subtraction_bits=14,
+        ),
+    )
+    return Case(model, [[_spread(rng, 20, channels).astype(np.uint32)] for _ in range(4)])
+
+
+@strategy("SignalPCAN", [UINT32], oracle="micro")
+def pcan(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Signals and noises of all magnitudes, a table of gains that falls."""
+    rng, size = draw(generators), draw(st.integers(1, 40))
+    table = np.sort(rng.integers(0, 32768, 125))[::-1].astype(np.int16)
+    arrays = [_spread(rng, bits, size).astype(np.uint32) for bits in (16, 32)]
+    model = single_operator_model(
+        operator,
+        [TensorSpec(UINT32, (size,)), TensorSpec(UINT32, (size,)), TensorSpec(INT16, data=table)],
+        [TensorSpec(UINT32, (size,))],
+        custom_options=_options(snr_shift=draw(st.integers(0, 12))),
+    )
+    return Case(model, [arrays])
+
+
+@strategy("SignalFilterBankLog", [UINT32], oracle="micro")
+def filter_bank_log(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Numbers of all magnitudes that the correction does not make overflow."""
+    rng, size, correction = draw(generators), draw(st.integers(1, 40)), draw(st.integers(0, 8))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(UINT32, (size,))],
+        [TensorSpec(INT16, (size,))],
+        custom_options=_options(input_correction_bits=correction, output_scale=draw(st.sampled_from([1, 1600, 65536]))),
+    )
+    return Case(model, [[(_spread(rng, 32 - correction, size) - 1).astype(np.uint32)]])
