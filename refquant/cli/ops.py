@@ -77,21 +77,39 @@ def markdown_table(rows: Iterable[dict[str, Any]]) -> str:
         operators.setdefault(row["operator"], []).append(row)
     lines = ["| operator | variants | models compared | unequal |", "|---|---|--:|--:|"]
     for operator, entries in operators.items():
-        variants = ", ".join(entry["variant"] or "see the tests" for entry in entries)
+        variants = _in_short([entry["variant"] for entry in entries])
         cases, unequal = (sum(entry[key] for entry in entries) for key in ("cases", "unequal"))
         lines.append(f"| {operator} | {variants} | {cases:,} | {unequal:,} |")
     return "\n".join(lines)
 
 
+def _in_short(variants: list[str]) -> str:
+    """Variants in a line; those from one type to another together where they lead to the same types.
+
+    >>> _in_short(["INT8", "INT8 to INT16", "INT8 to INT32", "UINT8 to INT16", "UINT8 to INT32"])
+    'INT8; INT8, UINT8 to INT16, INT32'
+    """
+    targets: dict[str, list[str]] = {}
+    for variant in variants:
+        source, _, target = variant.partition(" to ")
+        targets.setdefault(source, []).append(target)
+    sources: dict[tuple[str, ...], list[str]] = {}
+    for source, reached in targets.items():
+        if "" in reached:
+            sources.setdefault((), []).append(source)
+        if any(reached):
+            sources.setdefault(tuple(filter(None, reached)), []).append(source)
+    parts = [", ".join(names) + (f" to {', '.join(reached)}" if reached else "") for reached, names in sources.items()]
+    return "; ".join(parts)
+
+
 def _rounding(operator: str, variant: str) -> str:
-    """The rounding rule of the reference kernels for activations of the variant's type."""
-    words = variant.replace("x", " ").split()
-    rules = {
-        row.rule.__name__
-        for row in profiles.ROUNDING
-        if row.profile == "reference" and row.operator == operator and words and row.type.name == words[0]
-    }
-    return " or ".join(sorted(rules))
+    """The rounding rule of the reference kernels for the variant's type and the width of its bias."""
+    type = variant.replace("x", " ").split(" ")[0]
+    rows = [r for r in profiles.ROUNDING if (r.profile, r.operator, r.type.name) == ("reference", operator, type)]
+    bits = 64 if "INT64" in variant else 32
+    fitting = [row for row in rows if row.bits == bits] or rows
+    return " or ".join(sorted({row.rule.__name__ for row in fitting}))
 
 
 def _show(rows: Iterable[dict[str, Any]]) -> None:
