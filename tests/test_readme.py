@@ -32,15 +32,17 @@ def test_every_operator_has_a_strategy() -> None:
     assert {name for name, _ in known_operators()} == {family.operator for family in families()}
 
 
-def test_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    match = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert match
+def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, as a reader would type them."""
     (tmp_path / "refquant").symlink_to(ROOT / "refquant")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(match[1], names)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    for block in blocks:
+        exec(block, names)
     assert names["report"].clean and names["report"].findings == []
     assert (tmp_path / "copy.tflite").stat().st_size > 10_000
+    names["test_my_runtime"]()
 
 
 def test_files() -> None:
