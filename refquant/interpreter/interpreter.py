@@ -12,7 +12,7 @@ from refquant.errors import InvalidInputError
 from refquant.interpreter import border
 from refquant.interpreter.details import details, signature_of
 from refquant.interpreter.plan import SubgraphPlan, Subgraphs, first_value
-from refquant.kernels.registry import Array, Observer, TensorInfo
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -94,8 +94,10 @@ class Interpreter:
             shape = tuple(int(n) for n in np.atleast_1d(np.asarray(tensor_size, np.int64)))
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(f"a shape is a sequence of whole numbers, got {tensor_size!r}") from error
-        if any(n < 0 for n in shape) or np.prod(shape, dtype=object) >= 2**31:
-            raise InvalidInputError(f"the new shape of {tensor.place} must be 0 to 2**31 elements, got {shape}")
+        if any(n < 0 for n in shape) or np.prod(shape, dtype=object) >= MOST_ELEMENTS:
+            raise InvalidInputError(
+                f"the new shape of {tensor.place} must be 0 to {MOST_ELEMENTS - 1} elements, got {shape}"
+            )
         if strict:
             signature = signature_of(tensor, self._table(0, tensor.index))
             if len(shape) != len(signature) or any(s not in (-1, n) for s, n in zip(signature, shape)):

@@ -21,7 +21,7 @@ from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperato
 from refquant.interpreter.details import shape_of
 from refquant.kernels import profiles, registry
 from refquant.kernels.arity import check_arity
-from refquant.kernels.registry import Array, Observer, Operator, Run, Shape, TensorInfo
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
@@ -38,7 +38,6 @@ _NO_OPERATORS = {
     "DELEGATE": "; it stands for what a delegate had taken over when the model was written: write it from the original",
     "PLACEHOLDER_FOR_GREATER_OP_CODES": "; it stands for a code above 126, which belongs into builtin_code",
 }
-_MAX_ELEMENTS = 2**31  # of an operator's output; the real runtimes count in 32 bits
 _TAKING_SPARSE = ("DENSIFY", "FULLY_CONNECTED")  # as inputs
 _MAX_DEPTH = 32  # how deep subgraphs may call each other
 
@@ -184,8 +183,10 @@ class SubgraphPlan:
             step.run = step.kernel(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
         for shape in step.shapes:
-            if shape is not None and math.prod(shape) >= _MAX_ELEMENTS:
-                raise step.operator.invalid(f"an output of shape {shape} has more elements than a runtime can count")
+            if shape is not None and math.prod(shape) >= MOST_ELEMENTS:
+                raise step.operator.invalid(
+                    f"an output of shape {shape} has too many elements, {MOST_ELEMENTS} or more"
+                )
         return step.run
 
     def _fill_empty_constants(self) -> None:

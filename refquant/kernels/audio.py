@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, kernel
 from refquant.numerics.split_radix import real_transform
 from refquant.tflite.schema import TensorType
 
 _FLOAT32, _INT32 = TensorType.FLOAT32, TensorType.INT32
 _FLOOR = 1e-12  # what an empty channel holds before the logarithm
-_LARGEST = 2**31
 
 
 def _whole(op: Operator, name: str, low: int = 0) -> int:
     """A whole number among the custom options, zero where it is missing."""
     value = _options(op).get(name, 0)
-    if not isinstance(value, (int, float)) or not low <= value < _LARGEST:
+    if not isinstance(value, (int, float)) or not low <= value < MOST_ELEMENTS:
         raise op.invalid(f"its option {name!r} is {value!r}, expected a number from {low} on")
     return int(value)
 
@@ -54,7 +53,7 @@ def audio_spectrogram(op: Operator) -> Run:
     length = 1 << (size - 1).bit_length()
     windows = 0 if x.dims[0] < size else 1 + (x.dims[0] - size) // stride
     out.shape = (x.dims[1], windows, 1 + length // 2)
-    if math.prod(out.shape) >= _LARGEST or length >= _LARGEST // 16:
+    if math.prod(out.shape) >= MOST_ELEMENTS or length >= MOST_ELEMENTS // 16:
         raise op.invalid(f"an output of shape {out.shape} is too large")
     if windows == 0:
         return lambda x: np.zeros(out.dims, np.float32)
@@ -92,7 +91,7 @@ def mfcc(op: Operator) -> Run:
             "do not make a filter bank"
         )
     out.shape = (*spectra.dims[:2], count)
-    if math.prod(out.shape) >= _LARGEST or channels * count >= _LARGEST // 16:
+    if math.prod(out.shape) >= MOST_ELEMENTS or channels * count >= MOST_ELEMENTS // 16:
         raise op.invalid(f"{channels} channels and an output of shape {out.shape} are too many")
     cosines = np.array(
         [

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics.ordering import partial_sort
 from refquant.tflite.schema import TensorType
 
 Floats = npt.NDArray[np.float32]
 
 _FLOAT32, _UINT8 = TensorType.FLOAT32, TensorType.UINT8
-_LARGEST = 2**28
 
 
 class _Options:
@@ -76,7 +75,7 @@ def detection_postprocess(op: Operator) -> Run:
             f"or not {options.classes} classes with or without a background"
         )
     rows = options.detections * options.classes_per_detection
-    if rows >= _LARGEST:
+    if rows >= MOST_ELEMENTS:
         raise op.invalid(f"{rows} detections are too many")
     for out, shape in zip(op.outputs, [(1, rows, 4), (1, rows), (1, rows), (1,)]):
         out.shape = shape

@@ -79,10 +79,10 @@ def mul(op: Operator) -> Run:
     if x.type not in _QUANTIZED or (x.type == _INT16 and not out.is_quantized):
         return _plain(op, np.multiply, _FLOAT32, _INT32, _INT64, _INT16, _UINT32)
     _same_types(op, x, y, out)
+    if x.type == _INT16 and any(_zero_point(tensor) for tensor in (x, y, out)):
+        raise op.invalid("the zero points of int16 tensors must be 0")
     if not _have_scales(op, x, y, out):
         return _zeros(op, out)
-    if x.type == _INT16 and (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
-        raise op.invalid("the zero points of int16 tensors must be 0")
     finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, _options(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
     return lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero))

@@ -8,13 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, TensorInfo, kernel
 from refquant.tflite.schema import CombinerType, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS
 
 _FLOAT32, _FLOAT16, _INT32 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT32
 _COMPRESSED = (TensorType.INT8, TensorType.UINT8, TensorType.INT4, TensorType.INT2)
-_LARGEST = 2**31
 _LookUp = Callable[[Array, Array], Array]
 
 
@@ -120,7 +119,7 @@ def embedding_lookup_sparse(op: Operator) -> Run:
 
     def run(ids: Array, indices: Array, dense_shape: Array, weights: Array, table: Array) -> Array:
         shape = tuple(int(n) for n in dense_shape[:-1])
-        if min(shape, default=0) < 0 or math.prod(shape) * math.prod(table.shape[1:]) >= _LARGEST:
+        if min(shape, default=0) < 0 or math.prod(shape) * math.prod(table.shape[1:]) >= MOST_ELEMENTS:
             raise op.invalid(f"{dense_shape.tolist()} is not a shape")
         if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
             raise op.invalid(f"an id is out of range: the table has {len(table)} rows")

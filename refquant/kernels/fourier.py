@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, kernel
 from refquant.numerics.hypotenuse import hypotenuse
 from refquant.numerics.split_radix import complex_transform, packed_real_transform
 from refquant.tflite.schema import TensorType
 
-_LARGEST = 2**31
 _PARTS = {TensorType.COMPLEX64: TensorType.FLOAT32, TensorType.COMPLEX128: TensorType.FLOAT64}
 
 
@@ -33,7 +32,7 @@ def rfft2d(op: Operator) -> Run:
         if height < 1 or width < 2 or height & (height - 1) or width & (width - 1):
             raise op.invalid(f"the lengths {height} and {width} must be powers of two, the second 2 or more")
         shape = (*x.dims[:-2], height, width // 2 + 1)
-        if math.prod(shape) >= _LARGEST or height * width >= _LARGEST:
+        if math.prod(shape) >= MOST_ELEMENTS or height * width >= MOST_ELEMENTS:
             raise op.invalid(f"an output of shape {shape} is too large")
         return shape
 

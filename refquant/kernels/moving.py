@@ -10,11 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo
 from refquant.tflite.schema import TensorType
 
 INT32, INT64 = TensorType.INT32, TensorType.INT64
-_LARGEST = 2**31  # the real runtimes count elements in 32 bits
 
 _ANY = """
     FLOAT32 FLOAT16 BFLOAT16 FLOAT64 INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 BOOL COMPLEX64 COMPLEX128
@@ -112,8 +111,8 @@ def checked_shape(op: Operator, numbers: Sequence[int]) -> Shape:
     """The shape of these sides."""
     if min(numbers, default=0) < 0:
         raise op.invalid(f"a shape of {list(numbers)} has sides below 0")
-    if math.prod(numbers) >= _LARGEST:
-        raise op.invalid(f"a shape of {list(numbers)} has more elements than a runtime can count")
+    if math.prod(numbers) >= MOST_ELEMENTS:
+        raise op.invalid(f"a shape of {list(numbers)} has too many elements")
     return tuple(numbers)
 
 

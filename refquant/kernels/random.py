@@ -12,11 +12,10 @@ import secrets
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, kernel
 from refquant.numerics import philox
 from refquant.tflite.schema import RngAlgorithm, TensorType
 
-_LARGEST = 2**31
 _SKIPPED = 2 * 256  # how far MULTINOMIAL goes on for each sample, whatever it used
 
 
@@ -29,7 +28,7 @@ def _stream(op: Operator) -> philox.Philox:
 
 def _shape_of(op: Operator, numbers: Array) -> Shape:
     shape = tuple(int(n) for n in numbers)
-    if min(shape, default=0) < 0 or math.prod(shape) >= _LARGEST:
+    if min(shape, default=0) < 0 or math.prod(shape) >= MOST_ELEMENTS:
         raise op.invalid(f"{list(shape)} is not a shape")
     return shape
 
@@ -92,7 +91,7 @@ def multinomial(op: Operator) -> Run:
     stream = _stream(op)
 
     def shape_for(rows: int, samples: int) -> Shape:
-        if not 0 <= samples * max(1, rows) < _LARGEST:
+        if not 0 <= samples * max(1, rows) < MOST_ELEMENTS:
             raise op.invalid(f"{samples} samples of {rows} rows are negative or too many")
         return rows, samples
 

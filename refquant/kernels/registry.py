@@ -37,6 +37,9 @@ Run = Callable[..., "Array | tuple[Array, ...]"]
 Kernel = Callable[["Operator"], Run]
 Observer = Callable[["Operator", dict[str, Any]], None]
 
+#: so many elements no array may have here: the numbers in a file must not decide over the memory of the machine
+MOST_ELEMENTS = 2**28
+
 
 @dataclass(frozen=True, slots=True)
 class Blocks:

@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.tflite.schema import TensorType
 
 _FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
 _INT8, _UINT8, _BOOL = TensorType.INT8, TensorType.UINT8, TensorType.BOOL
-_LARGEST = 2**31
 
 
 def _shape_of(op: Operator, numbers: Array) -> Shape:
     """The shape that a tensor of numbers describes."""
     shape = tuple(int(n) for n in numbers.ravel())
-    if min(shape, default=0) < 0 or math.prod(shape) >= _LARGEST:
+    if min(shape, default=0) < 0 or math.prod(shape) >= MOST_ELEMENTS:
         raise op.invalid(f"{list(shape)} is not a shape")
     return shape
 
@@ -192,7 +191,7 @@ def _unsorted(op: Operator, function: Callable[[Array, Array], Array], first: Ca
 
     def shape_for(shape: Shape, ids: Array, count: int) -> Shape:
         rest = shape[ids.ndim :]
-        if not ids.max(initial=-1) < count < _LARGEST // max(1, math.prod(rest)):
+        if not ids.max(initial=-1) < count < MOST_ELEMENTS // max(1, math.prod(rest)):
             raise op.invalid(f"{count} segments do not hold number {ids.max(initial=-1)}, or are too many")
         return (count, *rest)
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.numerics.ordering import make_heap, pop_heap, push_heap, sort, sort_heap
 from refquant.tflite.schema import TensorType
 
@@ -14,7 +14,6 @@ _FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT6
 _INT8, _UINT8, _INT16, _BOOL = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.BOOL
 _UINT32 = TensorType.UINT32
 _MOVABLE = (_FLOAT32, _UINT8, _INT8, _INT16, _INT32, _INT64, _BOOL)
-_LARGEST = 2**31
 
 
 def _one_of(op: Operator, position: int, *types: TensorType) -> TensorInfo:
@@ -56,7 +55,7 @@ def range_(op: Operator) -> Run:
             count = math.ceil(abs((inputs[1] - inputs[0]) / inputs[2]))
         else:
             count = (abs(int(inputs[1] - inputs[0])) + abs(delta) - 1) // abs(delta)
-        if count >= _LARGEST:
+        if count >= MOST_ELEMENTS:
             raise op.invalid(f"{count} numbers are too many")
         steps = np.full(count, delta, out.dtype)
         steps[:1] = start
@@ -234,7 +233,7 @@ def one_hot(op: Operator) -> Run:
     axis = rank if op.options.axis == -1 else op.options.axis
 
     def with_depth(shape: Shape, depth: int) -> Shape:
-        if depth < 0 or math.prod(shape) * depth >= _LARGEST:
+        if depth < 0 or math.prod(shape) * depth >= MOST_ELEMENTS:
             raise op.invalid(f"a depth of {depth} for indices of shape {shape}")
         return (*shape[:axis], depth, *shape[axis:])
 

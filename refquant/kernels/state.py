@@ -165,7 +165,7 @@ def hashtable(op: Operator) -> Run:
     number, types = op.options.table_id, (op.options.key_dtype, op.options.value_dtype)
     out = op.output()
     if types not in _TABLES or out.type != _RESOURCE:
-        raise op.unsupported(f"no hash table from {types[0].name} to {types[1].name}")
+        raise op.unsupported("no hash table but from INT64 to STRING and from STRING to INT64")
     out.shape = (1,)
     handle = np.array([number], np.int32)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.tflite.schema import ReduceWindowFunction, TensorType
 
 _TYPES = (
@@ -21,7 +21,6 @@ _TYPES = (
     TensorType.BOOL,
 )
 _MOST_DIMENSIONS = 6
-_LARGEST = 2**31
 
 #: what becomes of the result so far and the next number
 _FUNCTIONS: dict[int, Callable[[Array, Array], Array]] = {
@@ -145,7 +144,7 @@ def _spread(
     if min(dilated) < 0:
         raise op.unsupported(f"a dilated input of shape {dims}")
     shape = tuple(n + b + a for n, b, a in zip(dilated, before, after))
-    if any(padding) and (min(shape) < 1 or math.prod(shape) >= _LARGEST):
+    if any(padding) and (min(shape) < 1 or math.prod(shape) >= MOST_ELEMENTS):
         raise op.invalid(f"padding {list(padding)} makes a shape of {list(shape)}")
 
     def spread(x: Array, init: Array) -> Array:

@@ -137,7 +137,7 @@ def test_a_hash_table() -> None:
 def test_what_a_hash_table_refuses() -> None:
     with pytest.raises(rq.InvalidModelError, match="nothing has been imported"):
         table(FIND).invoke()
-    with pytest.raises(rq.UnsupportedOperatorError, match="no hash table from INT64 to INT64"):
+    with pytest.raises(rq.UnsupportedOperatorError, match="no hash table but"):
         table(types=(INT64, INT64))
     with pytest.raises(rq.InvalidModelError, match="from INT64 to STRING, but is given one from STRING to INT64"):
         table(IMPORT, types=(STRING, INT64)).invoke()
