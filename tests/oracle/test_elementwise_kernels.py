@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 
 from refquant.errors import RefquantError, RuntimeFailedError
 from refquant.interpreter import Interpreter
@@ -23,9 +22,11 @@ from refquant.numerics import fixed_point
 from refquant.numerics.lookup import every_value
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.conformance import bits
+from refquant.testing.strategies.drawing import numbers
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.schema import ActivationFunctionType, TensorType
+from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import numpy_dtype
 
 pytestmark = pytest.mark.oracle
@@ -56,13 +57,6 @@ def run(model: Model, inputs: Sequence[Array]) -> list[Array]:
     return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
 
 
-def bits(array: Array) -> Array:
-    """Floats as the integers that hold their bits, with one NaN for all of them; other arrays as they are."""
-    if array.dtype.kind != "f":
-        return array
-    return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")
-
-
 def assert_same_bits(reference: Runtime, model: Model, *inputs: Array) -> None:
     expected = reference.run(model, inputs)
     actual = run(model, inputs)
@@ -76,64 +70,6 @@ def assert_both_refuse(reference: Runtime, model: Model, *inputs: Array) -> None
         reference.run(model, inputs)
     with pytest.raises(RefquantError):
         run(model, inputs)
-
-
-# --- what to draw ---------------------------------------------------------------------------------------------------
-
-generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-activations = st.sampled_from(list(ActivationFunctionType)[:4])
-#: powers of two make ties, others do not
-scales = st.builds(
-    lambda exponent, factor: float(np.float32(2.0**exponent * factor)),
-    st.integers(-14, 6),
-    st.just(1.0) | st.floats(1, 2, exclude_max=True),
-)
-SPECIAL = np.float32(
-    [0.0, -0.0, 0.5, -0.5, 1, -1, 6, 6.0000005, 1.5, 2.5, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 1e38, -3.4e38]
-)
-
-
-def zero_points(type: TensorType) -> st.SearchStrategy[int]:
-    """Any integer of the type, often one of its ends; int16 must be symmetric."""
-    if type not in (INT8, UINT8):
-        return st.just(0)
-    low, high = int(np.iinfo(numpy_dtype(type)).min), int(np.iinfo(numpy_dtype(type)).max)
-    return st.sampled_from([low, high]) | st.integers(low, high)
-
-
-def quantized(type: TensorType, shape: Sequence[int] = ()) -> st.SearchStrategy[TensorSpec]:
-    return st.builds(lambda s, z: TensorSpec(type, shape, s, z), scales, zero_points(type))
-
-
-def numbers(rng: np.random.Generator, type: TensorType, shape: Sequence[int]) -> Array:
-    """Random numbers of a type, its ends and the difficult floats among them."""
-    dtype = numpy_dtype(type)
-    if dtype == np.bool_:
-        return rng.random(shape) < 0.5
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        values = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
-        ends = rng.choice(np.array([limits.min, limits.max, 0, 1], dtype), shape)
-        small = rng.integers(0, 9, shape).astype(dtype)
-        kind = rng.random(shape)
-        return np.where(kind < 0.1, ends, np.where(kind < 0.3, small, values)).astype(dtype)
-    values = rng.standard_normal(shape) * 2.0 ** rng.integers(-8, 8, shape)
-    with np.errstate(over="ignore"):
-        return np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), values).astype(dtype)
-
-
-shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
-
-
-@st.composite
-def broadcast_shapes(draw: st.DrawFn, rank: int = 4) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Two shapes that fit together: dimensions of one of them may be 1 or absent."""
-    full = draw(st.lists(st.integers(1, 4), min_size=0, max_size=rank))
-    pair = []
-    for _ in range(2):
-        dims = [n if draw(st.integers(0, 3)) else 1 for n in full]
-        pair.append(tuple(dims[draw(st.integers(0, len(dims))) if draw(st.booleans()) else 0 :]))
-    return pair[0], pair[1]
 
 
 def every_pair(type: TensorType) -> tuple[Array, Array]:

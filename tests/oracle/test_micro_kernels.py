@@ -16,10 +16,11 @@ from refquant.errors import UnsupportedOperatorError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.conformance import bits
+from refquant.testing.strategies.drawing import generators, numbers, scales, zero_points
 from refquant.tflite import schema
 from refquant.tflite.schema import Padding, TensorType
 from refquant.tflite.tensor_types import numpy_dtype
-from tests.oracle.test_elementwise_kernels import bits, generators, numbers, scales, zero_points
 
 pytestmark = pytest.mark.oracle
 

@@ -11,13 +11,10 @@ from refquant.errors import RefquantError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.testing.strategies.drawing import numbers
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
-from tests.oracle.test_elementwise_kernels import (
-    assert_both_refuse,
-    assert_same_bits,
-    numbers,
-)
+from tests.oracle.test_elementwise_kernels import assert_both_refuse, assert_same_bits
 
 pytestmark = pytest.mark.oracle
 
