@@ -21,6 +21,7 @@ import pytest
 from refquant.errors import InvalidModelError, RuntimeFailedError, UnsupportedOperatorError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
+from refquant.testing.conformance import bits
 from refquant.tflite.model import Model
 from tests.conftest import model_files
 
@@ -71,13 +72,6 @@ def inputs_of(details: Sequence[dict[str, Any]], seed: int, small: bool = False)
                 sample.append(generator.integers(low, high, shape, dtype, endpoint=True))
         samples.append(sample)
     return samples
-
-
-def bits(array: Array) -> Array:
-    """Floats as the integers that hold their bits, with one NaN for all of them; other arrays as they are."""
-    if array.dtype.kind != "f":
-        return array
-    return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")
 
 
 def assert_every_tensor(
