@@ -12,6 +12,7 @@ import secrets
 
 import numpy as np
 
+from refquant.kernels.moving import checked_shape, whole_numbers
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, kernel
 from refquant.numerics import philox
 from refquant.tflite.schema import RngAlgorithm, TensorType
@@ -26,20 +27,13 @@ def _stream(op: Operator) -> philox.Philox:
     return philox.Philox(seed, seed2)
 
 
-def _shape_of(op: Operator, numbers: Array) -> Shape:
-    shape = tuple(int(n) for n in numbers)
-    if min(shape, default=0) < 0 or math.prod(shape) >= MOST_ELEMENTS:
-        raise op.invalid(f"{list(shape)} is not a shape")
-    return shape
-
-
 def _check_random(op: Operator) -> None:
     shape, out = op.input(0), op.output()
     if shape.type != TensorType.INT32 or out.type != TensorType.FLOAT32:
         raise op.unsupported()
     if len(shape.dims) != 1:
         raise op.invalid(f"the shape is a vector, it has shape {shape.dims}")
-    out.shape = None if shape.value is None else _shape_of(op, shape.value)
+    out.shape = None if shape.value is None else checked_shape(op, whole_numbers(shape.value))
 
 
 @kernel("RANDOM_UNIFORM")
@@ -49,7 +43,7 @@ def random_uniform(op: Operator) -> Run:
     stream = _stream(op)
 
     def run(numbers: Array) -> Array:
-        shape = _shape_of(op, numbers)
+        shape = checked_shape(op, whole_numbers(numbers))
         return philox.uniform(stream.words(math.prod(shape))).reshape(shape)
 
     return run
@@ -65,7 +59,7 @@ def random_standard_normal(op: Operator) -> Run:
     stream = _stream(op)
 
     def run(numbers: Array) -> Array:
-        shape = _shape_of(op, numbers)
+        shape = checked_shape(op, whole_numbers(numbers))
         count = math.prod(shape)
         words = stream.words(count + count % 2).reshape(-1, 2)
         return philox.standard_normal(words).reshape(-1)[:count].reshape(shape)

@@ -10,19 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from refquant.kernels.moving import checked_shape, whole_numbers
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.tflite.schema import TensorType
 
 _FLOAT32, _INT32, _INT64 = TensorType.FLOAT32, TensorType.INT32, TensorType.INT64
 _INT8, _UINT8, _BOOL = TensorType.INT8, TensorType.UINT8, TensorType.BOOL
-
-
-def _shape_of(op: Operator, numbers: Array) -> Shape:
-    """The shape that a tensor of numbers describes."""
-    shape = tuple(int(n) for n in numbers.ravel())
-    if min(shape, default=0) < 0 or math.prod(shape) >= MOST_ELEMENTS:
-        raise op.invalid(f"{list(shape)} is not a shape")
-    return shape
 
 
 @kernel("SCATTER_ND")
@@ -45,7 +38,7 @@ def scatter_nd(op: Operator) -> Run:
     depth = indices.dims[-1]
 
     def checked(indices: Shape, updates: Shape, numbers: Array) -> Shape:
-        shape = _shape_of(op, numbers)
+        shape = checked_shape(op, whole_numbers(numbers))
         if depth > len(shape) or updates != indices[:-1] + shape[depth:]:
             raise op.invalid(
                 f"indices of shape {indices} and updates of shape {updates} do not fit an output of {shape}"
@@ -99,7 +92,7 @@ def sparse_to_dense(op: Operator) -> Run:
         raise op.invalid(f"values {values.dims} are not enough for {count} indices")
 
     def run(indices: Array, numbers: Array, values: Array, default: Array) -> Array:
-        shape = _shape_of(op, numbers)
+        shape = checked_shape(op, whole_numbers(numbers))
         result = np.full(shape, default.item(), values.dtype)
         rows = indices.reshape(count, depth)
         if np.any((rows < 0) | (rows >= np.array(shape))):
@@ -108,7 +101,7 @@ def sparse_to_dense(op: Operator) -> Run:
             result[place] = value
         return result
 
-    out.shape = None if shape_tensor.value is None else _shape_of(op, shape_tensor.value)
+    out.shape = None if shape_tensor.value is None else checked_shape(op, whole_numbers(shape_tensor.value))
     return run
 
 

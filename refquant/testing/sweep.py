@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from refquant.testing.conformance import Outcome, Peer, compare
+from refquant.testing.conformance import Outcome, Peer, Result, compare
 from refquant.testing.strategies import Case, Family
 
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -20,40 +21,41 @@ def check(family: Family, peer: Peer, examples: int, explore: bool = False) -> C
     """
     outcomes: Counter[Outcome] = Counter()
 
-    @settings(
-        max_examples=examples, derandomize=not explore, database=None, deadline=None, suppress_health_check=_CHECKS
-    )
-    @given(family.cases)
-    def one(case: Case) -> None:
-        result = compare(case.model, case.samples, peer, family.profile)
+    def judge(result: Result) -> None:
         outcomes[result.outcome] += 1
-        good = result.outcome is Outcome.EQUAL or result.outcome in family.expected
-        assert good, f"{family.operator} {family.variant}: {result.outcome.value}: {result.details}"
+        assert _is_good(family, result), f"{family.operator} {family.variant}: {_said(result)}"
 
-    one()
+    _compare_each(family, peer, settings(max_examples=examples, derandomize=not explore), judge)
     return outcomes
 
 
 def tally(family: Family, peer: Peer, examples: int, explore: bool = False) -> tuple[Counter[Outcome], str]:
     """As `check`, but goes on after a bad outcome: the counts, and the details of the first bad outcome."""
     outcomes: Counter[Outcome] = Counter()
-    first = ""
+    failures: list[str] = []
 
-    @settings(
-        max_examples=examples,
-        derandomize=not explore,
-        database=None,
-        deadline=None,
-        suppress_health_check=_CHECKS,
-        phases=[Phase.generate],
-    )
+    def judge(result: Result) -> None:
+        outcomes[result.outcome] += 1
+        if not _is_good(family, result):
+            failures.append(_said(result))
+
+    draw = settings(max_examples=examples, derandomize=not explore, phases=[Phase.generate])
+    _compare_each(family, peer, draw, judge)
+    return outcomes, failures[0] if failures else ""
+
+
+def _compare_each(family: Family, peer: Peer, draw: settings, judge: Callable[[Result], None]) -> None:
+    @settings(draw, database=None, deadline=None, suppress_health_check=_CHECKS)
     @given(family.cases)
     def one(case: Case) -> None:
-        nonlocal first
-        result = compare(case.model, case.samples, peer, family.profile)
-        outcomes[result.outcome] += 1
-        if not first and result.outcome is not Outcome.EQUAL and result.outcome not in family.expected:
-            first = f"{result.outcome.value}: {result.details}"
+        judge(compare(case.model, case.samples, peer, family.profile))
 
     one()
-    return outcomes, first
+
+
+def _is_good(family: Family, result: Result) -> bool:
+    return result.outcome is Outcome.EQUAL or result.outcome in family.expected
+
+
+def _said(result: Result) -> str:
+    return f"{result.outcome.value}: {result.details}"

