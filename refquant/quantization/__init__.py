@@ -1,0 +1,1 @@
+"""Float models to quantized models, as the TFLite converter makes them."""
