@@ -26,7 +26,9 @@ def run(
         Path | None,
         typer.Option("--output", "-o", help="Write the outputs here: .npz, or .npy for a single output."),
     ] = None,
-    kernels: Annotated[str, typer.Option(help="Whose bits: 'reference' (BUILTIN_REF) or 'micro'.")] = "reference",
+    kernels: Annotated[
+        str, typer.Option(help="Whose bits: 'reference' (BUILTIN_REF), 'optimized' (floats) or 'micro'.")
+    ] = "reference",
     signature: Annotated[str | None, typer.Option(metavar="KEY", help="Run this signature of the model.")] = None,
     quantize_inputs: Annotated[
         bool, typer.Option("--quantize-inputs", help="Quantize float files for integer inputs.")

@@ -18,7 +18,7 @@ from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
 #: the profiles: whose bits the results are
-PROFILES = ("reference", "micro")
+PROFILES = ("reference", "optimized", "micro")
 
 
 class Interpreter:
@@ -29,7 +29,8 @@ class Interpreter:
     `refquant.interpreter.border` tells which arrays stand for strings, bfloat16, packed integers and resources.
 
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
-    bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver) or ``"micro"`` (TFLite Micro's reference
+    bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver), ``"optimized"`` (its optimized kernels without
+    delegates, on float models: those that the converter's calibrator runs) or ``"micro"`` (TFLite Micro's reference
     kernels). `float_mode` is ``"exact"``: float kernels keep that runtime's order of operations.
     `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
 

@@ -139,10 +139,17 @@ COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
 
 
 def check_compared(op: Operator) -> None:
-    """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile."""
+    """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
+
+    Profile "optimized" is that of float models: no tensor of an operator may be quantized.
+    """
     types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
     if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
         raise op.unsupported("these types have not been compared with the real kernel")
+    if op.profile == "optimized":
+        for tensor in (*op.inputs, *op.outputs):
+            if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
+                raise op.unsupported(f"{tensor.place} is quantized, and only float models run")
 
 
 def rounding(op: Operator, bits: int = 32, type: TensorType | None = None) -> Requantize:

@@ -136,6 +136,14 @@ def test_an_operator_without_a_kernel_is_named_at_planning() -> None:
         interpreter.allocate_tensors()
 
 
+def test_the_optimized_kernels_run_no_quantized_tensor() -> None:
+    floats = rq.Interpreter(model=addition(1), kernels="optimized")
+    floats.allocate_tensors()
+    assert run(floats, np.float32([1]), np.float32([2])) == 3
+    with pytest.raises(rq.UnsupportedOperatorError, match=r"tensor 0 .* is quantized.*profile 'optimized'"):
+        rq.Interpreter(model_path=DIGITS_INT8, kernels="optimized").allocate_tensors()
+
+
 def test_missing_options_are_an_error_of_ours() -> None:
     model = single_operator_model("IF", [TensorSpec(TensorType.BOOL), TensorSpec(F32)], [TensorSpec(F32)])
     interpreter = rq.Interpreter(model=model)
