@@ -28,7 +28,7 @@ Sample = Sequence[Array]
 
 #: name of a runtime: (the module it needs, the PyPI package that has it, the kernel sets that it offers)
 RUNTIMES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "tensorflow": ("tensorflow", "tensorflow", ("reference", "optimized", "xnnpack")),
+    "tensorflow": ("tensorflow", "tensorflow", ("reference", "optimized", "xnnpack", "calibrator")),
     "litert": ("ai_edge_litert", "ai-edge-litert", ("reference", "optimized", "xnnpack")),
     "micro": ("tflite_micro", "tflite-micro", ("micro",)),
 }

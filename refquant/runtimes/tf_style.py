@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 #: our names of the kernel sets: names in OpResolverType
-RESOLVERS = {"reference": "BUILTIN_REF", "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
+RESOLVERS = {
+    "reference": "BUILTIN_REF",
+    "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "calibrator": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "xnnpack": "AUTO",
+}
 
 
 def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
