@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from refquant.runtimes import Runtime, is_installed, open_runtime
+from refquant.runtimes import Quantizer, Runtime, is_installed, open_quantizer, open_runtime
 
 #: the same examples in every run, others in each with REFQUANT_EXPLORE=1
 settings.register_profile(
@@ -55,6 +55,15 @@ def optimized() -> Iterator[Runtime]:
 def micro() -> Iterator[Runtime]:
     """TFLite Micro's interpreter, in a process of its own."""
     yield from _runtime("micro", "micro")
+
+
+@pytest.fixture(scope="session")
+def quantizer() -> Iterator[Quantizer]:
+    """TensorFlow's calibrator, quantizers and converter, in a process of their own."""
+    if not is_installed("tensorflow"):
+        pytest.skip("tensorflow is not installed: python -m pip install 'refquant[runtimes]'")
+    with open_quantizer() as tools:
+        yield tools
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,5 +5,15 @@ for us; a runtime that aborts takes only its server along, and the next question
 """
 
 from refquant.runtimes.client import RUNTIMES, Runtime, Sample, is_installed, open_runtime
+from refquant.runtimes.quantizer import CalibrationSample, Quantizer, open_quantizer
 
-__all__ = ["RUNTIMES", "Runtime", "Sample", "is_installed", "open_runtime"]
+__all__ = [
+    "RUNTIMES",
+    "CalibrationSample",
+    "Quantizer",
+    "Runtime",
+    "Sample",
+    "is_installed",
+    "open_quantizer",
+    "open_runtime",
+]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 import numpy.typing as npt
 
@@ -25,6 +25,7 @@ from refquant.tflite.model import Model
 
 Array = npt.NDArray[Any]
 Sample = Sequence[Array]
+ServerType = TypeVar("ServerType", bound="Server")
 
 #: name of a runtime: (the module it needs, the PyPI package that has it, the kernel sets that it offers)
 RUNTIMES: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -38,56 +39,29 @@ _START_SECONDS = 120.0
 _GRACE_SECONDS = 30.0  # the server itself ends an answer that takes too long; this is for a server that cannot
 
 
+def content_of(model: Model | bytes) -> bytes:
+    """The bytes of a model's file."""
+    return model if isinstance(model, bytes) else model.tobytes()
+
+
 def is_installed(name: str) -> bool:
     """Whether the runtime `name` can be imported here (without importing it)."""
     return importlib.util.find_spec(RUNTIMES[name][0]) is not None
 
 
-class Runtime:
-    """A real runtime in a server process of its own; use it as a context manager.
+class Server:
+    """A process of its own that has a real runtime and answers questions; use it as a context manager.
 
-    The server is started by the first question. An abort of the runtime costs one answer and some milliseconds.
+    It is started by the first question, as `python -m refquant.runtimes.server` with the words of `command` and the
+    time limit of an answer. An abort of the runtime costs one answer and some milliseconds. `title` is for messages.
     """
 
-    def __init__(self, name: str, kernels: str, timeout: float) -> None:
-        self.name = name
-        self.kernels = kernels
+    def __init__(self, command: Sequence[str], title: str, timeout: float) -> None:
         self.timeout = timeout
+        self._command = command
+        self._title = title
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
-
-    def run(self, model: Model | bytes, inputs: Sample) -> list[Array]:
-        """The outputs of subgraph 0 for one sample, in the order of the model's outputs.
-
-        `inputs` are in the order of the model's inputs; an input of another shape than the model says resizes the
-        model first. Raises `RuntimeFailedError` with the runtime's own words where it refuses, dies or hangs.
-        """
-        return self.run_sequence(model, [inputs])[0]
-
-    def run_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[list[Array]]:
-        """As `run`, for several samples in one interpreter, one after the other, so that its state lives on."""
-        content = model if isinstance(model, bytes) else model.tobytes()
-        answer: list[list[Array]] = self._ask(("run", content, [list(sample) for sample in samples]))
-        return answer
-
-    def run_all(self, model: Model | bytes, inputs: Sample) -> dict[int, Array]:
-        """Every tensor that an operator of subgraph 0 writes, by tensor index, for one sample."""
-        return self.run_all_sequence(model, [inputs])[0]
-
-    def run_all_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[dict[int, Array]]:
-        """As `run_all`, for several samples one after the other in one interpreter.
-
-        Asks by declaring every tensor an output of the model, so no debugging mode of the runtime is involved.
-        """
-        source = Model.read(model) if isinstance(model, bytes) else model
-        exposed, indices = with_all_outputs(source)
-        return [dict(zip(indices, outputs)) for outputs in self.run_sequence(exposed, samples)]
-
-    def details(self, model: Model | bytes) -> dict[str, Any]:
-        """What the runtime tells about the tensors of a model, see `refquant.runtimes.tf_style.details`."""
-        content = model if isinstance(model, bytes) else model.tobytes()
-        answer: dict[str, Any] = self._ask(("details", content))
-        return answer
 
     def version(self) -> str:
         """The version of the installed package."""
@@ -107,7 +81,7 @@ class Runtime:
             self._log.close()
             self._log = None
 
-    def __enter__(self) -> Runtime:
+    def __enter__(self: ServerType) -> ServerType:
         return self
 
     def __exit__(
@@ -123,13 +97,13 @@ class Runtime:
             kind, answer = self._receive(self.timeout + _GRACE_SECONDS)
         except (BrokenPipeError, EOFError, TimeoutError):
             self.close()
-            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels): its server process ended") from None
+            raise RuntimeDiedError(f"{self._title}: its server process ended") from None
         if kind == "died" and answer == -signal.SIGALRM:
-            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels) gave no answer in {self.timeout:g} seconds")
+            raise RuntimeDiedError(f"{self._title} gave no answer in {self.timeout:g} seconds")
         if kind == "died":
-            raise RuntimeDiedError(f"{self.name} ({self.kernels} kernels) died: {self._last_words(answer)}")
+            raise RuntimeDiedError(f"{self._title} died: {self._last_words(answer)}")
         if kind == "error":
-            raise RuntimeFailedError(f"{self.name} ({self.kernels} kernels) refused: {answer}")
+            raise RuntimeFailedError(f"{self._title} refused: {answer}")
         return answer
 
     def _start(self) -> None:
@@ -141,7 +115,7 @@ class Runtime:
             "TF_ENABLE_ONEDNN_OPTS": "0",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "refquant.runtimes.server", self.name, self.kernels, str(self.timeout)],
+            [sys.executable, "-m", "refquant.runtimes.server", *self._command, str(self.timeout)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -151,7 +125,7 @@ class Runtime:
         kind, answer = self._receive(_START_SECONDS)
         if kind == "error":
             self.close()
-            raise RuntimeUnavailableError(f"{self.name} cannot be started: {answer}")
+            raise RuntimeUnavailableError(f"{self._title} cannot be started: {answer}")
 
     def _send(self, question: tuple[Any, ...]) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -185,6 +159,46 @@ class Runtime:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return f"{how}; {lines[-1] if lines else 'no message'}"
+
+
+class Runtime(Server):
+    """A real runtime with one of its kernel sets, in a server process of its own."""
+
+    def __init__(self, name: str, kernels: str, timeout: float) -> None:
+        super().__init__((name, kernels), f"{name} ({kernels} kernels)", timeout)
+        self.name = name
+        self.kernels = kernels
+
+    def run(self, model: Model | bytes, inputs: Sample) -> list[Array]:
+        """The outputs of subgraph 0 for one sample, in the order of the model's outputs.
+
+        `inputs` are in the order of the model's inputs; an input of another shape than the model says resizes the
+        model first. Raises `RuntimeFailedError` with the runtime's own words where it refuses, dies or hangs.
+        """
+        return self.run_sequence(model, [inputs])[0]
+
+    def run_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[list[Array]]:
+        """As `run`, for several samples in one interpreter, one after the other, so that its state lives on."""
+        answer: list[list[Array]] = self._ask(("run", content_of(model), [list(sample) for sample in samples]))
+        return answer
+
+    def run_all(self, model: Model | bytes, inputs: Sample) -> dict[int, Array]:
+        """Every tensor that an operator of subgraph 0 writes, by tensor index, for one sample."""
+        return self.run_all_sequence(model, [inputs])[0]
+
+    def run_all_sequence(self, model: Model | bytes, samples: Sequence[Sample]) -> list[dict[int, Array]]:
+        """As `run_all`, for several samples one after the other in one interpreter.
+
+        Asks by declaring every tensor an output of the model, so no debugging mode of the runtime is involved.
+        """
+        source = Model.read(model) if isinstance(model, bytes) else model
+        exposed, indices = with_all_outputs(source)
+        return [dict(zip(indices, outputs)) for outputs in self.run_sequence(exposed, samples)]
+
+    def details(self, model: Model | bytes) -> dict[str, Any]:
+        """What the runtime tells about the tensors of a model, see `refquant.runtimes.tf_style.details`."""
+        answer: dict[str, Any] = self._ask(("details", content_of(model)))
+        return answer
 
 
 def open_runtime(

@@ -18,11 +18,11 @@ import struct
 import sys
 from typing import IO, Any, Protocol
 
-from refquant.runtimes import litert, micro, tensorflow
+from refquant.runtimes import litert, micro, quantizer, tensorflow
 
 
 class Adapter(Protocol):
-    """What each adapter module offers."""
+    """What the adapter of an interpreter offers; the quantizer's has questions of its own."""
 
     def version(self) -> str:
         """The version of the installed package."""
@@ -44,11 +44,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        adapter: Adapter
+        adapter: Adapter | quantizer.Adapter
         if name == "micro":
             adapter = micro.Adapter()
         elif name == "litert":
             adapter = litert.Adapter(kernels)
+        elif name == "quantizer":
+            adapter = quantizer.Adapter()
         else:
             adapter = tensorflow.Adapter(kernels)
     except Exception as error:  # whatever a foreign package raises at import is its answer
@@ -66,7 +68,7 @@ def main() -> None:
         _answer(answers, "died", status)
 
 
-def _serve(adapter: Adapter, questions: IO[bytes], answers: IO[bytes], seconds: int) -> None:
+def _serve(adapter: Adapter | quantizer.Adapter, questions: IO[bytes], answers: IO[bytes], seconds: int) -> None:
     while header := questions.read(8):
         question, *arguments = pickle.loads(questions.read(struct.unpack("<Q", header)[0]))
         signal.alarm(seconds)
