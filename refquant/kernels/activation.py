@@ -12,7 +12,7 @@ from refquant.kernels.unary import HALVES, float_table
 from refquant.numerics import eigen, libm
 from refquant.numerics.error_function import erfc
 from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier, to_int32
-from refquant.numerics.half import through_float32
+from refquant.numerics.half import rounded, through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
@@ -110,6 +110,24 @@ def logistic(op: Operator) -> Run:
     raise op.unsupported()
 
 
+@kernel("LOGISTIC", profile="optimized")
+def optimized_logistic(op: Operator) -> Run:
+    """As LOGISTIC; float32 with Eigen's logistic, float16 and bfloat16 as e / (1 + e), each step rounded to the type.
+
+    Source: Logistic in internal/optimized/optimized_ops.h.
+    """
+    run = logistic(op)
+    x = op.input(0)
+    if x.type not in HALVES:
+        return eigen.logistic if x.type == TensorType.FLOAT32 else run
+
+    def of_halves(wide: Array) -> Array:
+        e = rounded(eigen.exp(wide), x.dtype)
+        return np.where(np.isinf(e), np.float32(1), e / rounded(np.float32(1) + e, x.dtype))
+
+    return through_float32(of_halves, x.dtype)
+
+
 def _float_logistic(x: Array) -> Array:
     low, high = np.float32(-9), np.float32(16.619047164916992)
     return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
@@ -173,6 +191,16 @@ def tanh(op: Operator) -> Run:
     if x.type == TensorType.INT16:
         return _table_of_sigmoid(op, x, out, _tanh16)
     raise op.unsupported()
+
+
+@kernel("TANH", profile="optimized")
+def optimized_tanh(op: Operator) -> Run:
+    """As TANH, floats with Eigen's tanh. Source: Tanh in internal/optimized/optimized_ops.h."""
+    run = tanh(op)
+    x = op.input(0)
+    if x.type in HALVES:
+        return through_float32(eigen.tanh, x.dtype)
+    return eigen.tanh if x.type == TensorType.FLOAT32 else run
 
 
 def _table_of_sigmoid(
@@ -296,6 +324,29 @@ def _float_softmax(beta: np.float32) -> Run:
         return result
 
     return run
+
+
+@kernel("SOFTMAX", profile="optimized")
+def optimized_softmax(op: Operator) -> Run:
+    """As SOFTMAX; float32: exp((x - max) * beta) with Eigen's exp, times the reciprocal of their sum.
+
+    Eigen adds up a row in registers of eight that begin at an address that 32 divides; the output begins at one, so
+    that the order hangs on the place of the row. Source: SoftmaxImpl in internal/optimized/optimized_ops.h.
+    """
+    run = softmax(op)
+    if op.input(0).type != TensorType.FLOAT32:
+        return run
+    beta = np.float32((op.options or SoftmaxOptions()).beta)
+
+    def run_float(x: Array) -> Array:
+        if not x.size:
+            return x.copy()
+        exps = eigen.exp((x - x.max(axis=-1, keepdims=True)) * beta)
+        rows = exps.reshape(-1, x.shape[-1])
+        result: Array = rows * (np.float32(1) / eigen.aligned_sums(rows))[:, None]
+        return result.reshape(x.shape)
+
+    return run_float
 
 
 def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:

@@ -14,6 +14,7 @@ import numpy as np
 from refquant.kernels.fused_activation import clamp, clamp_float, quantized_range
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.windows import Axis, axis, taps
+from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
 _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
@@ -75,6 +76,28 @@ def l2_pool_2d(op: Operator) -> Run:
         for _, (oy, ox), (iy, ix) in taps(rows, columns):
             total[:, oy, ox] += x[:, iy, ix] * x[:, iy, ix]
         return finish(np.sqrt(total / count))
+
+    return run
+
+
+@kernel("L2_POOL_2D", profile="optimized")
+def optimized_l2_pool_2d(op: Operator) -> Run:
+    """As L2_POOL_2D, but each sum times Eigen's reciprocal of the number of its elements, also of 1; it hangs on the processor.
+
+    Source: L2Pool in internal/optimized/optimized_ops.h.
+    """
+    if op.input(0).type != TensorType.FLOAT32:
+        raise op.unsupported()
+    rows, columns, finish = _plan(op)
+    shape = op.output().dims
+    inverse = reciprocal(np.outer(_elements(rows), _elements(columns)).astype(np.float32))[..., None]
+
+    def run(x: Array) -> Array:
+        total = np.zeros(shape, np.float32)
+        squares = x * x
+        for _, (oy, ox), (iy, ix) in taps(rows, columns):
+            total[:, oy, ox] += squares[:, iy, ix]
+        return finish(np.sqrt(total * inverse))
 
     return run
 

@@ -15,7 +15,7 @@ from refquant.kernels.requantization import check_scales
 from refquant.numerics.fixed_point import quantize_multiplier, wide
 from refquant.tflite.schema import TensorType
 
-_ZERO, _NAN = np.float32(0), np.float32(np.nan)
+_ZERO, _MINUS_ZERO, _NAN = np.float32(0), np.float32(-0.0), np.float32(np.nan)
 _QUANTIZED = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 _INDICES = (TensorType.INT32, TensorType.INT64)
 _LANES = 4
@@ -134,6 +134,22 @@ def mean(op: Operator) -> Run:
     return _quantized_sum(op, x.dtype, divided=True)
 
 
+@kernel("MEAN", profile="optimized")
+def optimized_mean(op: Operator) -> Run:
+    """As MEAN, but a sum of float32 begins with the first number: of nothing but -0.0 it is -0.0.
+
+    Source: MeanGeneral in internal/optimized/reduce.h.
+    """
+    if op.input(0).type != TensorType.FLOAT32:
+        return mean(op)
+
+    def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
+        by = np.float32(count) if count else _NAN
+        return lambda x: _sum_in_order(x, axes, _MINUS_ZERO) / by
+
+    return _reduction(op, mean_of_float)
+
+
 @kernel(
     "SUM",
     flaw="quantized sums of tensorflow 2.21.0's reference kernel read and write every byte as uint8; refquant gives "
@@ -164,6 +180,29 @@ def sum_of(op: Operator) -> Run:
     if x.type not in _QUANTIZED:
         raise op.unsupported()
     return _quantized_sum(op, np.dtype(np.uint8), divided=False)
+
+
+@kernel("SUM", profile="optimized")
+def optimized_sum(op: Operator) -> Run:
+    """As SUM, but every sum of float32 begins with the first number. There is none of bool.
+
+    Source: ReduceGeneric in internal/optimized/reduce.h.
+    """
+    x = op.input(0)
+    if x.type != TensorType.FLOAT32:
+        return _no_bool(op) if x.type == TensorType.BOOL else sum_of(op)
+    return _reduction(op, lambda axes, count: lambda x: _sum_in_order(x, axes, _MINUS_ZERO if count else _ZERO))
+
+
+def _no_bool(op: Operator) -> Run:
+    """The reduction of bool that profile "optimized" lacks, but over axes of size 1, where nothing is to be done."""
+
+    def copied(axes: Axes, _: int) -> Callable[[Array], Array]:
+        if any(op.input(0).dims[axis] != 1 for axis in axes):
+            raise op.unsupported()
+        return lambda x: x
+
+    return _reduction(op, copied)
 
 
 def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
@@ -244,6 +283,12 @@ def reduce_prod(op: Operator) -> Run:
     return _reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
 
 
+@kernel("REDUCE_PROD", profile="optimized")
+def optimized_reduce_prod(op: Operator) -> Run:
+    """As REDUCE_PROD, but for bool."""
+    return _no_bool(op) if op.input(0).type == TensorType.BOOL else reduce_prod(op)
+
+
 def _quantized_product(op: Operator) -> Run:
     x, out = op.input(0), op.output()
     check_scales(op, x)
@@ -286,7 +331,26 @@ def reduce_min(op: Operator) -> Run:
     return _extreme(op, lambda x, best: np.where(x < best, x, best), largest=False)
 
 
-def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
+@kernel("REDUCE_MAX", profile="optimized")
+def optimized_reduce_max(op: Operator) -> Run:
+    """As REDUCE_MAX, but the search always begins with the first number, and what is not less takes its place.
+
+    So a NaN stays only where it comes last. There is none of bool. Source: MaxOp in internal/optimized/reduce.h.
+    """
+    return _extreme_from_first(op, lambda x, best: np.where(best > x, best, x), largest=True)
+
+
+@kernel("REDUCE_MIN", profile="optimized")
+def optimized_reduce_min(op: Operator) -> Run:
+    """The smallest number over some axes, in everything else as REDUCE_MAX of this profile."""
+    return _extreme_from_first(op, lambda x, best: np.where(best < x, best, x), largest=False)
+
+
+def _extreme_from_first(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
+    return _no_bool(op) if op.input(0).type == TensorType.BOOL else _extreme(op, better, largest, from_first=True)
+
+
+def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool, from_first: bool = False) -> Run:
     x = op.input(0)
     if x.type == TensorType.BOOL:
         return _logical(op, np.any if largest else np.all)
@@ -299,9 +363,9 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
     def extreme_of(axes: Axes, _: int) -> Callable[[Array], Array]:
         def run(x: Array) -> Array:
             rows = _rows(x, axes)
-            from_first = len(axes) == x.ndim and len(rows)
-            best = rows[0] if from_first else np.full(rows.shape[1:], first, x.dtype)
-            for row in rows:
+            has_first = len(rows) > 0 and (from_first or len(axes) == x.ndim)
+            best = rows[0] if has_first else np.full(rows.shape[1:], first, x.dtype)
+            for row in rows[has_first:]:
                 best = better(row, best)
             return best
 

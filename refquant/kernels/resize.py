@@ -10,6 +10,7 @@ from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.tflite.schema import TensorType
 
 _TYPES = (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16)
+Line = tuple[Array, Array, Array]
 _SCALE = 1 << 10  # fixed-point positions have ten bits behind the point
 
 
@@ -62,12 +63,69 @@ def resize_bilinear(op: Operator) -> Run:
     return _planned(op, lambda dims, size: make(op, dims, size))
 
 
+@kernel("RESIZE_BILINEAR", profile="optimized")
+def optimized_resize_bilinear(op: Operator) -> Run:
+    """As RESIZE_BILINEAR, float32 with the products of row and column weight taken first.
+
+    Twice as large, with neither flag: means of two and of four pixels. Source: internal/optimized/resize_bilinear.h.
+    """
+    if op.input(0).type != TensorType.FLOAT32:
+        return resize_bilinear(op)
+    resize_bilinear(op)
+    return _planned(op, lambda dims, size: _bilinear_optimized(op, dims, size))
+
+
 def _flags(op: Operator) -> tuple[bool, bool]:
     """align_corners and half_pixel_centers, both false where options are missing."""
     return (False, False) if op.options is None else (op.options.align_corners, op.options.half_pixel_centers)
 
 
 def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
+    f = np.float32
+    (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
+    rounding = f(0) if op.output().dtype.kind == "f" else f(0.5)
+
+    def run(x: Array) -> Array:
+        result: Array = x[:, y0][:, :, x0] * (f(1) - dy) * (f(1) - dx)
+        result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
+        result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
+        result += x[:, y1][:, :, x1] * dy * dx
+        return (result + rounding).astype(x.dtype)
+
+    return run
+
+
+def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
+    f = np.float32
+    if size == (2 * dims[1], 2 * dims[2]) and _flags(op) == (False, False):
+        return _doubled
+    (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
+    weights = ((f(1) - dy) * (f(1) - dx), (f(1) - dy) * dx, dy * (f(1) - dx), dy * dx)
+
+    def run(x: Array) -> Array:
+        result = np.zeros((x.shape[0], *size, x.shape[3]), f)
+        for (rows, columns), weight in zip(((y0, x0), (y0, x1), (y1, x0), (y1, x1)), weights):
+            result += x[:, rows[:, None], columns] * weight
+        return result
+
+    return run
+
+
+def _doubled(x: Array) -> Array:
+    """Each pixel, and between it and the next ones their means; the last has itself as the next one."""
+    half = np.float32(0.5)
+    right = np.concatenate([x[:, :, 1:], x[:, :, -1:]], axis=2)
+    below, across = (np.concatenate([image[:, 1:], image[:, -1:]], axis=1) for image in (x, right))
+    result = np.empty((x.shape[0], 2 * x.shape[1], 2 * x.shape[2], x.shape[3]), np.float32)
+    result[:, ::2, ::2] = x
+    result[:, ::2, 1::2] = (x + right) * half
+    result[:, 1::2, ::2] = between = (x + below) * half
+    result[:, 1::2, 1::2] = (between + (right + across) * half) * half
+    return result
+
+
+def _positions(op: Operator, dims: Shape, size: tuple[int, int]) -> tuple[Line, Line]:
+    """Along each axis the pixels below and above each position, and how far it is from the one below, in float32."""
     f = np.float32
     align_corners, half_pixel_centers = _flags(op)
 
@@ -80,19 +138,8 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
         low = _inside(op, np.maximum(np.floor(place).astype(np.int64), 0), old)
         return low, np.minimum(np.ceil(place).astype(np.int64), old - 1), place - low.astype(f)
 
-    y0, y1, dy = positions(dims[1], size[0])
-    x0, x1, dx = positions(dims[2], size[1])
-    dy, dx = dy[:, None, None], dx[:, None]
-    rounding = f(0) if op.output().dtype.kind == "f" else f(0.5)
-
-    def run(x: Array) -> Array:
-        result: Array = x[:, y0][:, :, x0] * (f(1) - dy) * (f(1) - dx)
-        result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
-        result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
-        result += x[:, y1][:, :, x1] * dy * dx
-        return (result + rounding).astype(x.dtype)
-
-    return run
+    (y0, y1, dy), (x0, x1, dx) = positions(dims[1], size[0]), positions(dims[2], size[1])
+    return (y0, y1, dy[:, None, None]), (x0, x1, dx[:, None])
 
 
 def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:

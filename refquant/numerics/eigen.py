@@ -60,7 +60,7 @@ _ERFC_DENOMINATOR = [
         9.5662862062454223632812500e-02,
     )
 ]
-_WIDTH = 8  # numbers in a vector register
+WIDTH = _WIDTH = 8  # numbers in a vector register
 _SMALL = 20  # a product below this size is made number by number
 _LARGEST_BLOCK = 400  # columns of 16 rows and of 4 vectors that fit a first-level cache of 32 KiB
 
@@ -209,6 +209,39 @@ def _folded(sums: Float32s) -> Float32s:
         half = sums.shape[1] // 2
         sums = sums[:, :half] + sums[:, half:]
     return sums[:, 0]
+
+
+def row_sums(rows: Float32s, start: int = 0) -> Float32s:
+    """The sum of each row of a matrix; registers of eight begin at column `start`.
+
+    Registers go to two sums in turn, which are added; then the odd one out; the eight are folded by halves, then
+    the numbers before and after the registers are added one by one. Source: redux_impl in Eigen/src/Core/Redux.h.
+    """
+    count = rows.shape[1]
+    start = min(start, count)
+    stop = count - (count - start) % _WIDTH
+    if stop == start:
+        return _in_order(rows)
+    registers = rows[:, start:stop].reshape(len(rows), (stop - start) // _WIDTH, _WIDTH)
+    pairs = registers.shape[1] // 2 * 2
+    sums = registers[:, 0]
+    if pairs:
+        sums = np.add.accumulate(registers[:, 0:pairs:2], axis=1)[:, -1]
+        sums = sums + np.add.accumulate(registers[:, 1:pairs:2], axis=1)[:, -1]
+        if pairs < registers.shape[1]:
+            sums = sums + registers[:, -1]
+    return _with_rest(_with_rest(_folded(sums), rows[:, :start]), rows[:, stop:])
+
+
+def aligned_sums(rows: Float32s) -> Float32s:
+    """As `row_sums`, of a matrix that begins at an address which 32 divides; so does each register."""
+    count = rows.shape[1]
+    if count % _WIDTH == 0:
+        return row_sums(rows)
+    sums = np.empty(len(rows), _f)
+    for phase in range(_WIDTH):  # rows whose first number has the same place in a register
+        sums[phase::_WIDTH] = row_sums(rows[phase::_WIDTH], -phase * count % _WIDTH)
+    return sums
 
 
 def _polynomial(x: Float32s, coefficients: list[Any]) -> Float32s:

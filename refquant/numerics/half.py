@@ -38,6 +38,15 @@ def to_bfloat16(x: Float32s) -> npt.NDArray[np.uint16]:
     return np.where(np.isnan(x), quiet, rounded).astype(np.uint16)
 
 
+def rounded(x: Float32s, dtype: np.dtype[Any]) -> Float32s:
+    """The nearest numbers of float16, or of bfloat16 where `dtype` is uint16, as float32 again.
+
+    >>> rounded(np.float32([1 + 2**-9]), np.dtype(np.float16)), rounded(np.float32([1 + 2**-9]), np.dtype(np.uint16))
+    (array([1.0019531], dtype=float32), array([1.], dtype=float32))
+    """
+    return x.astype(np.float16).astype(np.float32) if dtype == np.float16 else from_bfloat16(to_bfloat16(x))
+
+
 def through_float32(function: Callable[[Array], Array], dtype: np.dtype[Any]) -> Callable[[Array], Array]:
     """A function of float32 as one of float16, or of bfloat16 where `dtype` is uint16: a table of 65,536 entries."""
     if dtype == np.float16:
