@@ -82,7 +82,7 @@ def l2_pool_2d(op: Operator) -> Run:
 
 @kernel("L2_POOL_2D", profile="optimized")
 def optimized_l2_pool_2d(op: Operator) -> Run:
-    """As L2_POOL_2D, but each sum times Eigen's reciprocal of the number of its elements, also of 1; it hangs on the processor.
+    """As L2_POOL_2D, but each sum times Eigen's reciprocal of the number of its elements, which hangs on the processor.
 
     Source: L2Pool in internal/optimized/optimized_ops.h.
     """
