@@ -6,9 +6,11 @@ import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import eigen, libm
+from refquant.numerics.eigen_power import power
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
 from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
 from refquant.numerics.logarithm import log
+from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.tflite.schema import (
     ActivationFunctionType,
     L2NormOptions,
@@ -104,6 +106,39 @@ def local_response_normalization(op: Operator) -> Run:
                 c = np.arange(max(0, -offset), min(depth, depth - offset))
                 total[..., c] = total[..., c] + squares[..., c + offset]
             return x * np.power(bias + alpha * total, -beta).astype(np.float32)
+
+    return run
+
+
+@kernel("LOCAL_RESPONSE_NORMALIZATION", profile="optimized")
+def optimized_local_response_normalization(op: Operator) -> Run:
+    """As LOCAL_RESPONSE_NORMALIZATION in float32 alone: the sum of alpha times the squares moves along the channels,
+    one square in, one out; one more channel counts after. The power is Eigen's; to -1 and -1/2 it is a reciprocal,
+    which hangs on the processor. Source: LocalResponseNormalization in internal/optimized/optimized_ops.h.
+    """
+    local_response_normalization(op)
+    options = op.options or LocalResponseNormalizationOptions()
+    radius = options.radius
+    if radius < 0:
+        raise op.unsupported(f"a radius of {radius}")
+    bias, alpha, beta = (np.float32(n) for n in (options.bias, options.alpha, options.beta))
+
+    def run(x: Array) -> Array:
+        depth = x.shape[-1]
+        with np.errstate(all="ignore"):
+            squares = np.zeros((*x.shape[:-1], depth + 2 * radius), np.float32)
+            squares[..., radius : radius + depth] = x * x * alpha
+            total = _sum_in_order(squares[..., : 2 * radius])
+            scale = np.empty(x.shape, np.float32)
+            for c in range(depth):
+                total = total + squares[..., c + 2 * radius]
+                scale[..., c] = bias + total
+                total = total - squares[..., c]
+            if beta == 1:
+                return x * reciprocal(scale)
+            if beta == np.float32(0.5):
+                return x * reciprocal(np.sqrt(scale))
+            return x * power(scale, -beta)
 
     return run
 

@@ -12,6 +12,7 @@ from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.requantization import check_scales
+from refquant.numerics import eigen
 from refquant.numerics.fixed_point import quantize_multiplier, wide
 from refquant.tflite.schema import TensorType
 
@@ -136,18 +137,32 @@ def mean(op: Operator) -> Run:
 
 @kernel("MEAN", profile="optimized")
 def optimized_mean(op: Operator) -> Run:
-    """As MEAN, but a sum of float32 begins with the first number: of nothing but -0.0 it is -0.0.
+    """As MEAN, but the mean of float32 over the last axes, where it is not over all, is of sums of Eigen.
 
-    Source: MeanGeneral in internal/optimized/reduce.h.
+    Other sums begin with the first number: of nothing but -0.0 they are -0.0. Source: Mean and MeanGeneral in
+    internal/optimized/reduce.h.
     """
     if op.input(0).type != TensorType.FLOAT32:
         return mean(op)
 
     def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
         by = np.float32(count) if count else _NAN
-        return lambda x: _sum_in_order(x, axes, _MINUS_ZERO) / by
+
+        def run(x: Array) -> Array:
+            if x.size and _are_last(axes, x.shape):
+                return eigen.aligned_sums(x.reshape(-1, count)) / by
+            return _sum_in_order(x, axes, _MINUS_ZERO) / by
+
+        return run
 
     return _reduction(op, mean_of_float)
+
+
+def _are_last(axes: Axes, shape: Shape) -> bool:
+    """Whether these are the last axes, but not all; axes of size 1 do not count."""
+    sizable = [i for i, n in enumerate(shape) if n != 1]
+    kept = [i for i in sizable if i not in axes]
+    return 0 < len(kept) < len(sizable) and sizable[: len(kept)] == kept
 
 
 @kernel(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float32s = npt.NDArray[np.float32]
+_SMALLEST_NORMAL, _LARGE = np.float32(2.0**-126), np.float32(2.0**126)
 
 # By how much each entry is lower than the one before it, a digit of base 36 each.
 _P_STEPS = (
@@ -51,17 +52,28 @@ _ESTIMATES = _table()
 
 
 def reciprocal_estimate(x: Float32s) -> Float32s:
-    """About 1 / x, of float32 x > 0 whose reciprocal is a normal number.
+    """About 1 / x; a zero from 2**126 on, and an infinity for subnormal numbers, of the sign of x.
 
     >>> float(reciprocal_estimate(np.array([2.0], np.float32))[0])
     0.499877...
     """
-    fraction, exponent = np.frexp(x)
-    place = ((fraction * np.float32(8192)).astype(np.int32)) - 4096
-    return np.ldexp(_ESTIMATES[place], -exponent - 12)
+    magnitude = np.abs(x)
+    fraction, exponent = np.frexp(magnitude)
+    place = np.where(np.isfinite(x), fraction * np.float32(8192), np.float32(4096)).astype(np.int32) - 4096
+    estimate = np.ldexp(_ESTIMATES[np.maximum(place, 0)], -exponent - 12)
+    estimate = np.where(magnitude < _SMALLEST_NORMAL, np.float32(np.inf), estimate)
+    estimate = np.where(magnitude >= _LARGE, np.float32(0), estimate)
+    result: Float32s = np.where(np.isnan(x), x, np.copysign(estimate, x))
+    return result
 
 
+@np.errstate(all="ignore")
 def reciprocal(x: Float32s) -> Float32s:
-    """1 / x, by one step of Newton's method from the estimate: y + y * (1 - x * y), as Eigen's preciprocal."""
+    """1 / x, by one step of Newton's method from the estimate: y + y * (1 - x * y), as Eigen's preciprocal.
+
+    Source: generic_reciprocal_newton_step in Eigen/src/Core/MathFunctionsImpl.h.
+    """
     y = reciprocal_estimate(x)
-    return y + y * (np.float32(1) - x * y)
+    error = np.float32(1) - x * y
+    result: Float32s = np.where(np.isnan(error), y, y + y * error)
+    return result
