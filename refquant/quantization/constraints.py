@@ -1,0 +1,108 @@
+"""What the converter's quantizer demands of each operator, as one table.
+
+A row says for one operator:
+
+* ``quantized``: whether the operator has an integer form; those without stay in float, between DEQUANTIZE and QUANTIZE;
+* ``same_scale``: whether all its float operands and results must have one scale and zero point, as operators have that
+  only move or choose numbers;
+* ``output``: the scale and zero point that the results must have in 8 and in 16 bits, where the values are known
+  beforehand;
+* ``weight``: which operand is a weight and along which axis it has a scale for each channel (None: one scale): a
+  constant there is symmetric, -127 to 127. Any other constant takes the range of its values and all of -128 to 127;
+* ``bias``: which operand is a bias and the operands whose scales are multiplied to give its scale; it has 32 bits;
+* ``dynamic``: which operands dynamic-range quantization makes int8, and whether a kernel then computes with integers
+  ("hybrid") or the weight is made float again before use ("weight only").
+
+Source: the traits and interfaces in converter/ir/tfl_ops.td.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Operand `operand` is a weight with a scale for each index of `axis` (None: one scale for all)."""
+
+    operand: int
+    axis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """Operand `operand` is a bias whose scale is the product of the scales of the operands `of`."""
+
+    operand: int
+    of: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Scale and zero point of results whose values are known beforehand, in 8 and in 16 bits."""
+
+    int8: tuple[float, int]
+    int16: tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One row of the table; the docstring of the module says what each column means."""
+
+    quantized: bool = True
+    same_scale: bool = False
+    output: Output | None = None
+    weight: Weight | None = None
+    bias: Bias | None = None
+
+
+_FREE = Constraint()
+_SAME = Constraint(same_scale=True)
+_NOTHING = Constraint(quantized=False)
+
+CONSTRAINTS: dict[str, Constraint] = {
+    # sums of products: weights per channel, bias in the scale of the products
+    "CONV_2D": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1))),
+    "DEPTHWISE_CONV_2D": Constraint(weight=Weight(1, 3), bias=Bias(2, (0, 1))),
+    "FULLY_CONNECTED": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1))),
+    "TRANSPOSE_CONV": Constraint(weight=Weight(1, 0), bias=Bias(3, (1, 2))),
+    "SVDF": Constraint(bias=Bias(3, (2, 4))),
+    # a slope per channel, yet one scale for all
+    "PRELU": Constraint(weight=Weight(1, None)),
+    # results within limits that are known beforehand
+    "SOFTMAX": Constraint(output=Output((1 / 256, -128), (1 / 32768, 0))),
+    "LOGISTIC": Constraint(output=Output((1 / 256, -128), (1 / 65536, -32768))),
+    "LOG_SOFTMAX": Constraint(output=Output((16 / 256, 127), (16 / 256, 127))),
+    "TANH": Constraint(output=Output((1 / 128, 0), (1 / 32768, 0))),
+    "L2_NORMALIZATION": Constraint(output=Output((1 / 128, 0), (1 / 32768, 0))),
+    # numbers that are only moved or chosen keep their scale
+    **dict.fromkeys(
+        """
+        AVERAGE_POOL_2D BATCH_TO_SPACE_ND BROADCAST_TO CONCATENATION DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXPAND_DIMS
+        FILL GATHER GATHER_ND MAXIMUM MAX_POOL_2D MINIMUM MIRROR_PAD PACK PAD PADV2 REDUCE_MAX REDUCE_MIN RESHAPE
+        RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SCATTER_ND SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND SPACE_TO_DEPTH
+        SPLIT SPLIT_V SQUEEZE STRIDED_SLICE TILE TOPK_V2 TRANSPOSE UNPACK
+        """.split(),
+        _SAME,
+    ),
+    # every operand and result has a scale of its own
+    **dict.fromkeys(
+        """
+        ABS ADD ARG_MAX ARG_MIN BATCH_MATMUL BIDIRECTIONAL_SEQUENCE_LSTM DIV EMBEDDING_LOOKUP EQUAL EXP FAKE_QUANT GELU
+        GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG LSTM MATRIX_DIAG MATRIX_SET_DIAG MEAN MUL
+        ONE_HOT RANK REDUCE_PROD RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 REVERSE_SEQUENCE REVERSE_V2 RSQRT SHAPE
+        SPARSE_TO_DENSE SQRT SQUARED_DIFFERENCE SUB SUM UNIDIRECTIONAL_SEQUENCE_LSTM UNIDIRECTIONAL_SEQUENCE_RNN UNIQUE
+        """.split(),
+        _FREE,
+    ),
+    # one scale for all, but no integer form
+    "ADD_N": Constraint(quantized=False, same_scale=True),
+    # a bias, but no integer form
+    "CONV_3D": Constraint(quantized=False, bias=Bias(2, (0, 1))),
+    "CONV_3D_TRANSPOSE": Constraint(quantized=False, bias=Bias(3, (1, 2))),
+}
+
+
+def constraint_of(name: str) -> Constraint:
+    """The row of an operator; operators without one stay in float."""
+    return CONSTRAINTS.get(name, _NOTHING)
