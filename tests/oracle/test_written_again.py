@@ -1,0 +1,71 @@
+"""Versions, options and oldest runtime of what the converter reads and writes again, over all operators' strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from refquant.errors import RuntimeFailedError
+from refquant.quantization.options import exported_options
+from refquant.quantization.versions import minimum_runtime_version, update_versions
+from refquant.runtimes import Quantizer
+from refquant.testing.strategies import Case, Family, families
+from refquant.tflite import schema
+from refquant.tflite.model import Model
+
+pytestmark = pytest.mark.oracle
+
+OPERATORS = sorted({family.operator for family in families()})
+EXAMPLES = 2
+
+
+def models(family: Family) -> list[Model]:
+    found: list[Model] = []
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(family.cases)
+    def collect(case: Case) -> None:
+        found.append(Model.read(case.model.tobytes()))
+
+    collect()
+    return found
+
+
+def only(model: Model, name: str) -> Iterator[schema.Operator]:
+    """The operator of that name, if the main subgraph has one and no more."""
+    found = [op for op in model.subgraphs[0].operators or () if model.operator_name(op) == name]
+    if len(found) == 1:
+        yield found[0]
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_what_the_converter_writes(operator: str, quantizer: Quantizer) -> None:
+    for family in (family for family in families() if family.operator == operator):
+        for model in models(family):
+            try:
+                written = Model.read(quantizer.mlir_quantize(model))
+            except RuntimeFailedError:
+                continue
+            check_versions(written)
+            for before, after in zip(only(model, operator), only(written, operator)):
+                assert repr(exported_options(operator, before.builtin_options)) == repr(after.builtin_options)
+
+
+def check_versions(written: Model) -> None:
+    """Versions and oldest runtime of a model of the converter are what we find for it."""
+    versions = [code.version for code in written.root.operator_codes or ()]
+    (release,) = (
+        bytes(written.buffer(m.buffer)) for m in written.root.metadata or () if m.name == "min_runtime_version"
+    )
+    update_versions(written)
+    assert [code.version for code in written.root.operator_codes or ()] == versions
+    assert minimum_runtime_version(written).encode().ljust(16, b"\0") == release
