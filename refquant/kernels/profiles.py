@@ -145,7 +145,7 @@ QUANTIZED_IN_OPTIMIZED = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"
 def check_compared(op: Operator) -> None:
     """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
 
-    Profile "optimized" is that of float models: only QUANTIZE, DEQUANTIZE and EMBEDDING_LOOKUP may have quantized tensors.
+    Profile "optimized" is that of float models: but for `QUANTIZED_IN_OPTIMIZED` no tensor may be quantized.
     """
     types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
     if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):

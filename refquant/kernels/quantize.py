@@ -69,7 +69,7 @@ def quantize(op: Operator) -> Run:
 
 @kernel("QUANTIZE", profile="optimized")
 def optimized_quantize(op: Operator) -> Run:
-    """As QUANTIZE; float32 to one scale of 8 or 16 bits by eight: x times the float32 next to 1 / scale, halves to even.
+    """As QUANTIZE; float32 to 8 or 16 bits with one scale by eight: x * float32(1 / scale), halves to even.
 
     What is left at the end of the tensor is divided by the scale in float64, halves away from zero.
     Source: AffineQuantize in internal/optimized/optimized_ops.h.

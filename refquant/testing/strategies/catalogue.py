@@ -11,8 +11,9 @@ activations); it registers itself under the operator's name and the variant's la
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class Family:
 
     `oracle` tells who can be asked: the kernel set "reference" of TensorFlow, "optimized" for what BUILTIN_REF does not
     have, or "micro", TFLite Micro. `expected` are the outcomes other than EQUAL that a comparison may have, with the
-    reason.
+    reason. `profile` is the profile of refquant that is compared.
     """
 
     operator: str
@@ -51,11 +52,7 @@ class Family:
     cases: st.SearchStrategy[Case]
     oracle: str
     expected: Mapping[Outcome, str]
-
-    @property
-    def profile(self) -> str:
-        """The profile of refquant that is compared."""
-        return "micro" if self.oracle == "micro" else "reference"
+    profile: str = "reference"
 
 
 _FAMILIES: dict[tuple[str, str], Family] = {}
@@ -81,7 +78,8 @@ def strategy(
                 if (operator, label) in _FAMILIES:
                     raise ValueError(f"{operator} {label} has a strategy already")
                 cases = st.composite(function)(operator, variant)
-                _FAMILIES[operator, label] = Family(operator, label, cases, oracle, expected or {})
+                profile = "micro" if oracle == "micro" else "reference"
+                _FAMILIES[operator, label] = Family(operator, label, cases, oracle, expected or {}, profile)
         return function
 
     return register
@@ -90,3 +88,34 @@ def strategy(
 def families() -> list[Family]:
     """All families that are registered, sorted by operator and variant."""
     return [_FAMILIES[key] for key in sorted(_FAMILIES)]
+
+
+#: types of numbers with a scale, which profile "optimized" refuses
+_QUANTIZABLE = re.compile("(INT2|INT4|INT8|INT16)( |x|$)")
+_REFUSED = dict.fromkeys((Outcome.ONLY_THEIRS, Outcome.DIED), "quantized tensors are refused")
+#: what else may come of a comparison of optimized kernels
+_NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
+_OPTIMIZED: dict[tuple[str, str], Mapping[Outcome, str]] = {
+    ("LOCAL_RESPONSE_NORMALIZATION", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of a negative radius"},
+    ("REDUCE_MAX", "BOOL"): _NOT_OF_BOOL,
+    ("REDUCE_MIN", "BOOL"): _NOT_OF_BOOL,
+    ("REDUCE_PROD", "BOOL"): _NOT_OF_BOOL,
+    ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
+    ("SUM", "BOOL"): _NOT_OF_BOOL,
+}
+
+
+def optimized_families() -> list[Family]:
+    """The families of TensorFlow's operators, to be compared with its optimized kernels in profile "optimized".
+
+    In those of a type that may have a scale, refquant refuses the cases that have one.
+    """
+    found = []
+    for family in families():
+        if family.oracle == "micro":
+            continue
+        expected = {**family.expected, **_OPTIMIZED.get((family.operator, family.variant), {})}
+        if _QUANTIZABLE.search(family.variant):
+            expected.update(_REFUSED)
+        found.append(replace(family, oracle="optimized", expected=expected, profile="optimized"))
+    return found
