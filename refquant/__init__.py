@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from refquant.interpreter import Interpreter
     from refquant.kernels.registry import register_custom_operator
+    from refquant.quantization.calibration import Statistics, calibrate
     from refquant.tflite.model import Model
 
 __version__ = "0.2.0"
@@ -33,13 +34,17 @@ __all__ = [
     "RuntimeDiedError",
     "RuntimeFailedError",
     "RuntimeUnavailableError",
+    "Statistics",
     "UnsupportedOperatorError",
+    "calibrate",
     "register_custom_operator",
 ]
 
 _HOMES = {
     "Interpreter": "refquant.interpreter",
     "Model": "refquant.tflite.model",
+    "Statistics": "refquant.quantization.calibration",
+    "calibrate": "refquant.quantization.calibration",
     "register_custom_operator": "refquant.kernels.registry",
 }
 

@@ -18,7 +18,7 @@ from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
 #: the profiles: whose bits the results are
-PROFILES = ("reference", "optimized", "micro")
+PROFILES = ("reference", "optimized", "calibrator", "micro")
 
 
 class Interpreter:
@@ -30,8 +30,9 @@ class Interpreter:
 
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
     bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver), ``"optimized"`` (its optimized kernels without
-    delegates, on float models: those that the converter's calibrator runs) or ``"micro"`` (TFLite Micro's reference
-    kernels). `float_mode` is ``"exact"``: float kernels keep that runtime's order of operations.
+    delegates, on float models), ``"calibrator"`` (the same as the converter's calibrator runs them: CONV_2D on four
+    threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). `float_mode` is ``"exact"``:
+    float kernels keep that runtime's order of operations.
     `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
 
     Raises `InvalidModelError` for a bad model, `UnsupportedOperatorError` for an operator without a kernel (here, or

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -55,6 +55,16 @@ class Step:
     shapes: Sequence[Shape | None] = ()
 
 
+class Watcher(Protocol):
+    """Is told of each operator that runs, in any subgraph; its arrays are those of `SubgraphPlan.values`."""
+
+    def before(self, plan: SubgraphPlan, step: Step) -> None:
+        """The operator is about to run: its inputs are there."""
+
+    def after(self, plan: SubgraphPlan, step: Step) -> None:
+        """It has run: its outputs are there, and its variables have changed."""
+
+
 class SubgraphPlan:
     """Tensors, steps and values of one subgraph in one profile.
 
@@ -76,6 +86,7 @@ class SubgraphPlan:
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
         self.observer: Observer | None = None
+        self.watcher: Watcher | None = None
         self._planned_for: Sequence[Shape] | None = None
         self._check_order()
 
@@ -111,6 +122,8 @@ class SubgraphPlan:
     def _invoke(self) -> None:
         for step in self.steps:
             operator = step.operator
+            if self.watcher is not None:
+                self.watcher.before(self, step)
             arguments = [None if tensor is None else self.value(tensor.index, operator) for tensor in operator.inputs]
             run = step.run
             if run is None:
@@ -130,6 +143,8 @@ class SubgraphPlan:
                 self._check_result(operator, tensor, shape, result)
                 self.values[tensor.index] = result
                 tensor.shape = result.shape
+            if self.watcher is not None:
+                self.watcher.after(self, step)
 
     def reset_variables(self) -> None:
         """Sets every variable to its first value."""
@@ -156,7 +171,7 @@ class SubgraphPlan:
             inputs=[None if i < 0 else self.tensors[i] for i in _indices(table.inputs)],
             outputs=[self.tensors[i] for i in _indices(table.outputs)],
             intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
-            profile=profile,
+            profile=registry.BASES.get(profile, profile),
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
         )
@@ -238,12 +253,14 @@ class Subgraphs:
         self._profile = profile
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
+        self._watcher: Watcher | None = None
         self._busy: set[int] = set()
 
     def __getitem__(self, index: int) -> SubgraphPlan:
         if index not in self._plans:
             self._plans[index] = SubgraphPlan(self.model, index, self._profile, self)
             self._plans[index].observer = self._observer
+            self._plans[index].watcher = self._watcher
         return self._plans[index]
 
     def observe(self, observer: Observer | None) -> None:
@@ -251,6 +268,12 @@ class Subgraphs:
         self._observer = observer
         for plan in self._plans.values():
             plan.observer = observer
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Tells `watcher` of each operator that runs, in all subgraphs."""
+        self._watcher = watcher
+        for plan in self._plans.values():
+            plan.watcher = watcher
 
     def reset_variables(self) -> None:
         """Sets the variable tensors of all subgraphs to their first values; resources stay."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from refquant.kernels.lstm_basic import basic_lstm
+from refquant.kernels.lstm_calibration import calibration_step
 from refquant.kernels.lstm_float import float_step
 from refquant.kernels.lstm_integer import integer_step
 from refquant.kernels.lstm_integer8 import integer8_step
-from refquant.kernels.lstm_layout import check_states, check_types, layout_of
+from refquant.kernels.lstm_layout import Layout, check_states, check_types, layout_of
 from refquant.kernels.recurrent import Step, Values, over_time, set_default_options
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.tflite.schema import LSTMKernelType, TensorType, UnidirectionalSequenceLSTMOptions
+
+#: makes the step of floats, see `refquant.kernels.lstm_float`
+FloatStep = Callable[[Operator, Layout], Callable[[Values], Step]]
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _H, _C, _LAYER_NORM = 18, 19, 20
@@ -29,11 +33,21 @@ def unidirectional_sequence_lstm(op: Operator) -> Run:
     Input (batch, time, features), or (time, batch, features) where `time_major`; only then the sequences of a batch go
     through a step together. Sources: kernels/unidirectional_sequence_lstm.cc, kernels/lstm_eval.cc.
     """
+    return _sequence(op, float_step)
+
+
+@kernel("UNIDIRECTIONAL_SEQUENCE_LSTM", profile="calibrator")
+def calibrated_sequence_lstm(op: Operator) -> Run:
+    """As UNIDIRECTIONAL_SEQUENCE_LSTM, floats with the step of `refquant.kernels.lstm_calibration`."""
+    return _sequence(op, calibration_step)
+
+
+def _sequence(op: Operator, float_step: FloatStep) -> Run:
     set_default_options(op, UnidirectionalSequenceLSTMOptions())
     x = op.input(0)
     if len(x.dims) != 3:
         raise op.invalid(f"the input must have 3 dimensions, it has shape {x.dims}")
-    return _lstm(op, bool(op.options.time_major), diagonal=True)
+    return _lstm(op, bool(op.options.time_major), float_step, diagonal=True)
 
 
 @kernel(
@@ -48,16 +62,28 @@ def lstm(op: Operator) -> Run:
     """
     if op.options.kernel_type == LSTMKernelType.BASIC:
         return basic_lstm(op)
+    return _single(op, float_step)
+
+
+@kernel("LSTM", profile="calibrator")
+def calibrated_lstm(op: Operator) -> Run:
+    """As LSTM, floats with the step of `refquant.kernels.lstm_calibration`; there is no basic kernel."""
+    if op.options.kernel_type == LSTMKernelType.BASIC:
+        raise op.unsupported("TensorFlow's calibrator takes no basic LSTM: no kernel")
+    return _single(op, calibration_step)
+
+
+def _single(op: Operator, float_step: FloatStep) -> Run:
     if op.options.kernel_type != LSTMKernelType.FULL:
         raise op.invalid(f"{op.options.kernel_type!r} is no kernel type")
     if len(op.inputs) not in (20, 24) or len(op.outputs) != 1:
         raise op.invalid(f"it has {len(op.inputs)} inputs and {len(op.outputs)} outputs, expected 20 or 24, and one")
     if len(op.input(0).dims) != 2:
         raise op.unsupported(f"an input of shape {op.input(0).dims}, not two dimensions,")
-    return _lstm(op, True, diagonal=False)
+    return _lstm(op, True, float_step, diagonal=False)
 
 
-def _lstm(op: Operator, time_major: bool, *, diagonal: bool) -> Run:
+def _lstm(op: Operator, time_major: bool, float_step: FloatStep, *, diagonal: bool) -> Run:
     x, out = op.input(0), op.output()
     layout = layout_of(op, h=_H, c=_C, layer_norm=_LAYER_NORM if len(op.inputs) == 24 else None, diagonal=diagonal)
     if x.dims[-1] != layout.features:

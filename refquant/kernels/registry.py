@@ -225,6 +225,9 @@ class Operator:
             self.observer(self, numbers)
 
 
+#: profiles that are another one but for the kernels registered under their own names
+BASES = {"calibrator": "optimized"}
+
 _KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
 _REGISTERED: dict[str, Kernel] = {}  # custom operators of the user's
 _FLAWS: dict[str, str] = {}
@@ -304,7 +307,10 @@ def find(name: str, *, custom: bool, profile: str) -> Kernel | None:
     """The kernel of an operator in a profile, or None."""
     if custom and name in _REGISTERED:
         return _REGISTERED[name]
-    return _KERNELS.get((name, custom, profile)) or _KERNELS.get((name, custom, None))
+    for holder in (profile, BASES.get(profile), None):
+        if (name, custom, holder) in _KERNELS:
+            return _KERNELS[name, custom, holder]
+    return None
 
 
 def known_operators() -> list[tuple[str, bool]]:

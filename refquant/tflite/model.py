@@ -56,6 +56,10 @@ class Model:
         validate(root, len(array))
         return cls(root, array)
 
+    def with_root(self, root: schema.Model) -> Model:
+        """Other tables over the bytes that this model came from, to which its data outside the FlatBuffer refer."""
+        return Model(root, self._source)
+
     @property
     def subgraphs(self) -> list[schema.SubGraph]:
         """The subgraphs; the first is the main one."""
