@@ -31,7 +31,12 @@ def symmetric_quantize(rows: Floats) -> tuple[Int8s, Floats]:
     ([[64, -127, 32]], True)
     """
     low, high = np.abs(_ends(rows, rows.shape[1]))
-    extent = _larger(low, high)
+    return symmetric_quantize_within(rows, _larger(low, high))
+
+
+@np.errstate(all="ignore")
+def symmetric_quantize_within(rows: Floats, extent: Floats) -> tuple[Int8s, Floats]:
+    """As `symmetric_quantize`, with the largest magnitude of each row given."""
     zero = extent == 0
     scale = np.where(zero, np.float32(1), extent / np.float32(127))
     groups, rest = _scaled(rows, np.float32(127) / extent)

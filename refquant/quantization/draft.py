@@ -1,0 +1,180 @@
+"""A model taken apart, to be changed and put together again.
+
+Lists can be changed in place and tables are copies, so the model that it came from stays as it is; arrays are shared
+with it and are replaced, never written to. What comes out is as the converter's own C++ code writes it: a vector or
+text that is empty is left out of the file.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from refquant.errors import InvalidModelError
+from refquant.tflite import schema
+from refquant.tflite.model import Model
+from refquant.tflite.schema import BuiltinOperator, TensorType
+from refquant.tflite.table import Kind, Table, UnknownMember
+
+T = TypeVar("T", bound=Table)
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """An operator; the indices of its tensors as lists, -1 for an optional input that is absent."""
+
+    table: schema.Operator
+    inputs: list[int]
+    outputs: list[int]
+    intermediates: list[int]
+
+
+@dataclass(eq=False, slots=True)
+class Graph:
+    """A subgraph."""
+
+    table: schema.SubGraph
+    tensors: list[schema.Tensor]
+    nodes: list[Node]
+    inputs: list[int]
+    outputs: list[int]
+
+    def add(self, tensor: schema.Tensor) -> int:
+        """Adds a tensor; its index."""
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def output_name(self, node: Node) -> str:
+        """The name of the first output, by which the converter calls an operator."""
+        return self.tensors[node.outputs[0]].name or ""
+
+
+class Draft:
+    """A model that can be changed; `model` puts it together again."""
+
+    def __init__(self, model: Model) -> None:
+        self.root = _copy(model.root)
+        self.codes: list[schema.OperatorCode] = self.root.operator_codes or []
+        self.signatures: list[schema.SignatureDef] = self.root.signature_defs or []
+        self.buffers: list[Bytes] = [model.buffer(i) for i in range(len(self.root.buffers or ()))]
+        self.graphs = [_graph(model, table) for table in self.root.subgraphs or ()]
+
+    def model(self) -> Model:
+        """The model as it is now."""
+        root = copy(self.root)
+        root.operator_codes, root.signature_defs = self.codes, self.signatures
+        root.subgraphs = [_subgraph(graph) for graph in self.graphs]
+        root.buffers = [schema.Buffer(data=data) for data in self.buffers]
+        return Model(_copy(root))
+
+    def name(self, node: Node) -> str:
+        """The name of a builtin operator, such as CONV_2D; CUSTOM for any custom one."""
+        number = _number(self.codes[node.table.opcode_index])
+        try:
+            return BuiltinOperator(number).name
+        except ValueError:
+            return f"BUILTIN_{number}"
+
+    def code(self, operator: BuiltinOperator, version: int) -> int:
+        """The index of the first operator code of `operator`; one of this version is added where there is none."""
+        for index, code in enumerate(self.codes):
+            if _number(code) == operator:
+                return index
+        self.codes.append(
+            schema.OperatorCode(
+                deprecated_builtin_code=min(int(operator), BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES),
+                builtin_code=operator,
+                version=version,
+            )
+        )
+        return len(self.codes) - 1
+
+    def new_node(self, operator: BuiltinOperator, version: int, input: int, output: int) -> Node:
+        """A new operator without options, of one input and one output, yet to be put in its place."""
+        return Node(schema.Operator(opcode_index=self.code(operator, version)), [input], [output], [])
+
+    def is_constant(self, tensor: schema.Tensor) -> bool:
+        """Whether the tensor has data in the file."""
+        return self.buffers[tensor.buffer].size > 0
+
+    def floats(self, tensor: schema.Tensor) -> Floats:
+        """The numbers of a float32 constant, in its shape. Raises InvalidModelError where it is none, or not finite."""
+        data = self.buffers[tensor.buffer]
+        shape = tuple(shape_of(tensor))
+        if tensor.type != TensorType.FLOAT32 or data.size != 4 * np.prod(shape, dtype=np.int64):
+            raise InvalidModelError(
+                f"tensor {tensor.name!r} must be a float32 constant of shape {shape} to be quantized, it is "
+                f"{TensorType(tensor.type).name} with {data.size} bytes of data"
+            )
+        values = data.view(np.float32).reshape(shape)
+        if not np.isfinite(values).all():
+            raise InvalidModelError(f"constant {tensor.name!r} holds NaN or infinity, which no scale can represent")
+        return values
+
+    def store(self, tensor: schema.Tensor, values: npt.NDArray[Any]) -> None:
+        """Replaces the data of a constant."""
+        self.buffers[tensor.buffer] = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+
+
+def shape_of(tensor: schema.Tensor) -> list[int]:
+    """The shape of a tensor, [] for a scalar."""
+    return [] if tensor.shape is None else np.asarray(tensor.shape).tolist()
+
+
+def _number(code: schema.OperatorCode) -> int:
+    return max(int(code.deprecated_builtin_code), int(code.builtin_code))
+
+
+def _graph(model: Model, table: schema.SubGraph) -> Graph:
+    nodes = []
+    for operator in table.operators or ():
+        operator.custom_options = model.custom_options(operator)
+        operator.large_custom_options_offset = operator.large_custom_options_size = 0
+        tensors = (operator.inputs, operator.outputs, operator.intermediates)
+        nodes.append(Node(operator, *map(_indices, tensors)))
+    return Graph(table, table.tensors or [], nodes, _indices(table.inputs), _indices(table.outputs))
+
+
+def _subgraph(graph: Graph) -> schema.SubGraph:
+    table = copy(graph.table)
+    table.tensors, table.operators = graph.tensors, [_operator(node) for node in graph.nodes]
+    table.inputs, table.outputs = np.array(graph.inputs, np.int32), np.array(graph.outputs, np.int32)
+    return table
+
+
+def _operator(node: Node) -> schema.Operator:
+    table = copy(node.table)
+    table.inputs, table.outputs = np.array(node.inputs, np.int32), np.array(node.outputs, np.int32)
+    table.intermediates = np.array(node.intermediates, np.int32)
+    return table
+
+
+def _indices(vector: Any) -> list[int]:
+    return [] if vector is None else np.asarray(vector).tolist()
+
+
+def _copy(table: T) -> T:
+    """A copy of a table and all tables below it, without empty vectors, texts and lists, and what the schema does not
+    know."""
+    result = copy(table)
+    result.unknown_fields = ()
+    for name, _, kind, *_ in table.FIELDS:
+        value = getattr(table, name)
+        if value is None or kind is Kind.SCALAR:
+            continue
+        if kind is Kind.TABLES:
+            value = [_copy(item) for item in value]
+        elif isinstance(value, Table):
+            value = _copy(value)
+        elif isinstance(value, UnknownMember):
+            value = None
+        if not isinstance(value, Table) and (value is None or len(value) == 0):
+            value = None
+        setattr(result, name, value)
+    return result
