@@ -61,11 +61,16 @@ def symmetric_int16(low: np.float32, high: np.float32) -> Affine:
     True
     """
     low, high = _with_zero(low, high)
-    return Affine(extent(low, high) / np.float32(INT16_STEPS), 0, low, high)
+    return Affine(largest(low, high) / np.float32(INT16_STEPS), 0, low, high)
 
 
-def extent(low: Array, high: Array) -> Array:
-    """The largest magnitude of a range, or of each of several ranges."""
+def largest(low: np.float32, high: np.float32) -> np.float32:
+    """The largest magnitude of a range."""
+    return max(abs(low), abs(high))
+
+
+def extents(low: Floats, high: Floats) -> Floats:
+    """The largest magnitude of each of several ranges."""
     return np.maximum(np.abs(low), np.abs(high))
 
 
@@ -78,25 +83,25 @@ def power_of_two_above(magnitude: np.float32) -> np.float32:
     return np.float32(next(2.0**n for n in range(11) if n == 10 or 2.0**n >= magnitude))
 
 
-def quantize_channels(weights: Floats, extents: Floats, axis: int) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Weights as int8 and the scale of each index of `axis`, from the extents of the channels.
+def quantize_channels(weights: Floats, magnitudes: Floats, axis: int) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Weights as int8 and the scale of each index of `axis`, from the largest magnitudes of the channels.
 
-    The weights are multiplied by 127 / extent, not by the reciprocal of the scale. Before it is limited to -127..127
-    the integer is cut to its lowest eight bits: a weight beyond the extent wraps.
+    The weights are multiplied by 127 / magnitude, not by the reciprocal of the scale. Before it is limited to -127..127
+    the integer is cut to its lowest eight bits: a weight beyond it wraps.
 
     >>> q, scales = quantize_channels(np.float32([[0.5, -1.27], [0, 0]]), np.float32([1.27, 0]), 0)
     >>> q.tolist(), float(scales[1])
     ([[50, -127], [0, 0]], 0.0)
     """
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        factors = np.where(extents == 0, np.float32(0), np.float32(127) / extents)
+        factors = np.where(magnitudes == 0, np.float32(0), np.float32(127) / magnitudes)
         whole = to_int32(round_half_away(weights * along(factors, weights.ndim, axis)))
-    return np.maximum(whole.astype(np.int8), np.int8(-127)), extents / np.float32(127)
+    return np.maximum(whole.astype(np.int8), np.int8(-127)), magnitudes / np.float32(127)
 
 
 def quantize_tensor(weights: Floats, magnitude: np.float32) -> tuple[npt.NDArray[np.int8], np.float32]:
     """Weights as int8 with one scale, magnitude / 127, as dynamic-range operators quantize a row; 1 for zeros."""
-    q, scales = symmetric_quantize_within(weights.reshape(1, -1), np.float32([magnitude]))
+    q, scales = symmetric_quantize_within(weights.reshape(1, -1), np.array([magnitude], np.float32))
     return q.reshape(weights.shape), scales[0]
 
 
@@ -106,13 +111,15 @@ def quantize_int16(values: Floats, scale: np.float32) -> npt.NDArray[np.int16]:
 
 
 def quantize_int8(values: Floats, scale: np.float32, zero_point: int) -> npt.NDArray[np.int8]:
-    """Floats as int8 at a given scale and zero point, which is added in float32; beyond int32 all become -128.
+    """Floats as int8 at a given scale and zero point.
 
-    >>> quantize_int8(np.float32([0.25, -0.25, 9]), np.float32(0.5), 3)
-    array([  4,   2,  21], dtype=int8)
+    A quotient beyond int32 becomes -2**31 from either side, and the zero point is added in int32, which wraps: with a
+    zero point below 0 the result is 127, with any other -128.
+
+    >>> quantize_int8(np.float32([0.25, -0.25, 9, 3e9]), np.float32(0.5), -3)
+    array([ -2,  -4,  15, 127], dtype=int8)
     """
-    shifted = _scaled(values, scale) + np.float32(zero_point)
-    return np.clip(to_int32(shifted), -128, 127).astype(np.int8)
+    return np.clip(to_int32(_scaled(values, scale)) + np.int32(zero_point), -128, 127).astype(np.int8)
 
 
 def quantize_bias(bias: Floats, scales: Floats, dtype: type[np.int32] | type[np.int64]) -> Array:
@@ -121,11 +128,11 @@ def quantize_bias(bias: Floats, scales: Floats, dtype: type[np.int32] | type[np.
     >>> quantize_bias(np.float32([0.5, -9e30]), np.float32([0.25]), np.int32)
     array([          2, -2147483647], dtype=int32)
     """
-    largest = np.iinfo(dtype).max
+    limit = np.iinfo(dtype).max
     scaled = _scaled(bias, scales)
-    inside = np.abs(scaled) < np.float32(largest)  # which in float32 is one more than the largest integer
+    inside = np.abs(scaled) < np.float32(limit)  # which in float32 is one more than the largest integer
     whole = np.where(inside, scaled, np.float32(0)).astype(dtype)
-    return np.where(inside | np.isnan(scaled), whole, np.where(scaled > 0, largest, -largest)).astype(dtype)
+    return np.where(inside | np.isnan(scaled), whole, np.where(scaled > 0, limit, -limit)).astype(dtype)
 
 
 def range_for_bias(low: Floats, high: Floats, bias: Floats, input_scale: np.float32) -> tuple[Floats, Floats]:
@@ -135,7 +142,7 @@ def range_for_bias(low: Floats, high: Floats, bias: Floats, input_scale: np.floa
     bias. What is compared and what comes out is computed in float64 for channels; for one range the bias is divided by
     2**31 in float32 first.
     """
-    half = 0.5 * np.float64(input_scale) * (extent(low, high) / np.float32(127)).astype(np.float64)
+    half = 0.5 * np.float64(input_scale) * (extents(low, high) / np.float32(127)).astype(np.float64)
     magnitudes = np.abs(bias).max(keepdims=True) if low.size == 1 else np.abs(bias)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if low.size == 1:

@@ -1,8 +1,8 @@
 """A model taken apart, to be changed and put together again.
 
 Lists can be changed in place and tables are copies, so the model that it came from stays as it is; arrays are shared
-with it and are replaced, never written to. What comes out is as the converter's own C++ code writes it: a vector or
-text that is empty is left out of the file.
+with it and are replaced, never written to. Data outside the FlatBuffer come inside, and what the schema does not know
+is dropped.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ class Draft:
         self.root = _copy(model.root)
         self.codes: list[schema.OperatorCode] = self.root.operator_codes or []
         self.signatures: list[schema.SignatureDef] = self.root.signature_defs or []
-        self.buffers: list[Bytes] = [model.buffer(i) for i in range(len(self.root.buffers or ()))]
+        self.buffers: list[schema.Buffer] = self.root.buffers or []
+        for index, buffer in enumerate(self.buffers):
+            if buffer.data is None and buffer.offset > 1:
+                self.buffers[index] = schema.Buffer(data=model.buffer(index))
         self.graphs = [_graph(model, table) for table in self.root.subgraphs or ()]
 
     def model(self) -> Model:
         """The model as it is now."""
         root = copy(self.root)
-        root.operator_codes, root.signature_defs = self.codes, self.signatures
+        root.operator_codes = self.codes or root.operator_codes
+        root.buffers = self.buffers or root.buffers
         root.subgraphs = [_subgraph(graph) for graph in self.graphs]
-        root.buffers = [schema.Buffer(data=data) for data in self.buffers]
         return Model(_copy(root))
 
     def name(self, node: Node) -> str:
@@ -101,11 +104,16 @@ class Draft:
 
     def is_constant(self, tensor: schema.Tensor) -> bool:
         """Whether the tensor has data in the file."""
-        return self.buffers[tensor.buffer].size > 0
+        return self.data(tensor).size > 0
+
+    def data(self, tensor: schema.Tensor) -> Bytes:
+        """The bytes of a constant, none for another tensor."""
+        data = self.buffers[tensor.buffer].data
+        return np.asarray(() if data is None else data, np.uint8)
 
     def floats(self, tensor: schema.Tensor) -> Floats:
         """The numbers of a float32 constant, in its shape. Raises InvalidModelError where it is none, or not finite."""
-        data = self.buffers[tensor.buffer]
+        data = self.data(tensor)
         shape = tuple(shape_of(tensor))
         if tensor.type != TensorType.FLOAT32 or data.size != 4 * np.prod(shape, dtype=np.int64):
             raise InvalidModelError(
@@ -119,7 +127,12 @@ class Draft:
 
     def store(self, tensor: schema.Tensor, values: npt.NDArray[Any]) -> None:
         """Replaces the data of a constant."""
-        self.buffers[tensor.buffer] = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.buffers[tensor.buffer].data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+
+    def add_buffer(self, data: Bytes) -> int:
+        """Adds a buffer; its index."""
+        self.buffers.append(schema.Buffer(data=data))
+        return len(self.buffers) - 1
 
 
 def shape_of(tensor: schema.Tensor) -> list[int]:
@@ -131,11 +144,29 @@ def _number(code: schema.OperatorCode) -> int:
     return max(int(code.deprecated_builtin_code), int(code.builtin_code))
 
 
+def without_empty(model: Model) -> Model:
+    """The model without vectors, texts and lists that are empty, which the converter's C++ code leaves out."""
+
+    def strip(table: Table) -> None:
+        for name, _, kind, *_ in table.FIELDS:
+            value = getattr(table, name)
+            if kind in (Kind.VECTOR, Kind.STRING, Kind.TABLES) and value is not None and len(value) == 0:
+                setattr(table, name, None)
+            for item in value or () if kind is Kind.TABLES else [value]:
+                if isinstance(item, Table):
+                    strip(item)
+
+    result = Model(_copy(model.root))
+    strip(result.root)
+    return result
+
+
 def _graph(model: Model, table: schema.SubGraph) -> Graph:
     nodes = []
     for operator in table.operators or ():
-        operator.custom_options = model.custom_options(operator)
-        operator.large_custom_options_offset = operator.large_custom_options_size = 0
+        if operator.large_custom_options_offset > 1:
+            operator.custom_options = model.custom_options(operator)
+            operator.large_custom_options_offset = operator.large_custom_options_size = 0
         tensors = (operator.inputs, operator.outputs, operator.intermediates)
         nodes.append(Node(operator, *map(_indices, tensors)))
     return Graph(table, table.tensors or [], nodes, _indices(table.inputs), _indices(table.outputs))
@@ -143,15 +174,16 @@ def _graph(model: Model, table: schema.SubGraph) -> Graph:
 
 def _subgraph(graph: Graph) -> schema.SubGraph:
     table = copy(graph.table)
-    table.tensors, table.operators = graph.tensors, [_operator(node) for node in graph.nodes]
-    table.inputs, table.outputs = np.array(graph.inputs, np.int32), np.array(graph.outputs, np.int32)
+    table.tensors = graph.tensors or table.tensors
+    table.operators = [_operator(node) for node in graph.nodes] if graph.nodes else table.operators and []
+    table.inputs, table.outputs = _vector(graph.inputs, table.inputs), _vector(graph.outputs, table.outputs)
     return table
 
 
 def _operator(node: Node) -> schema.Operator:
     table = copy(node.table)
-    table.inputs, table.outputs = np.array(node.inputs, np.int32), np.array(node.outputs, np.int32)
-    table.intermediates = np.array(node.intermediates, np.int32)
+    table.inputs, table.outputs = _vector(node.inputs, table.inputs), _vector(node.outputs, table.outputs)
+    table.intermediates = _vector(node.intermediates, table.intermediates)
     return table
 
 
@@ -159,22 +191,21 @@ def _indices(vector: Any) -> list[int]:
     return [] if vector is None else np.asarray(vector).tolist()
 
 
+def _vector(indices: list[int], before: Any) -> Any:
+    """Indices as the file holds them; what was not there stays away while there are none."""
+    return np.array(indices, np.int32) if indices or before is not None else None
+
+
 def _copy(table: T) -> T:
-    """A copy of a table and all tables below it, without empty vectors, texts and lists, and what the schema does not
-    know."""
+    """A copy of a table and of all tables below it, without what the schema does not know."""
     result = copy(table)
     result.unknown_fields = ()
     for name, _, kind, *_ in table.FIELDS:
         value = getattr(table, name)
-        if value is None or kind is Kind.SCALAR:
-            continue
-        if kind is Kind.TABLES:
-            value = [_copy(item) for item in value]
+        if kind is Kind.TABLES and value is not None:
+            setattr(result, name, [_copy(item) for item in value])
         elif isinstance(value, Table):
-            value = _copy(value)
+            setattr(result, name, _copy(value))
         elif isinstance(value, UnknownMember):
-            value = None
-        if not isinstance(value, Table) and (value is None or len(value) == 0):
-            value = None
-        setattr(result, name, value)
+            setattr(result, name, None)
     return result

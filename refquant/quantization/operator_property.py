@@ -205,7 +205,6 @@ OPERATORS: dict[str, OperatorProperty] = {
     "RELU6": _map(2),
     "RELU_N1_TO_1": _map(1, int16=False),
     "RSQRT": _map(2),
-    "SQRT": _map(2),
     "WHERE": _map(1),
     # functions whose range is known
     "L2_NORMALIZATION": _fixed(2, int8=Fixed(1 / 128, 0)),

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import numpy as np
 
 from refquant.errors import InvalidInputError, InvalidModelError
-from refquant.quantization.draft import Draft
+from refquant.quantization.draft import Draft, without_empty
 from refquant.quantization.legacy.biases import duplicate_shared_biases, make_room_for_biases, quantize_biases
 from refquant.quantization.legacy.interface import set_interface
 from refquant.quantization.legacy.operators import (
@@ -82,7 +82,7 @@ def quantize(
     raise_versions(plan)
     set_interface(draft, settings, input_type, output_type)
     allow_any_int16_scale(plan)
-    return draft.model()
+    return without_empty(draft.model())
 
 
 def _check_settings(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refquant.errors import InvalidInputError, InvalidModelError
+from refquant.errors import InvalidModelError
 from refquant.numerics.symmetric import quantize_bias, range_for_bias
 from refquant.quantization.draft import Graph, Node, shape_of
 from refquant.quantization.legacy.plan import Plan
@@ -46,12 +46,11 @@ def duplicate_shared_biases(plan: Plan) -> None:
                 continue
             number = copies[node.inputs[position]] = copies.get(node.inputs[position], 0) + 1
             old = bias.quantization
-            draft.buffers.append(draft.buffers[bias.buffer])
             copy = schema.Tensor(
                 name=f"{bias.name or ''}_duplicate_{number}",
                 shape=bias.shape,
                 type=bias.type,
-                buffer=len(draft.buffers) - 1,
+                buffer=draft.add_buffer(draft.data(bias)),
                 quantization=old and schema.QuantizationParameters(scale=old.scale, zero_point=old.zero_point),
             )
             node.inputs[position] = graph.add(copy)
@@ -85,23 +84,24 @@ def make_room_for_biases(plan: Plan) -> None:
 
 def quantize_biases(plan: Plan) -> None:
     """Makes biases int32 or int64 at the scale input * weights, one for each channel where the weights have them."""
-    types = {TensorType.INT32: np.int32, TensorType.INT64: np.int64}
+    wide = plan.settings.bias_type == TensorType.INT64
     for graph in plan.draft.graphs:
         for node in graph.nodes:
             bias = _bias(plan, graph, node)
             if bias is None or not plan.is_quantizable(graph, node) or is_quantized(bias):
                 continue
             x, weights = _operands(plan, graph, node)
-            bias_type = plan.settings.bias_type
-            if x.type == TensorType.INT8 and bias_type != TensorType.INT32:
-                raise InvalidInputError("with int8 activations biases are int32: leave bias_type out")
+            if x.type == TensorType.INT8 and wide:
+                raise InvalidModelError(
+                    f"{plan.place(graph, node)}: its input is int8 already, which does not go with an int64 bias"
+                )
             scales = scales_of(x)[0] * scales_of(weights)
             values = plan.draft.floats(bias)
             if scales.size != (values.size if _has_channels(plan, node, weights) else 1):
                 raise InvalidModelError(
                     f"{plan.place(graph, node)}: a bias of {values.size} numbers does not fit {scales.size} scales"
                 )
-            store_quantized(plan.draft, bias, quantize_bias(values, scales, types[bias_type]), scales)
+            store_quantized(plan.draft, bias, quantize_bias(values, scales, np.int64 if wide else np.int32), scales)
 
 
 def _bias(plan: Plan, graph: Graph, node: Node) -> schema.Tensor | None:
@@ -129,4 +129,3 @@ def _constant_at(plan: Plan, graph: Graph, node: Node, position: int) -> schema.
         return None
     tensor = graph.tensors[node.inputs[position]]
     return tensor if plan.draft.is_constant(tensor) else None
-

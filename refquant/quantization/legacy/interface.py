@@ -23,11 +23,11 @@ def set_interface(draft: Draft, settings: Settings, input_type: TensorType, outp
         for position, old in enumerate(graph.inputs):
             _require_quantized(graph, old, input_type, "input")
             graph.inputs[position] = _new_input(draft, graph, old, input_type, settings.suffix)
-            _redirect(signature and signature.inputs, old, graph.inputs[position])
+            _redirect(signature.inputs if signature else None, old, graph.inputs[position])
         for position, old in enumerate(graph.outputs):
             _require_quantized(graph, old, output_type, "output")
             graph.outputs[position] = _new_output(draft, graph, old, output_type, settings.suffix)
-            _redirect(signature and signature.outputs, old, graph.outputs[position])
+            _redirect(signature.outputs if signature else None, old, graph.outputs[position])
 
 
 def _new_input(draft: Draft, graph: Graph, old: int, type: TensorType, suffix: str) -> int:

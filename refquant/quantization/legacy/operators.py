@@ -134,8 +134,8 @@ def quantize_operators(plan: Plan) -> None:
     if unsupported:
         kind = "int16" if plan.settings.activations_type == TensorType.INT16 else "int8"
         raise UnsupportedOperatorError(
-            f"no {kind} version of {'; '.join(unsupported)}: allow float operators (supported_ops with TFLITE_BUILTINS, "
-            "allow_float=True) or build the model without them"
+            f"no {kind} version of {'; '.join(unsupported)}: allow float operators (TFLITE_BUILTINS among the "
+            "supported_ops, allow_float=True) or build the model without them"
         )
 
 
@@ -274,7 +274,7 @@ def requantize_joined_inputs(plan: Plan) -> None:
 
 def _requantize_constant(plan: Plan, tensor: schema.Tensor, scale: np.float32, zero_point: int) -> None:
     dtype = np.int16 if tensor.type == TensorType.INT16 else np.int8
-    integers = plan.draft.buffers[tensor.buffer].view(dtype)
+    integers = plan.draft.data(tensor).view(dtype)
     floats = dequantize(integers, *parameters(tensor))
     tensor.quantization = affine(scale, zero_point)
     if tensor.type == TensorType.INT16:
@@ -285,16 +285,13 @@ def _requantize_constant(plan: Plan, tensor: schema.Tensor, scale: np.float32, z
 
 def set_bias_types(plan: Plan) -> None:
     """Tells the operators with a bias its type, also those without one. Source: SetOperatorPropertyBiasType."""
-    options = {
-        BuiltinOperator.CONV_2D: schema.Conv2DOptions,
-        BuiltinOperator.FULLY_CONNECTED: schema.FullyConnectedOptions,
-        BuiltinOperator.TRANSPOSE_CONV: schema.TransposeConvOptions,
-    }
+    with_bias = (BuiltinOperator.CONV_2D, BuiltinOperator.FULLY_CONNECTED, BuiltinOperator.TRANSPOSE_CONV)
     for graph in plan.draft.graphs:
         for node in graph.nodes:
-            kind = options.get(plan.draft.codes[node.table.opcode_index].builtin_code)
-            if kind is not None and isinstance(node.table.builtin_options, kind):
-                node.table.builtin_options.quantized_bias_type = plan.settings.bias_type
+            code, options = plan.draft.codes[node.table.opcode_index].builtin_code, node.table.builtin_options
+            kinds = (schema.Conv2DOptions, schema.FullyConnectedOptions, schema.TransposeConvOptions)
+            if code in with_bias and isinstance(options, kinds):
+                options.quantized_bias_type = plan.settings.bias_type
 
 
 def raise_versions(plan: Plan) -> None:
@@ -312,12 +309,13 @@ def allow_any_int16_scale(plan: Plan) -> None:
     """Tells int16 ADD and SUB that scales are no powers of two. Source: SetOperatorPropertyADDSUBOperator."""
     if plan.settings.activations_type != TensorType.INT16:
         return
-    options = {BuiltinOperator.ADD: schema.AddOptions, BuiltinOperator.SUB: schema.SubOptions}
     for graph in plan.draft.graphs:
         for node in graph.nodes:
-            kind = options.get(plan.draft.codes[node.table.opcode_index].builtin_code)
-            if kind is not None and isinstance(node.table.builtin_options, kind):
-                node.table.builtin_options.pot_scale_int16 = False
+            code, options = plan.draft.codes[node.table.opcode_index].builtin_code, node.table.builtin_options
+            if code == BuiltinOperator.ADD and isinstance(options, schema.AddOptions):
+                options.pot_scale_int16 = False
+            elif code == BuiltinOperator.SUB and isinstance(options, schema.SubOptions):
+                options.pot_scale_int16 = False
 
 
 def _like(tensor: schema.Tensor, suffix: str, type: TensorType) -> schema.Tensor:

@@ -79,7 +79,9 @@ class Plan:
 
     def place(self, graph: Graph, node: Node) -> str:
         """Where an operator stands, for messages."""
-        return f"{self.draft.name(node)} (output {graph.output_name(node)!r})" if node.outputs else self.draft.name(node)
+        return (
+            f"{self.draft.name(node)} (output {graph.output_name(node)!r})" if node.outputs else self.draft.name(node)
+        )
 
     def input(self, graph: Graph, node: Node, position: int) -> int:
         """The index of the tensor at an input that the operator must have; -1 where it is left out."""

@@ -12,7 +12,8 @@ from refquant.numerics.symmetric import (
     INT16_STEPS,
     Affine,
     asymmetric_int8,
-    extent,
+    extents,
+    largest,
     power_of_two_above,
     quantize_channels,
     quantize_int16,
@@ -114,7 +115,7 @@ def quantize_activation(tensor: schema.Tensor, type: TensorType) -> None:
 def quantize_activation_to_int16(tensor: schema.Tensor, *, power_of_two: bool = False) -> None:
     """Makes an activation symmetric int16, whatever the type of the others; its range is forgotten."""
     low, high = ranges(tensor)
-    magnitude = extent(low[0], high[0])
+    magnitude = largest(low[0], high[0])
     scale = power_of_two_above(magnitude) / np.float32(32768) if power_of_two else magnitude / np.float32(INT16_STEPS)
     tensor.quantization, tensor.type = affine(scale, 0), TensorType.INT16
 
@@ -125,7 +126,7 @@ def quantize_weights(draft: Draft, tensor: schema.Tensor, axis: int | None) -> N
     if axis is None:
         low, high = ranges(tensor) if has_range(tensor) else (values, values)
         low, high = (low, high) if low.size == high.size == 1 else (values, values)
-        integers, scale = quantize_tensor(values, extent(low, high).max())
+        integers, scale = quantize_tensor(values, extents(low, high).max())
         quantization = quantization_of(tensor)
         quantization.scale, quantization.zero_point = np.array([scale]), np.array([0])
         draft.store(tensor, integers)
@@ -138,7 +139,7 @@ def quantize_weights(draft: Draft, tensor: schema.Tensor, axis: int | None) -> N
             f"weights {tensor.name!r} need a range for each of {channels} channels, they have {low.size}: is the "
             "tensor an input of another operator as well? Give each operator a constant of its own"
         )
-    store_quantized(draft, tensor, *quantize_channels(values, extent(low, high), axis), axis)
+    store_quantized(draft, tensor, *quantize_channels(values, extents(low, high), axis), axis)
 
 
 def quantize_to_int16(draft: Draft, tensor: schema.Tensor, *, bits: int = 16) -> None:

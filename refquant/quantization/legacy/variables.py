@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from refquant.numerics.symmetric import INT16_STEPS, extent, quantize_int8, quantize_int16
+from refquant.numerics.symmetric import INT16_STEPS, largest, quantize_int8, quantize_int16
 from refquant.quantization.draft import Graph, Node
 from refquant.quantization.legacy.plan import Plan
 from refquant.quantization.legacy.tensors import (
@@ -69,7 +69,7 @@ def _quantize_constant(plan: Plan, tensor: schema.Tensor) -> None:
     values = plan.draft.floats(tensor)
     if plan.settings.activations_type == TensorType.INT16:
         low, high = ranges(tensor)
-        scale = extent(low[0], high[0]) / np.float32(INT16_STEPS)
+        scale = largest(low[0], high[0]) / np.float32(INT16_STEPS)
         store_quantized(plan.draft, tensor, quantize_int16(values, scale), np.array([scale]))
     else:
         quantize_activation(tensor, TensorType.INT8)
