@@ -31,6 +31,20 @@ from refquant.quantization.operator_property import Derived, OperatorProperty, T
 from refquant.tflite import schema
 from refquant.tflite.schema import BuiltinOperator, TensorType
 
+#: operators whose options tell the type of the bias, and those whose options tell of int16 scales
+_PRODUCTS: dict[
+    BuiltinOperator,
+    type[schema.Conv2DOptions] | type[schema.FullyConnectedOptions] | type[schema.TransposeConvOptions],
+] = {
+    BuiltinOperator.CONV_2D: schema.Conv2DOptions,
+    BuiltinOperator.FULLY_CONNECTED: schema.FullyConnectedOptions,
+    BuiltinOperator.TRANSPOSE_CONV: schema.TransposeConvOptions,
+}
+_SUMS: dict[BuiltinOperator, type[schema.AddOptions] | type[schema.SubOptions]] = {
+    BuiltinOperator.ADD: schema.AddOptions,
+    BuiltinOperator.SUB: schema.SubOptions,
+}
+
 _TINY = 1e-8  # the range of a gate below which nothing can be said of it
 
 
@@ -285,12 +299,11 @@ def _requantize_constant(plan: Plan, tensor: schema.Tensor, scale: np.float32, z
 
 def set_bias_types(plan: Plan) -> None:
     """Tells the operators with a bias its type, also those without one. Source: SetOperatorPropertyBiasType."""
-    with_bias = (BuiltinOperator.CONV_2D, BuiltinOperator.FULLY_CONNECTED, BuiltinOperator.TRANSPOSE_CONV)
     for graph in plan.draft.graphs:
         for node in graph.nodes:
             code, options = plan.draft.codes[node.table.opcode_index].builtin_code, node.table.builtin_options
-            kinds = (schema.Conv2DOptions, schema.FullyConnectedOptions, schema.TransposeConvOptions)
-            if code in with_bias and isinstance(options, kinds):
+            kind = _PRODUCTS.get(code)
+            if kind is not None and isinstance(options, kind):
                 options.quantized_bias_type = plan.settings.bias_type
 
 
@@ -312,9 +325,8 @@ def allow_any_int16_scale(plan: Plan) -> None:
     for graph in plan.draft.graphs:
         for node in graph.nodes:
             code, options = plan.draft.codes[node.table.opcode_index].builtin_code, node.table.builtin_options
-            if code == BuiltinOperator.ADD and isinstance(options, schema.AddOptions):
-                options.pot_scale_int16 = False
-            elif code == BuiltinOperator.SUB and isinstance(options, schema.SubOptions):
+            kind = _SUMS.get(code)
+            if kind is not None and isinstance(options, kind):
                 options.pot_scale_int16 = False
 
 
