@@ -18,8 +18,8 @@ what it leads to cannot be copied without knowing its type.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NoReturn, TypeVar
 
 import flatbuffers
 import numpy as np
@@ -31,6 +31,7 @@ from refquant.tflite.table import Field, Kind, Table, UnknownField, UnknownMembe
 
 T = TypeVar("T", bound=Table)
 Bytes = npt.NDArray[np.uint8]
+Layout = Literal["c++", "python"]
 
 _MAX_DEPTH = 32  # entries of the path; the deepest one of the schema has 12
 _U16S, _U32, _I32 = struct.Struct("<HH"), struct.Struct("<I"), struct.Struct("<i")
@@ -216,12 +217,15 @@ def _path(path: Sequence[str | int]) -> str:
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or "the root"
 
 
-def encode(model: schema.Model) -> bytes:
+def encode(model: schema.Model, layout: Layout = "c++") -> bytes:
     """The bytes of a model, with 16-byte aligned buffers, as the official reader and verifier accept them.
+
+    The bytes are those that TensorFlow's C++ code writes for these tables, or with layout "python" those that its
+    Python code writes, which does not align buffers.
 
     Raises `InvalidModelError`, with the path of fields, for a value that the format cannot hold.
     """
-    writer = _Writer()
+    writer = _Writer(layout)
     try:
         root = writer.table(writer.expect(model, schema.Model))
         writer.builder.Finish(root, file_identifier=schema.FILE_IDENTIFIER)
@@ -235,7 +239,8 @@ def encode(model: schema.Model) -> bytes:
 class _Writer:
     """Writes children before parents, as a FlatBuffer grows from its end to its beginning."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
         self.builder = flatbuffers.Builder(1024)
         self.path: list[str | int] = []
 
@@ -262,7 +267,7 @@ class _Writer:
         fields.extend(self.unknown(field) for field in table.unknown_fields)
         builder = self.builder
         builder.StartObject(max((slot for slot, _, _ in fields), default=-1) + 1)
-        for slot, code, value in sorted(fields, key=lambda f: -(4 if f[1] == "O" else _SCALARS[f[1]].size)):
+        for slot, code, value in sorted(fields, key=_PLACE[self.layout]):
             if code == "O":
                 builder.PrependUOffsetTRelative(value)
             else:
@@ -341,11 +346,19 @@ class _Writer:
         if dtype.kind == "f" and array is not given and np.any(np.isinf(array) & np.isfinite(given)):
             self.fail(f"a number is too large for {dtype.name}")
         builder = self.builder
-        builder.StartVector(dtype.itemsize, len(array), max(dtype.itemsize, field.align))
+        align = field.align if self.layout == "c++" else 1
+        builder.StartVector(dtype.itemsize, len(array), max(dtype.itemsize, align))
         builder.head -= array.nbytes
         builder.Bytes[builder.head : builder.head + array.nbytes] = array.tobytes()
         return int(builder.EndVector())
 
+
+#: the order of a table's fields (slot, wire code, value), from its end: the largest first and of these the last first,
+#: or simply the first first
+_PLACE: dict[Layout, Callable[[tuple[int, str, Any]], tuple[int, ...]]] = {
+    "c++": lambda field: (-(4 if field[1] == "O" else _SCALARS[field[1]].size), -field[0]),
+    "python": lambda field: (field[0],),
+}
 
 _B = flatbuffers.Builder
 _PREPEND = {

@@ -65,15 +65,15 @@ class Model:
         """The subgraphs; the first is the main one."""
         return self.root.subgraphs or []
 
-    def tobytes(self) -> bytes:
-        """The model as the bytes of a .tflite file.
+    def tobytes(self, layout: codec.Layout = "c++") -> bytes:
+        """The model as the bytes of a .tflite file, laid out as TensorFlow's C++ code or its Python code does.
 
         Data that lie outside the FlatBuffer (`Buffer.offset`, large custom options) lie outside it again.
         """
         root, outside = self._copy_with_data_outside()
         if not outside:
-            return codec.encode(self.root)
-        end = len(codec.encode(root))  # the offsets are not yet right, but their fields have the same size
+            return codec.encode(self.root, layout)
+        end = len(codec.encode(root, layout))  # the offsets are not yet right, but their fields have the same size
         pieces = []
         moved: dict[int, int] = {}  # where each byte range of the source begins: how far it moves
         ranges = sorted({(entry.start, entry.start + entry.size) for entry in outside})
@@ -89,7 +89,7 @@ class Model:
             end += padding + stop - start
         for entry in outside:
             setattr(entry.table, entry.field, entry.start + moved[entry.start])
-        return b"".join([codec.encode(root), *pieces])
+        return b"".join([codec.encode(root, layout), *pieces])
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the model to a file, wholly or not at all: an existing file is replaced in one step."""
