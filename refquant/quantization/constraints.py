@@ -31,10 +31,11 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """Operand `operand` is a bias whose scale is the product of the scales of the operands `of`."""
+    """Operand `operand` is a bias whose scale is the product of the scales of the operands `of`, and a factor."""
 
     operand: int
-    of: tuple[int, int]
+    of: tuple[int, ...]
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,9 @@ CONSTRAINTS: dict[str, Constraint] = {
     "FULLY_CONNECTED": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1))),
     "TRANSPOSE_CONV": Constraint(weight=Weight(1, 0), bias=Bias(3, (1, 2))),
     "SVDF": Constraint(bias=Bias(3, (2, 4))),
+    # LSTM: states, weights and biases each in a way of its own, see `refquant.quantization.recurrent`
+    "LSTM": _FREE,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _FREE,
     # a slope per channel, yet one scale for all
     "PRELU": Constraint(weight=Weight(1, None)),
     # results within limits that are known beforehand
@@ -78,7 +82,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     # numbers that are only moved or chosen keep their scale
     **dict.fromkeys(
         """
-        AVERAGE_POOL_2D BATCH_TO_SPACE_ND BROADCAST_TO CONCATENATION DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXPAND_DIMS
+        AVERAGE_POOL_2D BATCH_TO_SPACE_ND BROADCAST_TO CONCATENATION DEPTH_TO_SPACE EXPAND_DIMS
         FILL GATHER GATHER_ND MAXIMUM MAX_POOL_2D MINIMUM MIRROR_PAD PACK PAD PADV2 REDUCE_MAX REDUCE_MIN RESHAPE
         RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SCATTER_ND SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND SPACE_TO_DEPTH
         SPLIT SPLIT_V SQUEEZE STRIDED_SLICE TILE TOPK_V2 TRANSPOSE UNPACK
@@ -89,9 +93,9 @@ CONSTRAINTS: dict[str, Constraint] = {
     **dict.fromkeys(
         """
         ABS ADD ARG_MAX ARG_MIN BATCH_MATMUL BIDIRECTIONAL_SEQUENCE_LSTM DIV EMBEDDING_LOOKUP EQUAL EXP FAKE_QUANT GELU
-        GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG LSTM MATRIX_DIAG MATRIX_SET_DIAG MEAN MUL
+        GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG BASIC_LSTM MATRIX_DIAG MATRIX_SET_DIAG MEAN MUL
         ONE_HOT RANK REDUCE_PROD RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 REVERSE_SEQUENCE REVERSE_V2 RSQRT SHAPE
-        SPARSE_TO_DENSE SQRT SQUARED_DIFFERENCE SUB SUM UNIDIRECTIONAL_SEQUENCE_LSTM UNIDIRECTIONAL_SEQUENCE_RNN UNIQUE
+        SPARSE_TO_DENSE SQRT SQUARED_DIFFERENCE SUB SUM UNIDIRECTIONAL_SEQUENCE_RNN UNIQUE
         """.split(),
         _FREE,
     ),

@@ -19,6 +19,7 @@ from refquant.quantization.importer import SUBGRAPH_FIELDS, Module
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Type, Value
 from refquant.quantization.operators import STATEFUL_OPERANDS
 from refquant.quantization.options import exported_options
+from refquant.quantization.recurrent import LSTMS
 from refquant.quantization.versions import minimum_runtime_version, update_versions
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -104,6 +105,7 @@ class _Exporter:
         for number, argument in enumerate(function.arguments):
             default = f"arg{number}" if function.name == "main" else f"{function.name}_arg{number}"
             self._tensor(tensors, argument, self.names.given.get(argument) or default)
+        self._name_absent_operands(function)
         for operation in function:
             if operation.name in ("RETURN", "STATISTICS"):
                 continue
@@ -130,6 +132,15 @@ class _Exporter:
             if value is not None:
                 self.names.reserve(value, name)
 
+    def _name_absent_operands(self, function: Function) -> None:
+        """An absent operand is a value for the converter's compiler, and takes a name that no tensor gets then.
+
+        That is the name of the operation which did not mention it, unless there are several of those.
+        """
+        absent = [operation for operation in function if None in operation.operands]
+        if len(absent) == 1 and absent[0].attributes.get("implied") and any(absent[0].names):
+            self.names.unique(";".join(absent[0].names))
+
     def _numbers(self, operation: Operation) -> list[int]:
         return [-1 if value is None else self.indices[_without_statistics(value)] for value in operation.operands]
 
@@ -146,7 +157,7 @@ class _Exporter:
             outputs=np.array([self.indices[result] for result in operation.results], np.int32),
             builtin_options=None if operation.custom else exported_options(operation.name, options),
             custom_options=operation.custom_options,
-            intermediates=np.array(intermediates, np.int32) if intermediates else None,
+            intermediates=np.array(intermediates, np.int32) if operation.name in LSTMS else None,
         )
 
     def _code(self, operation: Operation) -> int:
@@ -155,7 +166,8 @@ class _Exporter:
         assert codes is not None
         if key not in self.codes:
             self.codes[key] = len(codes)
-            number = BuiltinOperator.CUSTOM if operation.custom else BuiltinOperator[operation.name]
+            name = "LSTM" if operation.name == "BASIC_LSTM" else operation.name
+            number = BuiltinOperator.CUSTOM if operation.custom else BuiltinOperator[name]
             codes.append(
                 schema.OperatorCode(
                     deprecated_builtin_code=min(number, 127),
@@ -169,7 +181,10 @@ class _Exporter:
         indices = []
         for name, kind in zip(_INTERMEDIATES, operation.attributes.get("intermediates", ())):
             indices.append(len(tensors))
-            tensors.append(_tensor_of_type(kind, self.names.unique(name)))
+            tensor = _tensor_of_type(kind, self.names.unique(name))
+            if isinstance(kind.element, TensorType):
+                tensor.quantization = None
+            tensors.append(tensor)
         return indices
 
     def _tensor(self, tensors: list[schema.Tensor], value: Value, name: str) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from refquant.errors import InvalidInputError
 from refquant.quantization.constraints import constraint_of
-from refquant.quantization.ir import Constant, Function, Operation, Type
+from refquant.quantization.ir import Constant, Function, Operation, Type, Value
 from refquant.quantization.propagate import is_quantizable
 from refquant.quantization.rewrite import Rewriter, by_name, rewrite
+from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
 
 _STATE_OPERATORS = ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF")
@@ -76,6 +78,8 @@ def _remove_unused(operation: Operation, rewriter: Rewriter) -> bool:
 
 def _remove_inner_pair(operation: Operation, rewriter: Rewriter) -> bool:
     quantize = operation.defining(0)
+    if quantize is not None and quantize.name == "QCONST":
+        return _spell_out(operation, quantize, rewriter)
     if quantize is None or quantize.name != "QUANTIZE" or not quantize.volatile or quantize.defining(0) is None:
         return False
     user = operation.result.only_user
@@ -86,6 +90,8 @@ def _remove_inner_pair(operation: Operation, rewriter: Rewriter) -> bool:
 
 def _remove_pair(operation: Operation, rewriter: Rewriter) -> bool:
     quantize = operation.defining(0)
+    if quantize is not None and quantize.name == "QCONST":
+        return _spell_out(operation, quantize, rewriter)
     if quantize is None or quantize.name != "QUANTIZE" or not quantize.volatile:
         return False
     value = quantize.operands[0]
@@ -98,6 +104,34 @@ def _remove_pair(operation: Operation, rewriter: Rewriter) -> bool:
     if not operation.result.is_used:
         return False
     rewriter.replace_uses(operation.result, value)
+    return True
+
+
+def _spell_out(operation: Operation, source: Operation, rewriter: Rewriter) -> bool:
+    """DEQUANTIZE of a constant becomes (number - zero point) * scale, which is evaluated where the shape is known."""
+    quantized, constant = source.result.type.quantized, source.constant
+    if not source.volatile or quantized is None or constant is None:
+        return False
+    shape = [1] * constant.array.ndim
+    if quantized.axis is not None:
+        shape[quantized.axis] = -1
+    dims = () if quantized.axis is None else shape
+    names, kind = operation.names, operation.result.type
+
+    def put(name: str, operands: list[Value | None], options: Any) -> Value:
+        return rewriter.insert_before(operation, Operation(name, operands, [kind], names=names, options=options)).result
+
+    def constant_of(kind: TensorType, array: np.ndarray) -> Value:
+        made = Operation("CONST", [], [Type(kind, array.shape)], names=names, constant=Constant(kind, array))
+        return rewriter.insert_before(operation, made).result
+
+    integers = constant_of(constant.type, constant.array)
+    zero_points = constant_of(TensorType.FLOAT32, np.array(quantized.zero_points, np.float32).reshape(dims))
+    scales = constant_of(TensorType.FLOAT32, np.array(quantized.scales, np.float32).reshape(dims))
+    reals = put("CAST", [integers], schema.CastOptions())
+    differences = put("SUB", [reals, zero_points], schema.SubOptions())
+    product = put("MUL", [differences, scales], schema.MulOptions())
+    rewriter.replace(operation, product)
     return True
 
 

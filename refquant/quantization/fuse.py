@@ -99,7 +99,8 @@ def _restore_constant(operation: Operation, rewriter: Rewriter) -> bool:
     maker = quantize.defining(0)
     if maker is None or maker.name != "CONST" or maker.attributes.get("restored") or not maker.result.type.is_float:
         return False
-    restored = Operation("CONST", [], [maker.result.type], constant=maker.constant, names=operation.names)
+    names = tuple(dict.fromkeys((*operation.names, *quantize.names, *maker.names)))
+    restored = Operation("CONST", [], [maker.result.type], constant=maker.constant, names=names)
     restored.attributes["restored"] = True
     rewriter.insert_before(operation, restored)
     rewriter.replace(operation, restored.result)

@@ -16,7 +16,7 @@ from refquant.numerics.packed import unpack
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import LSTMKernelType, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 
@@ -125,6 +125,8 @@ class _Importer:
 
     def _operator(self, operator: schema.Operator) -> None:
         name = self.model.operator_name(operator)
+        if name == "LSTM" and getattr(operator.builtin_options, "kernel_type", None) == LSTMKernelType.BASIC:
+            name = "BASIC_LSTM"  # an operator of its own for the converter
         custom = self.model.is_custom(operator)
         if name.startswith("STABLEHLO"):
             raise UnsupportedOperatorError(f"the quantizer does not read StableHLO operators such as {name}")
@@ -132,7 +134,8 @@ class _Importer:
         outputs = _indices(operator.outputs)
         if name == "RESHAPE" and not custom:
             operands = self._reshape_operands(operator, operands)
-        operands += [None] * (_OPERANDS.get(name, 0) - len(operands))
+        implied = max(_OPERANDS.get(name, 0) - len(operands), 0)
+        operands += [None] * implied
         operation = self.function.append(
             Operation(
                 name,
@@ -144,6 +147,8 @@ class _Importer:
                 custom_options=self.model.custom_options(operator) if custom else None,
             )
         )
+        if implied:
+            operation.attributes["implied"] = True
         intermediates = _indices(operator.intermediates)
         if intermediates:
             operation.attributes["intermediates"] = [_intermediate(self.tensors[index]) for index in intermediates]

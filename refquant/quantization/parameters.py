@@ -21,6 +21,8 @@ from refquant.quantization.ir import Quantized
 
 Array = npt.NDArray[Any]
 
+_MOST_SCALE = float(np.finfo(np.float32).max)
+
 #: ranges no wider than this are widened to it
 NEAR_ZERO = 1e-6
 
@@ -77,19 +79,20 @@ def of_statistics(minimum: float, maximum: float, bits: int) -> Quantized:
     return from_range(low, high, bits=bits)
 
 
-def of_constant(values: Array, *, weight: bool, axis: int | None = None) -> Quantized:
-    """The quantization of a constant: of a weight symmetric (per channel along an `axis`), of others over its range."""
-    if axis is None:
-        lows, highs = values.min(keepdims=True), values.max(keepdims=True)
-    else:
-        others = tuple(i for i in range(values.ndim) if i != axis)
-        lows, highs = values.min(others), values.max(others)
-    low = np.minimum(lows.astype(np.float64).ravel(), 0.0)
-    high = np.maximum(highs.astype(np.float64).ravel(), 0.0)
+def of_constant(values: Array, *, weight: bool, axis: int | None = None, bits: int = 8) -> Quantized | None:
+    """The quantization of a constant: of a weight symmetric (per channel along an `axis`), of others over its range.
+
+    NaN is passed over. None where the range is too wide for a float32 scale, as where there is an infinity.
+    """
+    others = tuple(i for i in range(values.ndim) if i != axis)
+    low = np.fmin.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()
+    high = np.fmax.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()
+    if not (high - low <= _MOST_SCALE * 255).all():
+        return None
     if weight:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
-    return from_range(low, high, narrow=weight, axis=axis, widened=True)
+    return from_range(low, high, bits=bits, narrow=weight, axis=axis, widened=True)
 
 
 def of_bias(parts: Sequence[Quantized], axis: int) -> Quantized | None:

@@ -11,15 +11,20 @@ from __future__ import annotations
 from refquant.quantization.constraints import constraint_of
 from refquant.quantization.ir import Function, Operation, Quantized, Value
 from refquant.quantization.parameters import of_statistics
-from refquant.quantization.rewrite import Pattern, Rewriter, rewrite
+from refquant.quantization.recurrent import LSTMS, quantize_operands, share_output_range
+from refquant.quantization.rewrite import Rewriter, rewrite
 
 
 def prepare(function: Function, bits: int) -> None:
     """Replaces all STATISTICS of a function, or removes them."""
     remove_redundant_statistics(function)
-    rewrite(function, {})
-    statistics: list[Pattern] = [lambda operation, rewriter: _quantize_range(operation, rewriter, bits)]
-    rewrite(function, {"STATISTICS": statistics})
+    rewrite(function, {name: [share_output_range] for name in LSTMS})
+
+    def quantize_range(operation: Operation, rewriter: Rewriter) -> bool:
+        return _quantize_range(operation, rewriter, bits)
+
+    operands = quantize_operands(bits)
+    rewrite(function, {"STATISTICS": [quantize_range], **{name: [operands] for name in (*LSTMS, "SVDF")}})
     _return_quantized(function)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from refquant.quantization.constraints import Bias, Constraint, constraint_of
 from refquant.quantization.ir import Function, Operation, Quantized, Value
 from refquant.quantization.parameters import of_bias, of_constant
+from refquant.quantization.recurrent import LSTMS, biases_of
 
 #: a bias must stay below this, so that there is room for the sum it is added to
 _MOST_BIAS = (2**31 - 1) // 2
@@ -62,6 +63,13 @@ def _constraint(operation: Operation) -> Constraint:
     return constraint_of("" if operation.custom else operation.name)
 
 
+def _biases(operation: Operation) -> tuple[Bias, ...]:
+    if operation.name in LSTMS and not operation.custom:
+        return biases_of(operation)
+    bias = _constraint(operation).bias
+    return () if bias is None else (bias,)
+
+
 class _Propagation:
     def __init__(self, function: Function, options: Options) -> None:
         self.function = function
@@ -96,8 +104,8 @@ class _Propagation:
                 continue
             uses = constant.result.uses
             for user, position in uses:
-                constraint = self._spec(user)
-                is_bias = constraint.bias is not None and constraint.bias.operand == position
+                constraint = _constraint(user)
+                is_bias = any(bias.operand == position for bias in _biases(user))
                 if is_bias or constraint.same_scale or user.name == "QUANTIZE":
                     if len(uses) > 1:
                         user.set_operand(position, self.function.insert_before(constant, constant.copy()).result)
@@ -108,9 +116,6 @@ class _Propagation:
                     self.optimized.add(constant)
                     dense = user.name == "FULLY_CONNECTED" and not self.options.per_channel_dense
                     self.weights[constant] = None if dense else weight.axis
-
-    def _spec(self, operation: Operation) -> Constraint:
-        return _constraint(operation)
 
     def _set_up_states(self) -> None:
         for argument in self.function.arguments:
@@ -147,7 +152,7 @@ class _Propagation:
         if operation.name == "CONST":
             self._visit_constant(operation)
             return
-        constraint = self._spec(operation)
+        constraint = _constraint(operation)
         if constraint.same_scale and not self._share_scale(operation):
             self.done.remove(operation)
             return
@@ -159,8 +164,9 @@ class _Propagation:
             for result in operation.results:
                 if result.type.is_float:
                     self._set_result(operation, result.index, quantized)
-        if constraint.bias is not None and not self._set_bias(operation, constraint.bias):
-            self.done.discard(operation)
+        for bias in _biases(operation):
+            if not self._set_bias(operation, bias):
+                self.done.discard(operation)
 
     def _visit_constant(self, operation: Operation) -> None:
         constant = operation.constant
@@ -169,8 +175,11 @@ class _Propagation:
             return
         axis = self.weights[operation] if self.options.per_channel else None
         weight = operation in self.optimized
-        if constant.array.size and (axis is None or axis < constant.array.ndim):
-            self._set_result(operation, 0, of_constant(constant.array, weight=weight, axis=axis))
+        if axis is not None and axis >= constant.array.ndim:
+            return
+        quantized = of_constant(constant.array, weight=weight, axis=axis)
+        if quantized is not None:
+            self._set_result(operation, 0, quantized)
 
     def _share_scale(self, operation: Operation) -> bool:
         """Gives all float operands and results of an operation one quantization; False where none is known yet."""
@@ -248,6 +257,8 @@ class _Propagation:
         quantized = of_bias(known, rank - 1 if rank > 1 and value.owner is not None else 0)
         if quantized is None:
             return False
+        if bias.factor != 1.0:
+            quantized = replace(quantized, scales=tuple(scale * bias.factor for scale in quantized.scales))
         self._set_bias_with_room(operation, bias, quantized)
         return True
 
@@ -261,7 +272,7 @@ class _Propagation:
         weight_position = 1
         weight = operation.defining(weight_position)
         plain = (
-            operation.name == "SVDF"
+            constraint_of(operation.name).weight is None
             or constant is None
             or constant.name != "CONST"
             or weight is None

@@ -119,6 +119,8 @@ class Rewriter:
         known = self._constants.get(key)
         if known is not None:
             self.replace(operation, known.result)
+            if known.names != operation.names:
+                known.names = ()  # it stands for more than one tensor now
             return True
         if self._is_misplaced(operation):
             self._move_to_front(operation)
