@@ -24,8 +24,23 @@ WRITING = {
 }
 #: operators whose output may be their first input by another name
 RENAMING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST")
+#: operators that are computed when the subgraph is planned if their inputs are known by then, …
+FOLDED = (
+    "BROADCAST_ARGS",
+    "CONCATENATION",
+    "GATHER",
+    "MUL",
+    "RANGE",
+    "REDUCE_PROD",
+    "RESHAPE",
+    "STRIDED_SLICE",
+    "TILE",
+)
+#: … or in any case; their output has memory of its own
+ALWAYS_FOLDED = ("SHAPE", "RANK")
 
 _SCALAR_BYTES = 4  # what is no larger has memory of its own
+_MOST_FOLDED_PRODUCTS = 8
 
 
 class SharedMemory:
@@ -45,9 +60,9 @@ class SharedMemory:
         self._makers = {
             tensor.index: (step, i) for step in plan.steps for i, tensor in enumerate(step.operator.outputs)
         }
-        self._dynamic = _dynamic(plan)
-        self._sizes = _sizes(plan)
         self._owners: dict[int, int] = {}  # of a tensor without memory of its own: whose it has
+        self._apart = _known(plan) | {tensor.index for tensor in plan.tensors if tensor.is_variable}
+        self._sizes, self._dynamic = _as_planned(plan)
         for step in plan.steps:
             self._share(step)
 
@@ -82,44 +97,55 @@ class SharedMemory:
             return False
         if given in self._plan.inputs or output in self._plan.outputs:
             return False
-        if given in self._dynamic or not self._is_in_arena(given):
-            return given in self._dynamic and output in self._dynamic
-        return True
-
-    def _is_in_arena(self, index: int) -> bool:
-        tensor = self._plan.tensors[index]
-        return tensor.value is None and not tensor.is_variable
+        if given in self._dynamic:
+            return output in self._dynamic
+        return given not in self._apart and output not in self._apart
 
     def _in_memory_of(self, index: int, owner: int) -> bool:
         """Whether what was decided also came to be."""
         tensors = [self._plan.tensors[i] for i in (index, owner)]
-        if any(_is_dynamic(*self._makers[tensor.index]) for tensor in tensors if tensor.index in self._makers):
+        if any(self._is_dynamic(tensor.index) for tensor in tensors):
             return False
         return _bytes(tensors[0], tensors[0].dims) == _bytes(tensors[1], tensors[1].dims)
 
+    def _is_dynamic(self, index: int) -> bool:
+        """RESHAPE to a shape that depends on data has dynamic memory only if it cannot share."""
+        if index not in self._makers:
+            return False
+        step, output = self._makers[index]
+        return step.shapes[output] is None and not (step.operator.name == "RESHAPE" and index in self._owners)
 
-def _is_dynamic(step: Step, output: int) -> bool:
-    return step.shapes[output] is None
 
-
-def _dynamic(plan: SubgraphPlan) -> set[int]:
-    """The tensors with memory of their own, as their shapes depend on data: of the first operator that has such."""
+def _known(plan: SubgraphPlan) -> set[int]:
+    """Constants, and what is computed from them when the subgraph is planned."""
+    known = {tensor.index for tensor in plan.tensors if tensor.value is not None}
     for step in plan.steps:
-        found = {tensor.index for tensor in step.operator.outputs if tensor.shape is None}
-        if found:
-            return found
-    return set()
+        operator = step.operator
+        is_known = operator.name in FOLDED and all(t is None or t.index in known for t in operator.inputs)
+        if operator.name == "REDUCE_PROD":
+            is_known &= math.prod(operator.output().dims) <= _MOST_FOLDED_PRODUCTS
+        if is_known or operator.name in ALWAYS_FOLDED:
+            known.update(tensor.index for tensor in operator.outputs)
+    return known
 
 
-def _sizes(plan: SubgraphPlan) -> list[int]:
+def _as_planned(plan: SubgraphPlan) -> tuple[list[int], set[int]]:
+    """The sizes at the moment of the decision, and the tensors that have dynamic memory by then."""
     sizes = [_bytes(tensor, tensor.declared if tensor.shape is None else tensor.shape) for tensor in plan.tensors]
+    dynamic: set[int] = set()
     is_planned = True
     for step in plan.steps:
-        for tensor in step.operator.outputs:
-            if not is_planned:
+        outputs = step.operator.outputs
+        if not is_planned:
+            for tensor in outputs:
                 sizes[tensor.index] = _bytes(tensor, tensor.declared)
-            is_planned &= tensor.shape is not None
-    return sizes
+        elif any(tensor.shape is None for tensor in outputs):
+            is_planned = False
+            if step.operator.name == "RESHAPE":
+                sizes[outputs[0].index] = sizes[step.operator.input(0).index]
+            else:
+                dynamic = {tensor.index for tensor in outputs if tensor.shape is None}
+    return sizes, dynamic
 
 
 def _bytes(tensor: TensorInfo, shape: Shape) -> int:

@@ -29,7 +29,6 @@ import numpy.typing as npt
 
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import border
-from refquant.interpreter.details import signature_of
 from refquant.interpreter.plan import Step, SubgraphPlan, Subgraphs
 from refquant.interpreter.sharing import SharedMemory
 from refquant.kernels.registry import Operator
@@ -171,8 +170,7 @@ class _Feeder:
         if len(values) != len(plan.inputs):
             raise self._invalid(f"holds {len(values)} arrays, the model has {len(plan.inputs)} inputs")
         arrays = [self._array(plan, index, value) for index, value in zip(plan.inputs, values)]
-        if key in self._prepared:
-            self._check_shapes(plan, arrays)
+        self._check_shapes(plan, arrays, is_first=key not in self._prepared)
         shapes = [array.shape for array in arrays]
         try:
             plan.plan_for(shapes)
@@ -226,16 +224,18 @@ class _Feeder:
             raise self._invalid(f"has NaN or infinity for {tensor.place}")
         return array
 
-    def _check_shapes(self, plan: SubgraphPlan, arrays: Sequence[Array]) -> None:
+    def _check_shapes(self, plan: SubgraphPlan, arrays: Sequence[Array], is_first: bool) -> None:
+        """Open sides take any size, and the other ones that of the model or else that of the first sample."""
         tables = plan.table.tensors or []
         for index, array in zip(plan.inputs, arrays):
-            tensor = plan.tensors[index]
-            signature = signature_of(tensor, tables[index])
-            sides = zip(array.shape, tensor.dims, signature if len(signature) == array.ndim else tensor.dims)
-            if array.ndim != len(tensor.dims) or any(n != m and open != -1 for n, m, open in sides):
-                raise self._invalid(
-                    f"has shape {array.shape} for {tensor.place}, which took {tensor.dims} from an earlier sample"
-                )
+            tensor, signature = plan.tensors[index], [int(n) for n in _present(tables[index].shape_signature)]
+            if len(signature) == array.ndim and -1 in signature:
+                wanted: Sequence[int] = [n if m == -1 else m for n, m in zip(array.shape, signature)]
+            else:
+                wanted = array.shape if is_first else tensor.dims
+            if array.shape != tuple(wanted):
+                source = f"{signature} (-1: any)" if -1 in signature else f"{tensor.dims}, as in an earlier sample"
+                raise self._invalid(f"has shape {array.shape} for {tensor.place}, which takes {source}")
 
     @property
     def _place(self) -> str:
@@ -364,10 +364,10 @@ def _last_read(subgraph: schema.SubGraph) -> dict[int, list[int]]:
     last: dict[int, int] = {}
     written: set[int] = set()
     for number, operator in enumerate(subgraph.operators or ()):
-        outputs = [int(i) for i in _indices(operator.outputs)]
-        last.update(dict.fromkeys([*(int(i) for i in _indices(operator.inputs)), *outputs], number))
+        outputs = [int(i) for i in _present(operator.outputs)]
+        last.update(dict.fromkeys([*(int(i) for i in _present(operator.inputs)), *outputs], number))
         written.update(outputs)
-    kept = {int(i) for i in (*_indices(subgraph.inputs), *_indices(subgraph.outputs))}
+    kept = {int(i) for i in (*_present(subgraph.inputs), *_present(subgraph.outputs))}
     freed: dict[int, list[int]] = {}
     for index, number in last.items():
         if index in written - kept:
@@ -375,5 +375,5 @@ def _last_read(subgraph: schema.SubGraph) -> dict[int, list[int]]:
     return freed
 
 
-def _indices(vector: Any) -> Sequence[int]:
+def _present(vector: Any) -> Sequence[int]:
     return () if vector is None else vector
