@@ -122,8 +122,8 @@ def _known(plan: SubgraphPlan) -> set[int]:
     for step in plan.steps:
         operator = step.operator
         is_known = operator.name in FOLDED and all(t is None or t.index in known for t in operator.inputs)
-        if operator.name == "REDUCE_PROD":
-            is_known &= math.prod(operator.output().dims) <= _MOST_FOLDED_PRODUCTS
+        if is_known and operator.name == "REDUCE_PROD":
+            is_known = math.prod(operator.output().dims) <= _MOST_FOLDED_PRODUCTS
         if is_known or operator.name in ALWAYS_FOLDED:
             known.update(tensor.index for tensor in operator.outputs)
     return known

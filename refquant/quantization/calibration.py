@@ -12,6 +12,11 @@ What is recorded, in every subgraph that runs, of a tensor of type FLOAT32 witho
 The minimum begins at the largest float32 and the maximum at the *smallest normal* one, so that a tensor of numbers
 below zero has a maximum of 1.17549435e-38. NaN is passed over. Of zeros with different signs the first one stays.
 
+But for samples of a signature that is given by its key, the real calibrator runs with subnormal numbers suppressed by
+the processor: results become zero, and a subnormal number compares equal to zero, so that here, too, the first one
+stays, with its bits. So it is here, but that subnormal numbers enter an operator as they are, and that those inside an
+operator stay.
+
 Source: tools/optimize/calibration/{calibrator,calibration_logger,calibration_reader}.cc, and for the samples
 python/optimize/{calibrator.py,calibration_wrapper.cc}, below tensorflow/lite.
 """
@@ -46,6 +51,15 @@ Samples = Iterable[Sample] | Callable[[], Iterable[Sample]]
 Key = tuple[int, int]
 
 _LARGEST, _SMALLEST_NORMAL = np.finfo(np.float32).max, np.finfo(np.float32).tiny
+_SMALLEST = np.finfo(np.float32).smallest_subnormal
+
+#: operators that move float32 numbers but make none, so that subnormal ones stay
+_MOVING = frozenset(
+    "ABS BATCH_TO_SPACE_ND BITCAST BROADCAST_TO CONCATENATION DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXPAND_DIMS FILL "
+    "GATHER GATHER_ND IF MIRROR_PAD NEG PACK PAD PADV2 READ_VARIABLE RESHAPE REVERSE_SEQUENCE REVERSE_V2 SELECT "
+    "SELECT_V2 SLICE SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQUEEZE STRIDED_SLICE TILE TRANSPOSE UNPACK "
+    "WHERE WHILE".split()
+)
 
 
 @dataclass(slots=True)
@@ -179,6 +193,7 @@ class _Feeder:
         if key not in self._prepared:
             self._plans.reset_variables()
             self._prepared.add(key)
+        self._recorder.suppresses = key is None
         for index, array in zip(plan.inputs, arrays):
             plan.values[index] = border.inward(plan.tensors[index], array)
         plan.invoke()
@@ -263,6 +278,7 @@ class _Recorder:
 
     model: Model
     sample: int = 0
+    suppresses: bool = True  # subnormal numbers
     ranges: dict[Key, Range] = field(default_factory=dict)
     nan: dict[Key, int] = field(default_factory=dict)
     _memory: dict[int, SharedMemory] = field(default_factory=dict)
@@ -297,6 +313,8 @@ class _Recorder:
             if plan.tensors[index].is_variable:
                 self._record(plan, index)
         for tensor in step.operator.outputs:
+            if self.suppresses and tensor.dtype == np.float32 and step.operator.name not in _MOVING:
+                plan.values[tensor.index] = _suppressed(plan.value(tensor.index, step.operator))
             self._record(plan, tensor.index)
         for index in self._last_read[plan.index].get(step.operator.index, ()):
             plan.values[index] = None
@@ -339,10 +357,19 @@ class _Recorder:
             return
         found = self.ranges.setdefault(key, Range())
         low, high = numbers.min(), numbers.max()
-        if low == 0 < found.min:
+        above_zeros = _SMALLEST_NORMAL if self.suppresses else _SMALLEST
+        if abs(low) < above_zeros:
             flat = numbers.reshape(-1)
-            low = flat[(flat == 0).argmax()]
+            low = found.min if found.min < above_zeros else flat[(abs(flat) < above_zeros).argmax()]
         found.include(low, high, self.sample)
+
+
+def _suppressed(numbers: Array) -> Array:
+    """Zeros for subnormal numbers, of their sign."""
+    magnitudes = np.ascontiguousarray(numbers).view(np.uint32) & 0x7FFFFFFF
+    magnitudes -= 1  # so that zeros are the largest
+    subnormal = magnitudes < 0x7FFFFF
+    return np.where(subnormal, numbers * np.float32(0), numbers) if subnormal.any() else numbers
 
 
 def _recordable(model: Model, subgraph: schema.SubGraph) -> set[int]:

@@ -71,6 +71,20 @@ def test_first_zero_decides_the_sign(zeros: tuple[float, float], negative: bool)
     assert np.signbit(statistics.ranges[0, 0].min) == negative
 
 
+def test_first_subnormal_number_stays_as_a_zero_does() -> None:
+    """With the key of a signature the real one does not suppress subnormal numbers."""
+    model, tiny = with_signatures(negation(), {"x": 0}), np.float32(1e-40)
+    assert rq.calibrate(model, [[floats(1, tiny, -tiny)]]).ranges[0, 0].min == tiny
+    assert rq.calibrate(model, [("key0", {"x": floats(1, tiny, -tiny)})]).ranges[0, 0].min == -tiny
+
+
+def test_subnormal_results_become_zero() -> None:
+    model = with_signatures(single_operator_model("SQUARE", [place(2)], [place(2)]), {"x": 0})
+    sample = floats(1, 1e-20)
+    assert rq.calibrate(model, [[sample]]).ranges[0, 1].min == 0
+    assert rq.calibrate(model, [("key0", {"x": sample})]).ranges[0, 1].min == sample[1] * sample[1] > 0
+
+
 def test_nan_is_passed_over_with_a_warning() -> None:
     model = single_operator_model("SQRT", [place(3)], [place(3)])
     with pytest.warns(UserWarning, match=r"1 of 2 tensors hold NaN.*tensor 1 \('output0'\).*sample 1"):
