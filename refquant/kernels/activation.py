@@ -16,6 +16,7 @@ from refquant.numerics.half import rounded, through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
+from refquant.numerics.selection import limited
 from refquant.tflite.schema import GeluOptions, SoftmaxOptions, TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
@@ -62,8 +63,7 @@ def _relu(op: Operator, low: float, high: float) -> Run:
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
-        low32, high32 = np.float32(low), np.float32(high)
-        return lambda x: np.where(x > high32, high32, np.where(x < low32, low32, x))
+        return lambda x: limited(x, low, high)
     with_int16 = (low, high) in ((0, np.inf), (0, 6))
     if x.type not in (*_8_BITS, TensorType.INT16) or (x.type == TensorType.INT16 and not with_int16):
         raise op.unsupported()

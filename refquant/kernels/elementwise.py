@@ -22,6 +22,7 @@ from refquant.numerics.fixed_point import (
 from refquant.numerics.half import from_bfloat16
 from refquant.numerics.integer_functions import reciprocal
 from refquant.numerics.lookup import tabulate
+from refquant.numerics.selection import choose
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -376,6 +377,8 @@ def _choice(op: Operator, first: Function) -> Run:
     _same_types(op, x, y, out)
     if x.type == _BFLOAT16:
         return lambda x, y: np.where(first(from_bfloat16(x), from_bfloat16(y)), x, y)
-    if x.type not in (_FLOAT32, _FLOAT16, _INT8, _UINT8, _INT16, _INT32, _INT64):
+    if x.type == _FLOAT32:
+        return lambda x, y: choose(first(x, y), x, y)
+    if x.type not in (_FLOAT16, _INT8, _UINT8, _INT16, _INT32, _INT64):
         raise op.unsupported()
     return lambda x, y: np.where(first(x, y), x, y)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.numerics import eigen
+from refquant.numerics.selection import limited
 from refquant.tflite.schema import ActivationFunctionType
 
 Floats = npt.NDArray[np.float32]
@@ -27,9 +28,7 @@ _RANGES: dict[int, tuple[float, float]] = {
 
 def clamp_float(x: Floats, activation: int) -> Floats:
     """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
-    low, high = _RANGES.get(activation, (-_LARGEST, _LARGEST))
-    x = np.where(x < np.float32(low), np.float32(low), x)
-    return np.where(x > np.float32(high), np.float32(high), x)
+    return limited(x, *_RANGES.get(activation, (-_LARGEST, _LARGEST)))
 
 
 def activation_of_vector(activation: int) -> Callable[[Floats], Floats]:

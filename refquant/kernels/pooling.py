@@ -15,6 +15,7 @@ from refquant.kernels.fused_activation import clamp, clamp_float, quantized_rang
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.windows import Axis, axis, taps
 from refquant.numerics.reciprocal_estimate import reciprocal
+from refquant.numerics.selection import choose
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
 _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
@@ -50,13 +51,16 @@ def max_pool_2d(op: Operator) -> Run:
     """Largest element of each window, never below the lowest finite number of the type; a NaN is passed over."""
     rows, columns, finish = _plan(op)
     shape, dtype = op.output().dims, op.input(0).dtype
-    lowest = np.finfo(dtype).min if dtype == np.float32 else np.iinfo(dtype).min
+    is_float = dtype == np.float32
+    lowest = np.finfo(dtype).min if is_float else np.iinfo(dtype).min
+
+    def larger(seen: Array, pixels: Array) -> Array:
+        return choose(seen < pixels, pixels, seen) if is_float else np.maximum(seen, pixels)
 
     def run(x: Array) -> Array:
         best = np.full(shape, lowest, dtype)
         for _, (oy, ox), (iy, ix) in taps(rows, columns):
-            seen, pixels = best[:, oy, ox], x[:, iy, ix]
-            np.copyto(seen, pixels, where=seen < pixels)
+            best[:, oy, ox] = larger(best[:, oy, ox], x[:, iy, ix])
         return finish(best)
 
     return run

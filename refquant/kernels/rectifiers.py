@@ -8,6 +8,7 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.lookup import int8_table, tabulate
+from refquant.numerics.selection import choose
 from refquant.tflite.schema import LeakyReluOptions, TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
@@ -31,7 +32,7 @@ def leaky_relu(op: Operator) -> Run:
     x, out = _input_and_output(op)
     alpha = np.float32((op.options or LeakyReluOptions()).alpha)
     if x.type == TensorType.FLOAT32:
-        return lambda x: np.where(x > 0, x, x * alpha)
+        return lambda x: choose(x > 0, x, x * alpha)
     (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
     if x.type == TensorType.INT16 and (x_zero or out_zero):
         raise op.invalid("the zero points of int16 tensors must be 0")
@@ -71,7 +72,7 @@ def prelu(op: Operator) -> Run:
     if len(x.dims) > 4 and x.dims != alpha.dims:
         raise op.unsupported("broadcasting in more than 4 dimensions")
     if x.type == TensorType.FLOAT32:
-        return lambda x, alpha: np.where(x >= 0, x, x * alpha)
+        return lambda x, alpha: choose(x >= 0, x, x * alpha)
     (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
     identity = quantize_multiplier(x_scale / out_scale)
     slope = quantize_multiplier(x_scale * alpha_scale / out_scale)

@@ -352,20 +352,47 @@ def optimized_reduce_max(op: Operator) -> Run:
 
     So a NaN stays only where it comes last. There is none of bool. Source: MaxOp in internal/optimized/reduce.h.
     """
-    return _extreme_from_first(op, lambda x, best: np.where(best > x, best, x), largest=True)
+    return _extreme_from_first(op, np.maximum)
 
 
 @kernel("REDUCE_MIN", profile="optimized")
 def optimized_reduce_min(op: Operator) -> Run:
     """The smallest number over some axes, in everything else as REDUCE_MAX of this profile."""
-    return _extreme_from_first(op, lambda x, best: np.where(best < x, best, x), largest=False)
+    return _extreme_from_first(op, np.minimum)
 
 
-def _extreme_from_first(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
-    return _no_bool(op) if op.input(0).type == TensorType.BOOL else _extreme(op, better, largest, from_first=True)
+def _extreme_from_first(op: Operator, better: np.ufunc) -> Run:
+    x = op.input(0)
+    if x.type == TensorType.BOOL:
+        return _no_bool(op)
+    run = reduce_max(op) if better is np.maximum else reduce_min(op)
+    if x.type != TensorType.FLOAT32:
+        return run
+
+    def extreme_of(axes: Axes, _: int) -> Callable[[Array], Array]:
+        return lambda x: _last_of_best(_rows(x, axes), better)
+
+    return _reduction(op, extreme_of)
 
 
-def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool, from_first: bool = False) -> Run:
+def _last_of_best(rows: Array, better: np.ufunc) -> Array:
+    """The best of the rows, of two zeros the last. A NaN takes the place of all before it, what follows that of it."""
+    worst = np.float32(-np.inf if better is np.maximum else np.inf)
+    if not len(rows):
+        return np.full(rows.shape[1:], np.nan_to_num(worst), np.float32)
+    nan = np.isnan(rows)
+    if nan.any():
+        passed = np.logical_or.accumulate(nan[::-1])[::-1]
+        rows = np.where(passed & ~nan[-1], worst, rows)
+    best: Array = np.asarray(better.reduce(rows))
+    zero = best == 0
+    if zero.any():
+        last = len(rows) - 1 - np.argmax(rows[::-1] == 0, axis=0)
+        best = np.where(zero, np.take_along_axis(rows, np.asarray(last)[None], 0)[0], best)
+    return best
+
+
+def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: bool) -> Run:
     x = op.input(0)
     if x.type == TensorType.BOOL:
         return _logical(op, np.any if largest else np.all)
@@ -378,9 +405,9 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
     def extreme_of(axes: Axes, _: int) -> Callable[[Array], Array]:
         def run(x: Array) -> Array:
             rows = _rows(x, axes)
-            has_first = len(rows) > 0 and (from_first or len(axes) == x.ndim)
-            best = rows[0] if has_first else np.full(rows.shape[1:], first, x.dtype)
-            for row in rows[has_first:]:
+            from_first = len(axes) == x.ndim and len(rows)
+            best = rows[0] if from_first else np.full(rows.shape[1:], first, x.dtype)
+            for row in rows:
                 best = better(row, best)
             return best
 

@@ -103,9 +103,12 @@ def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run
     weights = ((f(1) - dy) * (f(1) - dx), (f(1) - dy) * dx, dy * (f(1) - dx), dy * dx)
 
     def run(x: Array) -> Array:
+        above, below = x.take(y0, axis=1), x.take(y1, axis=1)
+        pixels = (image.take(columns, axis=2) for image in (above, below) for columns in (x0, x1))
         result = np.zeros((x.shape[0], *size, x.shape[3]), f)
-        for (rows, columns), weight in zip(((y0, x0), (y0, x1), (y1, x0), (y1, x1)), weights):
-            result += x[:, rows[:, None], columns] * weight
+        for image, weight in zip(pixels, weights):
+            image *= weight
+            result += image
         return result
 
     return run
