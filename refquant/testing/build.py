@@ -23,6 +23,8 @@ class TensorSpec:
     Integers of a packed type are given as int8, one to an element, floats of bfloat16 as their bits in uint16, strings
     as bytes in an array of dtype object.
 
+    `shape_signature` is the shape with -1 for each side that may be any, where the file says so.
+
     Of a sparse constant `data` are the stored values and `shape` is that of the tensor.
 
     `scale` and `zero_point` are numbers for quantization per tensor, sequences for quantization per channel along
@@ -38,6 +40,7 @@ class TensorSpec:
     is_variable: bool = False
     sparsity: schema.SparsityParameters | None = None
     name: str = ""
+    shape_signature: Sequence[int] | None = None
 
 
 @dataclass(slots=True)
@@ -173,6 +176,7 @@ def _tensor(root: schema.Model, spec: TensorSpec, name: str) -> schema.Tensor:
         quantization=quantization,
         is_variable=spec.is_variable,
         sparsity=spec.sparsity,
+        shape_signature=None if spec.shape_signature is None else np.asarray(spec.shape_signature, np.int32),
     )
 
 
