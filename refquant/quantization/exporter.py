@@ -151,11 +151,12 @@ class _Exporter:
         options = copy(operation.options)
         for option in SUBGRAPH_FIELDS.get(operation.name, ()):
             setattr(options, option, self.functions.index(operation.attributes[option]))
+        types = [result.type.element for result in operation.results]
         return schema.Operator(
             opcode_index=self._code(operation),
             inputs=np.array(operands, np.int32),
             outputs=np.array([self.indices[result] for result in operation.results], np.int32),
-            builtin_options=None if operation.custom else exported_options(operation.name, options),
+            builtin_options=None if operation.custom else exported_options(operation.name, options, types),
             custom_options=operation.custom_options,
             intermediates=np.array(intermediates, np.int32) if operation.name in LSTMS else None,
         )

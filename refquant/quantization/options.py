@@ -8,13 +8,14 @@ Source: tflite/converter/ir/tfl_ops.td (hasOptions), flatbuffer_operator.cc, con
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from refquant.errors import InvalidModelError
 from refquant.tflite import schema
+from refquant.tflite.schema import LSTMKernelType, MirrorPadMode
 from refquant.tflite.table import Kind, Table
 
 #: The operators that are written with a table of options, by the class of the table; all others are written without.
@@ -42,7 +43,7 @@ _WRITTEN: dict[type[Table], str] = {
     schema.HashtableOptions: "HASHTABLE",
     schema.IfOptions: "IF",
     schema.L2NormOptions: "L2_NORMALIZATION",
-    schema.LSTMOptions: "LSTM",
+    schema.LSTMOptions: "LSTM BASIC_LSTM",
     schema.LeakyReluOptions: "LEAKY_RELU",
     schema.LocalResponseNormalizationOptions: "LOCAL_RESPONSE_NORMALIZATION",
     schema.LogSoftmaxOptions: "LOG_SOFTMAX",
@@ -85,27 +86,53 @@ _WRITTEN: dict[type[Table], str] = {
 _TABLE_OF = {name: table for table, names in _WRITTEN.items() for name in names.split()}
 
 #: Fields that are no attribute of any operation.
-_FORGOTTEN = {"pot_scale_int16", "quantized_bias_type"}
+_FORGOTTEN = {"pot_scale_int16", "quantized_bias_type", "new_height", "new_width"}
+
+#: Fields that name the type of an output, and are written from that output: the field, and which output.
+_FROM_OUTPUT = {
+    "ARG_MAX": ("output_type", 0),
+    "ARG_MIN": ("output_type", 0),
+    "SHAPE": ("out_type", 0),
+    "UNIQUE": ("idx_out_type", 1),
+}
+
+#: Operators that the converter reads without a table of options, as if all its fields had their defaults.
+_OPTIONAL = set(
+    "ARG_MAX ARG_MIN BATCH_MATMUL CUMSUM EXP EXPAND_DIMS GELU LOG_SOFTMAX MULTINOMIAL NEG PAD PADV2 "
+    "RANDOM_STANDARD_NORMAL RANDOM_UNIFORM REDUCE_ALL REDUCE_ANY SCATTER_ND SELECT SELECT_V2 SHAPE SQUARE SQUEEZE "
+    "TOPK_V2 UNIQUE ZEROS_LIKE".split()
+)
 
 
-def exported_options(name: str, options: Any) -> Any:
+def exported_options(name: str, options: Any, output_types: Sequence[object] = ()) -> Any:
     """The options table with which the converter writes an operator of this name (`BuiltinOperator`) that has these.
 
-    A new table, or None; a custom operator has none. Raises `InvalidModelError` for options of another operator.
+    A new table, or None; a custom operator has none. `output_types` are the types of the operator's outputs, which four
+    operators have among their options. Raises `InvalidModelError` for options that the converter refuses to read:
+    those of another operator, and none where it needs some.
     """
     table = _TABLE_OF.get(name)
     if table is None:
         return None
     if options is None:
-        return table()
+        if name not in _OPTIONAL:
+            raise InvalidModelError(f"{name} without a table of options: it needs {table.__name__}")
+        options = table()
     if not isinstance(options, table):
         raise InvalidModelError(f"{name} with {type(options).__name__}: it takes {table.__name__}")
-    exported = copy(options)
-    exported.unknown_fields = ()
+    exported: Any = table()
     for field in table.FIELDS:
         value = getattr(options, field.name)
-        if field.name in _FORGOTTEN or (field.kind is Kind.SCALAR and value == field.default):
-            setattr(exported, field.name, field.default)  # also -0.0 where the default is 0.0
-        elif field.kind is Kind.VECTOR:
-            setattr(exported, field.name, np.array([] if value is None else value, field.of))
+        if field.kind is Kind.VECTOR:
+            value = np.array([] if value is None else value, field.of)
+        if field.name not in _FORGOTTEN and value is not None:
+            is_default = field.kind is Kind.SCALAR and value == field.default  # also -0.0, where the default is 0.0
+            setattr(exported, field.name, field.default if is_default else value)
+    if name == "MIRROR_PAD" and exported.mode != MirrorPadMode.REFLECT:
+        exported.mode = MirrorPadMode.SYMMETRIC  # also what is neither
+    if table is schema.LSTMOptions and exported.kernel_type == LSTMKernelType.BASIC:
+        exported.asymmetric_quantize_inputs = False  # the converter has an operation of its own for these, BASIC_LSTM
+    if name in _FROM_OUTPUT and output_types:
+        field_name, output = _FROM_OUTPUT[name]
+        setattr(exported, field_name, output_types[output])
     return exported

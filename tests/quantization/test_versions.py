@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from refquant.errors import InvalidModelError, UnsupportedOperatorError
-from refquant.quantization.options import exported_options
 from refquant.quantization.versions import minimum_runtime_version, operator_version, update_versions
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.tflite import schema
@@ -43,13 +41,3 @@ def test_what_has_no_version() -> None:
         version_of(single_operator_model("CONV_2D", [x, x], [x], schema.Conv2DOptions()))
     with pytest.raises(InvalidModelError, match="RELU with 0 inputs"):
         version_of(single_operator_model("RELU", [], [x]))
-
-
-def test_options() -> None:
-    assert exported_options("RESHAPE", schema.ReshapeOptions(new_shape=[1])) is None
-    assert exported_options("EXP", None) == schema.ExpOptions()
-    assert exported_options("SQUEEZE", schema.SqueezeOptions()) == schema.SqueezeOptions(squeeze_dims=np.zeros(0))
-    exported = exported_options("SOFTMAX", schema.SoftmaxOptions(beta=-0.0))
-    assert not np.signbit(exported.beta)
-    with pytest.raises(InvalidModelError, match="MUL with AddOptions"):
-        exported_options("MUL", schema.AddOptions())
