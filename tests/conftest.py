@@ -52,6 +52,12 @@ def optimized() -> Iterator[Runtime]:
 
 
 @pytest.fixture(scope="session")
+def calibrator_kernels() -> Iterator[Runtime]:
+    """TensorFlow's interpreter with its optimized kernels on four threads, as the calibrator has them."""
+    yield from _runtime("tensorflow", "calibrator")
+
+
+@pytest.fixture(scope="session")
 def micro() -> Iterator[Runtime]:
     """TFLite Micro's interpreter, in a process of its own."""
     yield from _runtime("micro", "micro")

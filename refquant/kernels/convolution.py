@@ -65,11 +65,15 @@ BIASES = {_FLOAT32: (_FLOAT32,), _INT8: (_INT32,), _UINT8: (_INT32,), _INT16: (_
 
 @dataclass(eq=False, slots=True)
 class Convolution:
-    """The facts that both kinds of convolution share once they are checked."""
+    """The facts that both kinds of convolution share once they are checked.
+
+    `window` has all taps of the filter, `rows` and `columns` those that meet the image, which are at `taps`.
+    """
 
     op: Operator
     input: TensorInfo
     filter: TensorInfo
+    window: tuple[Axis, Axis]
     rows: Axis
     columns: Axis
     channels: int
@@ -108,6 +112,11 @@ class Convolution:
 )
 def conv_2d(op: Operator) -> Run:
     """Convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels / groups]."""
+    return planned_conv_2d(op, float_in_order)
+
+
+def planned_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
+    """CONV_2D whose float32 sums, with float32 filters, are those of `floats`."""
     options = op.options
     if not isinstance(options, Conv2DOptions):
         raise op.invalid("has no Conv2DOptions")
@@ -121,7 +130,7 @@ def conv_2d(op: Operator) -> Run:
     def arrange(filter: Array) -> Array:
         return filter.reshape(groups, outputs // groups, height, width, depth).transpose(2, 3, 4, 0, 1)
 
-    return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange)
+    return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange, floats)
 
 
 @kernel(
@@ -131,6 +140,11 @@ def conv_2d(op: Operator) -> Run:
 )
 def depthwise_conv_2d(op: Operator) -> Run:
     """Convolution of each channel of x [n, h, w, channels] with its own filters [1, ky, kx, channels * multiplier]."""
+    return planned_depthwise_conv_2d(op, float_in_order)
+
+
+def planned_depthwise_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
+    """DEPTHWISE_CONV_2D whose float32 sums, with float32 filters, are those of `floats`."""
     options = op.options
     if not isinstance(options, DepthwiseConv2DOptions):
         raise op.invalid("has no DepthwiseConv2DOptions")
@@ -146,7 +160,7 @@ def depthwise_conv_2d(op: Operator) -> Run:
     def arrange(filter: Array) -> Array:
         return filter.reshape(height, width, 1, channels, outputs // channels)
 
-    return _convolution(op, options, x, w, height, width, channels, channels, outputs, arrange)
+    return _convolution(op, options, x, w, height, width, channels, channels, outputs, arrange, floats)
 
 
 def _image_and_filter(op: Operator) -> tuple[TensorInfo, TensorInfo]:
@@ -170,6 +184,7 @@ def _convolution(
     groups: int,
     outputs: int,
     arrange: Callable[[Array], Array],
+    floats: Callable[[Convolution], Run],
 ) -> Run:
     """Checks what both kinds have in common and chooses the arithmetic by the types."""
     bias = op.optional_input(2)
@@ -185,6 +200,7 @@ def _convolution(
         op=op,
         input=x,
         filter=w,
+        window=(rows, columns),
         rows=rows.without_idle_taps(),
         columns=columns.without_idle_taps(),
         channels=channels,
@@ -202,7 +218,7 @@ def _convolution(
         raise op.unsupported()
     bits = accumulator_bits(op, x, bias)
     if x.type == _FLOAT32:
-        return _float(plan) if w.type == _FLOAT32 else _hybrid(plan)
+        return floats(plan) if w.type == _FLOAT32 else _hybrid(plan)
     check_integers(op, x, bias)
     return _quantized(plan, bits)
 
@@ -248,7 +264,7 @@ def filter_multipliers(op: Operator, x: TensorInfo, w: TensorInfo, outputs: int)
     return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), outputs) / np.float64(y.scale)
 
 
-def _float(plan: Convolution) -> Run:
+def float_in_order(plan: Convolution) -> Run:
     """float32: from 0, products added in the order ky, kx, input channel, the bias last."""
     rows, columns, groups = plan.rows, plan.columns, plan.groups
     step = max(1, BLOCK // max(1, columns.out * plan.outputs))

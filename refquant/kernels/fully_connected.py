@@ -52,6 +52,11 @@ def fully_connected(op: Operator) -> Run:
 
     Elements of x beyond the last full row are left out.
     """
+    return planned_fully_connected(op, _float)
+
+
+def planned_fully_connected(op: Operator, floats: Callable[[Operator, int], Run]) -> Run:
+    """FULLY_CONNECTED whose sums of float32, with weights of float32, are those of `floats`."""
     options = _options(op)
     if options.weights_format not in list(FullyConnectedOptionsWeightsFormat):
         raise op.invalid(f"there is no weights format {options.weights_format}")
@@ -61,7 +66,7 @@ def fully_connected(op: Operator) -> Run:
     if len(op.inputs) not in (2, 3) or len(op.outputs) != 1 + shuffled:
         raise op.invalid(f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
-    run = _find(op, x, w, bias, y, shuffled)
+    run = _find(op, x, w, bias, y, shuffled) or floats
     activation = int(options.fused_activation_function)
     is_hybrid = x.type == _FLOAT32 != w.type
     if not is_hybrid and activation in (ActivationFunctionType.TANH, ActivationFunctionType.SIGN_BIT):
@@ -84,14 +89,14 @@ def _options(op: Operator) -> FullyConnectedOptions:
 
 def _find(
     op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo, shuffled: bool
-) -> Callable[[Operator, int], Run]:
-    """The kernel for these types, or an error."""
+) -> Callable[[Operator, int], Run] | None:
+    """The kernel for these types, None for that of float32 alone, or an error."""
     if x.is_sparse or (bias is not None and bias.is_sparse):
         raise op.unsupported("only the weights may be sparse")
     bias_type = None if bias is None else bias.type
     match x.type, w.type, bias_type, y.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32 if not shuffled:
-            return _float
+            return None
         case (
             TensorType.FLOAT32,
             TensorType.UINT8 | TensorType.INT8 | TensorType.INT4 | TensorType.INT2,
@@ -125,7 +130,7 @@ def _output_shape(op: Operator, x: TensorInfo, w: TensorInfo, keep_num_dims: boo
     return (prod(x.dims) // inputs if inputs else prod(x.dims[:-1]), outputs)
 
 
-def _rows(x: Array, count: int, inputs: int, dtype: Any) -> Array:
+def rows_of(x: Array, count: int, inputs: int, dtype: Any) -> Array:
     """The first rows of x, its bytes read as of `dtype`."""
     return np.ascontiguousarray(x).reshape(-1).view(dtype)[: count * inputs].reshape(count, inputs)
 
@@ -142,7 +147,7 @@ def _float(op: Operator, activation: int) -> Run:
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else filter.T[:, None, :]
         total = np.zeros((rows, 1, shape[-1]), np.float32)
-        add_products_in_order(total, _rows(x, rows, len(arranged), np.float32)[:, None, :], arranged)
+        add_products_in_order(total, rows_of(x, rows, len(arranged), np.float32)[:, None, :], arranged)
         total = total.reshape(shape)
         return clamp_float(total + (np.float32(0) if bias is None else bias.reshape(-1)), activation)
 
@@ -190,7 +195,7 @@ def _quantized(op: Operator, activation: int) -> Run:
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         arranged = constant if constant is not None else weights(filter)
-        read = _rows(x, rows, inputs, x_dtype)
+        read = rows_of(x, rows, inputs, x_dtype)
         sums = np.subtract(read, input_zero, dtype=arranged.dtype) @ arranged
         if errors is not None:
             sums = sums + errors(read)
@@ -273,7 +278,7 @@ def _shuffled(op: Operator, activation: int) -> Run:
     workspace_shape = workspace.dims
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> tuple[Array, Array]:
-        flipped = _rows(x, rows, inputs, np.uint8) ^ np.uint8(128)
+        flipped = rows_of(x, rows, inputs, np.uint8) ^ np.uint8(128)
         stored = filter.view(np.int8).reshape(outputs // 4, inputs // 16, 4, 16)
         arranged = stored.transpose(1, 3, 0, 2).reshape(inputs, outputs)
         total = (flipped.view(np.int8).astype(np.float64) @ arranged.astype(np.float64)).astype(np.int64)
@@ -308,7 +313,7 @@ def _hybrid(op: Operator, activation: int) -> Run:
         if bias is not None:
             total[:] = bias.reshape(-1)
         if np.any(x):
-            filter, read = filter.view(np.int8), _rows(x, rows, inputs, np.float32)
+            filter, read = filter.view(np.int8), rows_of(x, rows, inputs, np.float32)
             if asymmetric:
                 q, scale, zero_point = asymmetric_quantize(read)
                 if kept is None:
@@ -355,7 +360,7 @@ def _sparse_hybrid(op: Operator, activation: int) -> Run:
         total = np.zeros((rows, outputs), np.float32)
         if bias is not None:
             total[:] = bias.reshape(-1)
-        read = _rows(x, rows, inputs, np.float32)
+        read = rows_of(x, rows, inputs, np.float32)
         if np.any(read):
             if asymmetric:
                 q, scale, zero_point = asymmetric_quantize(read)

@@ -26,9 +26,14 @@ _RANGES: dict[int, tuple[float, float]] = {
 }
 
 
+def float_range(activation: int) -> tuple[float, float]:
+    """The bounds of the activation."""
+    return _RANGES.get(activation, (-_LARGEST, _LARGEST))
+
+
 def clamp_float(x: Floats, activation: int) -> Floats:
     """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
-    return limited(x, *_RANGES.get(activation, (-_LARGEST, _LARGEST)))
+    return limited(x, *float_range(activation))
 
 
 def activation_of_vector(activation: int) -> Callable[[Floats], Floats]:

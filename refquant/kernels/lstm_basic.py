@@ -19,6 +19,7 @@ from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.registry import Array, Operator, Run
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
+from refquant.numerics.eigen_products import matrix_product
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding_upwards, quantize_multiplier
 from refquant.numerics.integer_functions import logistic, tanh
 from refquant.numerics.lookup import tabulate
@@ -64,7 +65,7 @@ def basic_lstm(op: Operator) -> Run:
 
 
 def _float_gates(both: Array, w: Array, b: Array) -> Array:
-    return clamp_float(eigen.matrix_product(w, both) + b, ActivationFunctionType.NONE)
+    return clamp_float(matrix_product(w, both) + b, ActivationFunctionType.NONE)
 
 
 def _float_cell(gates: Array, c: Array) -> tuple[Array, Array]:

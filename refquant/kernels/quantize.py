@@ -106,6 +106,7 @@ def dequantize(op: Operator) -> Run:
     x, out = op.input(0), op.output()
     out.take_type(_FLOAT32)
     out.shape = x.dims
+    out.is_persistent = x.value is not None
     if x.type == _INT16 and x.params[1] != 0:
         raise op.invalid("the zero point of an int16 tensor must be 0")
     return _dequantized(op, x)

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float
 from refquant.kernels.hybrid import is_zero, matrix_sums
 from refquant.kernels.registry import Array, Operator, Shape, TensorInfo
-from refquant.numerics import eigen
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
+from refquant.numerics.eigen_products import matrix_product
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +43,7 @@ class EigenVectors:
 
     def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
         """With one vector the sum is limited to finite numbers, with more of them the product."""
-        product = eigen.matrix_product(matrix, self.vectors)
+        product = matrix_product(matrix, self.vectors)
         if len(product) == 1:
             return clamp_float(product + total, ActivationFunctionType.NONE)
         return clamp_float(product, ActivationFunctionType.NONE) + total

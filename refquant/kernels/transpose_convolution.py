@@ -8,7 +8,7 @@ Sources: kernels/transpose_conv.cc, internal/reference/transpose_conv.h, …/int
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ _READ_AS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Geometry:
+class Geometry:
     """Along either axis the window of the forward convolution, from the output of `shape` to the input."""
 
     shape: tuple[int, ...]
@@ -65,6 +65,11 @@ def transpose_conv(op: Operator) -> Run:
     Inputs: the output's shape (int32), filters, x, and a bias or none. Activations float32 (filters float32, or int8:
     then each image is quantized on the fly), int8, uint8 or int16.
     """
+    return planned_transpose_conv(op, _float)
+
+
+def planned_transpose_conv(op: Operator, floats: Callable[[Operator, TransposeConvOptions], Run]) -> Run:
+    """TRANSPOSE_CONV whose sums of float32, with filters of float32, are those of `floats`."""
     options = op.options
     if not isinstance(options, TransposeConvOptions):
         raise op.invalid("has no TransposeConvOptions")
@@ -81,16 +86,16 @@ def transpose_conv(op: Operator) -> Run:
     if sizes.value is None:
         out.shape = None
     else:
-        out.shape = _geometry(op, options, sizes.value).shape
+        out.shape = geometry_of(op, options, sizes.value).shape
     if (x.type, w.type) not in _READ_AS or (bias is not None and bias.type not in BIASES[x.type]):
         raise op.unsupported()
     bits = accumulator_bits(op, x, bias)
     if x.type != _FLOAT32:
         return _quantized(op, options, x, w, bits)
-    return _float(op, options) if w.type == _FLOAT32 else _hybrid(op, options)
+    return floats(op, options) if w.type == _FLOAT32 else _hybrid(op, options)
 
 
-def _geometry(op: Operator, options: TransposeConvOptions, sizes: Array) -> _Geometry:
+def geometry_of(op: Operator, options: TransposeConvOptions, sizes: Array) -> Geometry:
     """What the numbers of the output's shape make of the window."""
     x, w = op.input(2), op.input(1)
     shape = tuple(int(n) for n in sizes)
@@ -101,14 +106,14 @@ def _geometry(op: Operator, options: TransposeConvOptions, sizes: Array) -> _Geo
     _, height, width, _ = w.dims
     rows = transposed_axis(op, "y", shape[1], height, options.stride_h, 1, options.padding, x.dims[1])
     columns = transposed_axis(op, "x", shape[2], width, options.stride_w, 1, options.padding, x.dims[2])
-    return _Geometry(shape, rows, columns)
+    return Geometry(shape, rows, columns)
 
 
 def _float(op: Operator, options: TransposeConvOptions) -> Run:
     """float32: from 0, products added in the order of the inputs (rows, columns, channels), the bias last."""
 
     def run(sizes: Array, w: Array, x: Array, bias: Array | None = None) -> Array:
-        geometry = _geometry(op, options, sizes)
+        geometry = geometry_of(op, options, sizes)
         filters = w.transpose(1, 2, 3, 0)[..., None, :]  # [ky, kx, channel, 1, output]
         y = np.zeros((*geometry.shape[:3], 1, geometry.shape[3]), np.float32)
         for image, total in zip(x[..., None, :], y):
@@ -132,7 +137,7 @@ def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
         raise op.invalid("a batch of no images cannot be quantized on the fly")
 
     def run(sizes: Array, filters: Array, x: Array, bias: Array | None = None) -> Array:
-        geometry = _geometry(op, options, sizes)
+        geometry = geometry_of(op, options, sizes)
         q, scales, zero_points = asymmetric_quantize(x.reshape(len(x), -1))
         centred = (q - zero_points[:, None]).astype(np.float32).reshape(x.shape)
         wide = filters.transpose(1, 2, 3, 0).astype(np.float32)
@@ -160,7 +165,7 @@ def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: Te
     exact = exact_type(largest * int(np.prod(w.dims[1:])))
 
     def run(sizes: Array, filters: Array, q: Array, bias: Array | None = None) -> Array:
-        geometry = _geometry(op, options, sizes)
+        geometry = geometry_of(op, options, sizes)
         matrices = np.subtract(filters.view(read_as), filter_zero, dtype=exact).transpose(1, 2, 3, 0)
         centred = np.subtract(q, x.zero_point, dtype=exact)
         total = np.zeros(geometry.shape, exact)

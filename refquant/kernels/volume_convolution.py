@@ -8,6 +8,8 @@ Sources, below kernels: conv3d.cc, conv3d_transpose.cc, internal/reference/conv3
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,26 +20,46 @@ from refquant.kernels.windows import Axis, axis, taps
 from refquant.tflite.schema import Conv3DOptions, TensorType
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeConvolution:
+    """The facts of a convolution: the shape of its output, the windows from the larger volume to the smaller one."""
+
+    shape: Shape
+    axes: list[Axis]
+    channels: int
+    activation: int
+
+
 @kernel("CONV_3D")
 def conv_3d(op: Operator) -> Run:
     """From 0, products added in the order kz, ky, kx, input channel; then the bias, if there is one.
 
     Inputs: x, filters and a bias or none, all float32.
     """
+    return planned_conv_3d(op, _in_order)
+
+
+def planned_conv_3d(op: Operator, floats: Callable[[VolumeConvolution], Run]) -> Run:
+    """CONV_3D whose sums are those of `floats`."""
     x, w, y = op.input(0), op.input(1), op.output()
     options = _options(op, x, w, op.optional_input(2))
     if x.dims[4] != w.dims[3]:
         raise op.invalid(f"filters {w.dims} do not fit {x.dims[4]} input channels")
     _check_bias(op, op.optional_input(2), w.dims[4])
     axes = _axes(op, options, x.dims[1:4], w.dims[:3])
-    shape = y.shape = (x.dims[0], *(axis.out for axis in axes), w.dims[4])
+    y.shape = (x.dims[0], *(axis.out for axis in axes), w.dims[4])
+    return floats(VolumeConvolution(y.shape, axes, x.dims[4], int(options.fused_activation_function)))
+
+
+def _in_order(volume: VolumeConvolution) -> Run:
+    shape = volume.shape
 
     def run(x: Array, w: Array, bias: Array | None = None) -> Array:
         y = np.zeros((*shape[:4], 1, shape[4]), np.float32)
-        for volume, total in zip(x[..., None, :], y):
-            for tap, outputs, inputs in taps(*axes):
-                add_products_in_order(total[outputs], volume[inputs], w[tap][:, None])
-        return _finish(y.reshape(shape), bias, options)
+        for image, total in zip(x[..., None, :], y):
+            for tap, outputs, inputs in taps(*volume.axes):
+                add_products_in_order(total[outputs], image[inputs], w[tap][:, None])
+        return _finish(y.reshape(shape), bias, volume.activation)
 
     return run
 
@@ -51,6 +73,11 @@ def conv_3d_transpose(op: Operator) -> Run:
 
     Inputs: the output's shape (int32), filters, x and a bias or none, all float32.
     """
+    return planned_conv_3d_transpose(op, transposed_in_order)
+
+
+def planned_conv_3d_transpose(op: Operator, floats: Callable[[VolumeConvolution, Array, Array], Array]) -> Run:
+    """CONV_3D_TRANSPOSE whose sums are those of `floats`, which takes x and filters."""
     sizes, w, x, y = op.input(0), op.input(1), op.input(2), op.output()
     options = _options(op, x, w, op.optional_input(3))
     if sizes.type != TensorType.INT32 or sizes.dims != (5,):
@@ -58,6 +85,7 @@ def conv_3d_transpose(op: Operator) -> Run:
     if x.dims[4] != w.dims[4]:
         raise op.invalid(f"filters {w.dims} do not fit {x.dims[4]} input channels")
     _check_bias(op, op.optional_input(3), w.dims[3])
+    activation = int(options.fused_activation_function)
 
     def geometry(sizes: Array) -> tuple[Shape, list[Axis]]:
         """The output's shape, and the window of the forward convolution from it to x."""
@@ -76,14 +104,21 @@ def conv_3d_transpose(op: Operator) -> Run:
 
     def run(sizes: Array, w: Array, x: Array, bias: Array | None = None) -> Array:
         shape, axes = geometry(sizes)
-        filters = w.swapaxes(3, 4)[..., None, :]  # [kz, ky, kx, input, 1, output]
-        y = np.zeros((*shape[:4], 1, shape[4]), np.float32)
-        for volume, total in zip(x[..., None, :], y):
-            for tap, inputs, outputs in taps(*axes, backwards=True):
-                add_products_in_order(total[outputs], volume[inputs], filters[tap])
-        return _finish(y.reshape(shape), bias, options)
+        sums = floats(VolumeConvolution(shape, axes, x.shape[4], activation), x, w)
+        return _finish(sums, bias, activation)
 
     return run
+
+
+def transposed_in_order(volume: VolumeConvolution, x: Array, w: Array) -> Array:
+    """The products of x with filters, each added to its output in the order of the inputs."""
+    shape = volume.shape
+    filters = w.swapaxes(3, 4)[..., None, :]  # [kz, ky, kx, input, 1, output]
+    y = np.zeros((*shape[:4], 1, shape[4]), np.float32)
+    for image, total in zip(x[..., None, :], y):
+        for tap, inputs, outputs in taps(*volume.axes, backwards=True):
+            add_products_in_order(total[outputs], image[inputs], filters[tap])
+    return y.reshape(shape)
 
 
 def _options(op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None) -> Conv3DOptions:
@@ -109,5 +144,5 @@ def _axes(op: Operator, options: Conv3DOptions, image: Shape, filter: Shape) -> 
     return [axis(op, *facts, options.padding) for facts in zip("zyx", image, filter, strides, dilations)]
 
 
-def _finish(y: Array, bias: Array | None, options: Conv3DOptions) -> Array:
-    return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
+def _finish(y: Array, bias: Array | None, activation: int) -> Array:
+    return clamp_float(y if bias is None else y + bias.reshape(-1), activation)

@@ -61,8 +61,6 @@ _ERFC_DENOMINATOR = [
     )
 ]
 WIDTH = _WIDTH = 8  # numbers in a vector register
-_SMALL = 20  # a product below this size is made number by number
-_LARGEST_BLOCK = 400  # columns of 16 rows and of 4 vectors that fit a first-level cache of 32 KiB
 
 _TANH_LIMIT = _f(7.90738964080810547)
 _TANH_NUMERATOR = [_f(c) for c in (1.394553628e-8, 2.102733560e-5, 3.520756727e-3, 1.340216100e-1)]
@@ -75,64 +73,6 @@ _P2, _P3 = _f(0.49999141693115234375), _f(0.16666877269744873046875)
 _P4, _P5 = _f(4.1898667812347412109375e-2), _f(8.33471305668354034423828125e-3)
 
 
-def matrix_vector(matrix: Float32s, vector: Float32s) -> Float32s:
-    """Matrix times vector: product i of a row goes to partial sum i modulo 8; the sums are folded by halves
-    (i and i + 4, i and i + 2, i and i + 1); products beyond the last eight are added one by one.
-
-    The last of an odd number of rows takes four of those together, and a single row has four registers of eight.
-    `matrix` has shape (rows, columns), `vector` (columns,); the result (rows,).
-    Source: Eigen/src/Core/products/GeneralMatrixVector.h and Core/InnerProduct.h.
-    """
-    rows, columns = matrix.shape
-    products = (matrix * vector).astype(_f)
-    if rows == 1:
-        return _inner_product(products[0])
-    whole = columns - columns % _WIDTH
-    sums = np.zeros((rows, _WIDTH), _f)
-    for start in range(0, whole, _WIDTH):
-        sums = sums + products[:, start : start + _WIDTH]
-    total = _folded(sums)
-    if rows % 2 and columns - whole >= 4:
-        last = total[-1:] + _folded(products[-1:, whole : whole + 4])
-        last = _with_rest(last, products[-1:, whole + 4 :])
-        return np.append(_with_rest(total[:-1], products[:-1, whole:]), last)
-    return _with_rest(total, products[:, whole:])
-
-
-def matrix_product(matrix: Float32s, vectors: Float32s) -> Float32s:
-    """The products of a matrix [rows, columns] with each of the vectors [count, columns]; the result [count, rows].
-
-    One vector, or one row, is a product of matrix and vector. A small product (rows, columns and count below 20 in
-    sum) is made number by number. Any other is cut in blocks of columns whose sums are added up, so that a block fits
-    the first-level cache; within a block the order depends on the place of a row and of a vector: vectors go by four,
-    rows by 16, then by 8, by 4 and one by one. Source: Eigen/src/Core/products/GeneralBlockPanelKernel.h,
-    GeneralMatrixMatrix.h and Core/Redux.h.
-    """
-    (rows, columns), count = matrix.shape, len(vectors)
-    if count == 1:
-        return matrix_vector(matrix, vectors[0])[None]
-    if rows == 1:
-        return matrix_vector(vectors, matrix[0])[:, None]
-    products = (vectors[:, None, :] * matrix).astype(_f)
-    if rows + columns + count < _SMALL:
-        return _small_sums(products)
-    total = np.zeros((count, rows), _f)
-    block = _block(rows, columns, count)
-    for start in range(0, columns, block):
-        total = total + _block_sums(products[..., start : start + block])
-    return total
-
-
-def _block(rows: int, columns: int, count: int) -> int:
-    """How many columns are summed before the sums are added to the result."""
-    if max(rows, columns, count) < 48 or columns <= _LARGEST_BLOCK:
-        return max(columns, 1)
-    rest = columns % _LARGEST_BLOCK
-    if rest == 0:
-        return _LARGEST_BLOCK
-    return _LARGEST_BLOCK - 8 * ((_LARGEST_BLOCK - 1 - rest) // (8 * (columns // _LARGEST_BLOCK + 1)))
-
-
 def _in_order(products: Float32s) -> Float32s:
     """Sums over the last axis, one by one."""
     if products.shape[-1] == 0:
@@ -141,69 +81,14 @@ def _in_order(products: Float32s) -> Float32s:
     return sums
 
 
-def _small_sums(products: Float32s) -> Float32s:
-    """Sums over the last axis, of less than 16 numbers: the first eight folded by halves, the rest one by one."""
-    if products.shape[-1] < _WIDTH:
-        return _in_order(products)
-    flat = products.reshape(-1, products.shape[-1])
-    return _with_rest(_folded(flat[:, :_WIDTH]), flat[:, _WIDTH:]).reshape(products.shape[:-1])
-
-
-def _block_sums(products: Float32s) -> Float32s:
-    """Sums over the last axis of [count, rows, columns]: one by one, but for vectors by four with the last rows."""
-    sums = _in_order(products)
-    count, rows, _ = products.shape
-    by_four, panels, halves = count - count % 4, rows - rows % 16, rows - rows % 4
-    sums[:by_four, panels:halves] = _even_and_odd(products[:by_four, panels:halves])
-    sums[:by_four, halves:] = _by_eight(products[:by_four, halves:])
-    return sums
-
-
-def _even_and_odd(products: Float32s) -> Float32s:
-    """Two partial sums, of even and of odd products, up to the last full eight, then one by one."""
-    whole = products.shape[-1] - products.shape[-1] % 8
-    total = _in_order(products[..., 0:whole:2]) + _in_order(products[..., 1:whole:2])
-    return _in_order(np.concatenate([total[..., None], products[..., whole:]], axis=-1))
-
-
-def _by_eight(products: Float32s) -> Float32s:
-    """Eight partial sums, brought together to an even and an odd one, to which the rest is added in pairs."""
-    columns = products.shape[-1]
-    whole, pairs = columns - columns % 8, columns - columns % 2
-    s = [_in_order(products[..., i:whole:8]) for i in range(8)]
-    even, odd = (s[0] + s[2]) + (s[4] + s[6]), (s[1] + s[3]) + (s[5] + s[7])
-    for i in range(whole, pairs, 2):
-        even, odd = even + products[..., i], odd + products[..., i + 1]
-    total = even + odd
-    return total + products[..., -1] if columns % 2 else total
-
-
-def _with_rest(total: Float32s, products: Float32s) -> Float32s:
+def with_rest(total: Float32s, products: Float32s) -> Float32s:
     """The products that fill no register, added one by one."""
     for column in range(products.shape[1]):
         total = total + products[:, column]
     return total
 
 
-def _inner_product(products: Float32s) -> Float32s:
-    """The sum of one row's products: register k of eight goes to accumulator k modulo 4, then 2 + 3, 1 + 2, 0 + 1."""
-    whole = products.size - products.size % _WIDTH
-    registers = products[:whole].reshape(-1, _WIDTH)
-    total = np.zeros(1, _f)
-    if len(registers):
-        accumulators = [registers[k] for k in range(min(4, len(registers)))]
-        for k in range(4, len(registers)):
-            accumulators[k % 4] = accumulators[k % 4] + registers[k]
-        while len(accumulators) > 1:
-            last = accumulators.pop()
-            accumulators[-1] = accumulators[-1] + last
-        total = _folded(accumulators[0][None])
-    elif products.size:
-        total, whole = products[:1], 1
-    return _with_rest(total, products[None, whole:])
-
-
-def _folded(sums: Float32s) -> Float32s:
+def folded(sums: Float32s) -> Float32s:
     """The sum of each row of eight or four: halves onto each other, until one is left."""
     while sums.shape[1] > 1:
         half = sums.shape[1] // 2
@@ -230,7 +115,7 @@ def row_sums(rows: Float32s, start: int = 0) -> Float32s:
         sums = sums + np.add.accumulate(registers[:, 1:pairs:2], axis=1)[:, -1]
         if pairs < registers.shape[1]:
             sums = sums + registers[:, -1]
-    return _with_rest(_with_rest(_folded(sums), rows[:, :start]), rows[:, stop:])
+    return with_rest(with_rest(folded(sums), rows[:, :start]), rows[:, stop:])
 
 
 def aligned_sums(rows: Float32s) -> Float32s:

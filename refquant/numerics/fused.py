@@ -40,6 +40,24 @@ def fused(a: Any, b: Any, c: Any) -> Any:
     return total + (rest + lost)
 
 
+def fused_float32(a: Any, b: Any, c: Any) -> npt.NDArray[np.float32]:
+    """a * b + c of float32 numbers, rounded once.
+
+    The product is exact in float64. Where its sum with c is not, the last bit of the float64 sum is set to 1 if it is
+    to tell the rounding to float32 on which side of it the exact sum lies (rounding to odd).
+
+    >>> fused_float32(np.float32([1 + 2.0**-12]), np.float32([1 + 2.0**-12]), np.float32([2.0**-60]))
+    array([1.0004884], dtype=float32)
+    """
+    product = np.multiply(a, b, dtype=np.float64)
+    total = product + c
+    added = total - product
+    lost = (product - (total - added)) + (c - added)
+    odd = np.where((lost != 0) & (total.view(np.int64) & 1 == 0), np.nextafter(total, np.copysign(np.inf, lost)), total)
+    result: npt.NDArray[np.float32] = odd.astype(np.float32)
+    return result
+
+
 def rounded(function: Callable[..., Any], *arguments: Array) -> npt.NDArray[np.float32]:
     """function(multiply_add, *arguments), float64, rounded to float32 with the bits that fusing gives.
 

@@ -95,13 +95,24 @@ _QUANTIZABLE = re.compile("(INT2|INT4|INT8|INT16)( |x|$)")
 _REFUSED = dict.fromkeys((Outcome.ONLY_THEIRS, Outcome.DIED), "quantized tensors are refused")
 #: what else may come of a comparison of optimized kernels
 _NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
+_BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
 _OPTIMIZED: dict[tuple[str, str], Mapping[Outcome, str]] = {
+    ("CONV_3D", "FLOAT32"): {
+        Outcome.ONLY_THEIRS: "dilated filters damage the memory of tensorflow 2.21.0",
+        Outcome.DIED: "dilated filters damage the memory of tensorflow 2.21.0",
+    },
+    ("CONV_3D_TRANSPOSE", "FLOAT32"): _BEYOND,
+    ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
+    ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
+        (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
+    ),
     ("LOCAL_RESPONSE_NORMALIZATION", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of a negative radius"},
     ("REDUCE_MAX", "BOOL"): _NOT_OF_BOOL,
     ("REDUCE_MIN", "BOOL"): _NOT_OF_BOOL,
     ("REDUCE_PROD", "BOOL"): _NOT_OF_BOOL,
     ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
     ("SUM", "BOOL"): _NOT_OF_BOOL,
+    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
 }
 
 

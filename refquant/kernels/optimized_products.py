@@ -1,0 +1,249 @@
+"""Sums of float32 products in profile "optimized": convolutions and fully connected layers of TensorFlow Lite's fast
+kernels, which are products of matrices in the orders of `refquant.numerics.eigen_products`.
+
+An image becomes a matrix of patches, in which taps beyond the image are zeros that are multiplied like all others; the
+bias is added to the finished sum. Depthwise convolutions alone are plain loops. Sources, below kernels: conv.cc,
+internal/optimized/optimized_ops.h, multithreaded_conv.h, depthwiseconv_float.h, cpu_backend_gemm_eigen.cc. Which of
+them run on x86-64 was found in the tensorflow 2.21.0 wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from refquant.kernels.convolution import (
+    Convolution,
+    float_in_order,
+    planned_conv_2d,
+    planned_depthwise_conv_2d,
+)
+from refquant.kernels.fully_connected import planned_fully_connected, rows_of
+from refquant.kernels.fused_activation import clamp_float, float_range
+from refquant.kernels.patches import reader
+from refquant.kernels.products import BLOCK, add_products_in_order
+from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
+from refquant.kernels.volume_convolution import (
+    VolumeConvolution,
+    planned_conv_3d,
+    planned_conv_3d_transpose,
+    transposed_in_order,
+)
+from refquant.kernels.windows import Axis, taps
+from refquant.numerics.eigen_products import Product, planned_contraction, planned_product
+from refquant.numerics.fused import fused_float32
+from refquant.tflite.schema import Padding, TransposeConvOptions
+
+#: that the calibrator has: it asks for no number. Source: kDefaultNumThreadpoolThreads in eigen_support.cc
+_CALIBRATOR_THREADS = 4
+
+
+@kernel("CONV_2D", profile="optimized")
+def conv_2d(op: Operator) -> Run:
+    """As in profile "reference", but the order of the sums is Eigen's; with groups of filters it stays as it is."""
+    return planned_conv_2d(op, lambda plan: _conv_2d(plan, planned_product))
+
+
+@kernel("CONV_2D", profile="calibrator")
+def conv_2d_on_threads(op: Operator) -> Run:
+    """As in profile "optimized", but with more than one thread it is a contraction of tensors.
+
+    Not so for dilated filters, and for filters that another operator computes each time; of filters that may change all
+    the same, which are variables, the first ones count.
+    """
+    return planned_conv_2d(op, _contracted)
+
+
+def _contracted(plan: Convolution) -> Run:
+    filter = plan.filter
+    is_kept = filter.value is not None or filter.is_variable or filter.is_persistent
+    if not is_kept or any(axis.dilation > 1 for axis in plan.window):
+        return _conv_2d(plan, planned_product)
+    patches = not _is_matrix(plan)
+    return _conv_2d(plan, lambda w, count: planned_contraction(w, count, _CALIBRATOR_THREADS, patches), keeps=True)
+
+
+def _conv_2d(plan: Convolution, planned: Callable[[Array, int], Product], keeps: bool = False) -> Run:
+    """The products of patches with filters, which are kept from the first run on where they are constants or `keeps`
+    says so."""
+    if plan.groups > 1:
+        return float_in_order(plan)
+    batch, height, width, outputs = plan.shape
+    patches = reader(plan.window, batch, plan.channels)
+    filter = plan.filter
+
+    def product_with(w: Array) -> Product:
+        return planned(w.reshape(outputs, prod(filter.dims[1:])), batch * height * width)
+
+    kept = None if filter.value is None else product_with(filter.value)
+
+    def run(x: Array, w: Array, bias: Array) -> Array:
+        nonlocal kept
+        product = kept or product_with(w)
+        if keeps:
+            kept = product
+        return clamp_float(product(patches(x)).reshape(plan.shape) + bias.reshape(-1), plan.activation)
+
+    return run
+
+
+def _is_matrix(plan: Convolution) -> bool:
+    """Whether the contraction sees a matrix that is stored: of pixels, or of images as large as the filters."""
+    pixels = all((axis.filter, axis.stride) == (1, 1) for axis in plan.window)
+    return pixels or all(axis.filter == axis.size and axis.before == 0 for axis in plan.window)
+
+
+@kernel("DEPTHWISE_CONV_2D", profile="optimized")
+def depthwise_conv_2d(op: Operator) -> Run:
+    """As in profile "reference", but sums start with the bias."""
+    return planned_depthwise_conv_2d(op, _depthwise)
+
+
+def _depthwise(plan: Convolution) -> Run:
+    rows, columns, groups = plan.rows, plan.columns, plan.groups
+    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
+    constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        w = constant if constant is not None else plan.arranged(filter)
+        x = x.reshape(*x.shape[:3], groups, plan.channels // groups)
+        y = np.zeros(plan.shape, np.float32)
+        if bias is not None:
+            y[:] = bias
+        for image, total in zip(x, y.reshape(*plan.shape[:3], groups, plan.outputs // groups)):
+            for begin in range(0, rows.out, step):
+                block = total[begin : begin + step]
+                for ky in range(rows.filter):
+                    oy, iy = rows.overlap(ky, begin, begin + len(block))
+                    for kx in range(columns.filter):
+                        ox, ix = columns.overlap(kx)
+                        add_products_in_order(block[oy, ox], image[iy, ix], w[ky, kx])
+        return clamp_float(y, plan.activation)
+
+    return run
+
+
+@kernel("FULLY_CONNECTED", profile="optimized")
+def fully_connected(op: Operator) -> Run:
+    """As in profile "reference", but the order of the sums is Eigen's."""
+    return planned_fully_connected(op, _fully_connected)
+
+
+def _fully_connected(op: Operator, activation: int) -> Run:
+    w, shape = op.input(1), op.output().dims
+    if w.is_sparse:
+        raise op.unsupported("sparse weights of float32")
+    inputs, rows = w.dims[1], prod(shape[:-1])
+    constant = None if w.value is None else planned_product(w.value, rows)
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        product = constant or planned_product(filter, rows)
+        y = product(_reader_of(rows_of(x, rows, inputs, np.float32))).reshape(shape)
+        return clamp_float(y if bias is None else y + bias.reshape(-1), activation)
+
+    return run
+
+
+@kernel("TRANSPOSE_CONV", profile="optimized")
+def transpose_conv(op: Operator) -> Run:
+    """As in profile "reference", but each input's products with a tap are summed first, in Eigen's order."""
+    return planned_transpose_conv(op, _transpose_conv)
+
+
+def _transpose_conv(op: Operator, options: TransposeConvOptions) -> Run:
+    """The sums of an input are scattered over its place in the output. The places are counted from the output, though,
+    and where its shape belongs to fewer inputs than there are, the first sums go there in order."""
+    outputs, height, width, channels = op.input(1).dims
+
+    def run(sizes: Array, w: Array, x: Array, bias: Array | None = None) -> Array:
+        geometry = geometry_of(op, options, sizes)
+        axes = [_counted(axis, options.padding) for axis in (geometry.rows, geometry.columns)]
+        pixels, places = x.shape[1] * x.shape[2], axes[0].out * axes[1].out
+        if places > pixels:
+            raise op.unsupported(
+                f"an output of shape {geometry.shape} takes {places} inputs for each image, not {pixels}"
+            )
+        product = planned_product(w.transpose(1, 2, 0, 3).reshape(-1, channels), pixels)
+        y = np.zeros(geometry.shape, np.float32)
+        for image, total in zip(x.reshape(len(x), pixels, channels), y):
+            sums = product(_reader_of(image))[:places].reshape(axes[0].out, axes[1].out, height, width, outputs)
+            for (ky, kx), met, (oy, ox) in taps(*axes, backwards=True):
+                total[oy, ox] += sums[met[0], met[1], ky, kx]
+        return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
+
+    return run
+
+
+def _counted(axis: Axis, padding: int) -> Axis:
+    """The axis with as many places as the output has for the filter, whatever the input has."""
+    ahead = axis.stride - 1 if padding == Padding.SAME else axis.stride - axis.filter
+    return replace(axis, out=max(0, (axis.size + ahead) // axis.stride))
+
+
+def _reader_of(vectors: Array) -> Callable[[int, int], Array]:
+    return lambda begin, end: vectors[begin:end]
+
+
+@kernel("CONV_3D", profile="optimized")
+def conv_3d(op: Operator) -> Run:
+    """As in profile "reference", but sums start with the bias, multiply-add is fused, and NaN ends as the upper bound.
+
+    The filters do not lie as Eigen wants them, so it is ruy that multiplies; it does so on processors with FMA. Source:
+    ruy/kernel_avx512.cc, kernel_avx2_fma.cc. Dilated filters are refused: tensorflow 2.21.0 damages its memory then.
+    """
+    return planned_conv_3d(op, lambda volume: _conv_3d(op, volume))
+
+
+def _conv_3d(op: Operator, volume: VolumeConvolution) -> Run:
+    if any(axis.dilation > 1 for axis in volume.axes):
+        raise op.unsupported("dilated filters")
+    low, high = (np.float32(bound) for bound in float_range(volume.activation))
+    patches = reader(volume.axes, volume.shape[0], volume.channels)
+    outputs = volume.shape[4]
+    step = max(1, BLOCK // max(1, outputs))
+
+    def run(x: Array, w: Array, bias: Array | None = None) -> Array:
+        read = patches(x)
+        y = np.zeros((prod(volume.shape[:4]), outputs), np.float32)
+        if bias is not None:
+            y[:] = bias.reshape(-1)
+        for start in range(0, len(y), step):
+            block = y[start : start + step]
+            for column, row in zip(read(start, start + len(block)).T, w.reshape(-1, outputs)):
+                block[:] = fused_float32(column[:, None], row, block)
+        y = np.where(y < high, y, high)
+        return np.where(y > low, y, low).reshape(volume.shape)
+
+    return run
+
+
+@kernel("CONV_3D_TRANSPOSE", profile="optimized")
+def conv_3d_transpose(op: Operator) -> Run:
+    """As in profile "reference", but each input's products with a tap are summed first, in Eigen's order.
+
+    Dilated ones are the same in both. When tensorflow 2.21.0 counts planes it takes the padding above an image for that
+    before the volume, so it may leave some out; where it would read too many refquant refuses.
+    """
+    return planned_conv_3d_transpose(op, lambda volume, x, w: _conv_3d_transpose(op, volume, x, w))
+
+
+def _conv_3d_transpose(op: Operator, volume: VolumeConvolution, x: Array, w: Array) -> Array:
+    if any(axis.dilation > 1 for axis in volume.axes):
+        return transposed_in_order(volume, x, w)
+    planes, rows, columns = volume.axes
+    padding = planes.after + rows.before
+    counted = replace(planes, out=max(0, (planes.size + padding - planes.filter) // planes.stride + 1))
+    if counted.out > planes.out:
+        raise op.unsupported(f"an output of shape {volume.shape} and this padding make the real kernel read too far:")
+    places = prod(x.shape[1:4])
+    product = planned_product(w.reshape(-1, volume.channels), places)
+    y = np.zeros(volume.shape, np.float32)
+    for image, total in zip(x.reshape(len(x), places, volume.channels), y):
+        sums = product(_reader_of(image)).reshape(*x.shape[1:4], *w.shape[:4])
+        for tap, met, outputs in taps(counted, rows, columns, backwards=True):
+            total[outputs] += sums[met + tap]
+    return y
