@@ -16,7 +16,7 @@ import numpy as np
 
 from refquant.numerics.packed import pack
 from refquant.quantization.importer import SUBGRAPH_FIELDS, Module
-from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Type, Value
+from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
 from refquant.quantization.operators import STATEFUL_OPERANDS
 from refquant.quantization.options import exported_options
 from refquant.quantization.recurrent import LSTMS
@@ -152,6 +152,7 @@ class _Exporter:
         for option in SUBGRAPH_FIELDS.get(operation.name, ()):
             setattr(options, option, self.functions.index(operation.attributes[option]))
         types = [result.type.element for result in operation.results]
+        types = [_stored_type(result.type) for result in operation.results]
         return schema.Operator(
             opcode_index=self._code(operation),
             inputs=np.array(operands, np.int32),
@@ -167,8 +168,7 @@ class _Exporter:
         assert codes is not None
         if key not in self.codes:
             self.codes[key] = len(codes)
-            name = "LSTM" if operation.name == "BASIC_LSTM" else operation.name
-            number = BuiltinOperator.CUSTOM if operation.custom else BuiltinOperator[name]
+            number = BuiltinOperator.CUSTOM if operation.custom else BuiltinOperator[_builtin(operation)]
             codes.append(
                 schema.OperatorCode(
                     deprecated_builtin_code=min(number, 127),
@@ -258,6 +258,17 @@ class _Exporter:
         ]
 
 
+def _builtin(operation: Operation) -> str:
+    return "LSTM" if operation.name == "BASIC_LSTM" else operation.name
+
+
+def _stored_type(kind: Type) -> TensorType:
+    element = kind.element
+    if isinstance(element, Calibrated):
+        return TensorType.FLOAT32
+    return element if isinstance(element, TensorType) else element.tensor_type
+
+
 def _prefix(value: Value) -> str:
     operation = value.owner
     assert operation is not None
@@ -289,18 +300,14 @@ def _tensor_of_type(kind: Type, name: str) -> schema.Tensor:
     if isinstance(element, Calibrated):
         quantization.min = np.array([element.minimum], np.float32)
         quantization.max = np.array([element.maximum], np.float32)
-        stored = TensorType.FLOAT32
-    elif isinstance(element, TensorType):
-        stored = element
-    else:
-        stored = element.tensor_type
+    elif isinstance(element, Quantized):
         quantization.scale = np.array(element.scales, np.float32)
         quantization.zero_point = np.array(element.zero_points, np.int64)
         quantization.quantized_dimension = element.axis or 0
     shape = kind.shape or ()
     return schema.Tensor(
         shape=np.array([max(n, 1) if n < 0 else n for n in shape], np.int32),
-        type=stored,
+        type=_stored_type(kind),
         name=name,
         quantization=quantization,
         shape_signature=None if kind.is_static or kind.shape is None else np.array(shape, np.int32),

@@ -122,6 +122,9 @@ class _Importer:
         outputs: list[Value | None] = [self._value(index) for index in _indices(subgraph.outputs)]
         names = tuple(self.tensors[index].name or "" for index in _indices(subgraph.outputs))
         self.function.append(Operation("RETURN", outputs, names=names))
+        for operation in self.function:
+            if operation.name == "CONST":
+                operation.result.turn_uses()  # the quantizer begins by making constants anew, in another dialect
 
     def _operator(self, operator: schema.Operator) -> None:
         name = self.model.operator_name(operator)

@@ -157,6 +157,10 @@ class Value:
         """The operation that takes the value, if exactly one operand is this value."""
         return self._uses[0][0] if len(self._uses) == 1 else None
 
+    def turn_uses(self) -> None:
+        """Has the oldest use count as the newest, and so on: what becomes of the uses of an operation made anew."""
+        self._uses.reverse()
+
     def replace_all_uses(self, other: Value) -> None:
         """Has all operands that are this value become `other`, from the newest use to the oldest."""
         for operation, position in self.uses:

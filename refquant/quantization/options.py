@@ -125,6 +125,8 @@ def exported_options(name: str, options: Any, output_types: Sequence[object] = (
         value = getattr(options, field.name)
         if field.kind is Kind.VECTOR:
             value = np.array([] if value is None else value, field.of)
+        elif field.kind is Kind.STRING:
+            value = value or ""
         if field.name not in _FORGOTTEN and value is not None:
             is_default = field.kind is Kind.SCALAR and value == field.default  # also -0.0, where the default is 0.0
             setattr(exported, field.name, field.default if is_default else value)

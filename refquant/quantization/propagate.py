@@ -52,6 +52,9 @@ class _State:
 def propagate(function: Function, options: Options) -> None:
     """Surrounds with QUANTIZE and DEQUANTIZE every value whose quantization the constraints decide."""
     _Propagation(function, options).run()
+    for operation in function:
+        if operation.name in ("QUANTIZE", "DEQUANTIZE"):
+            operation.result.turn_uses()  # the quantizer ends by making these anew, in another dialect
 
 
 def is_quantizable(operation: Operation) -> bool:
@@ -302,7 +305,8 @@ class _Propagation:
         weight_scales = np.where(too_large, scales / of_input.scales[0], np.asarray(of_weight.scales))
         self._set_operand(operation, bias.operand, replace(quantized, scales=tuple(scales.tolist())))
         self._own_constant(weight, operation, weight_position)
-        adjusted = replace(of_weight, scales=tuple(weight_scales.tolist()))
+        axis = None if quantized.axis is None else of_weight.axis
+        adjusted = replace(of_weight, scales=tuple(weight_scales.tolist()), axis=axis)
         self._set_operand(operation, weight_position, adjusted, override=True)
 
     def _own_constant(self, constant: Operation, user: Operation, position: int) -> None:

@@ -71,6 +71,14 @@ def decode(data: bytes | memoryview | Bytes) -> schema.Model:
     return reader.table(reader.reference(0), schema.Model)
 
 
+def decode_table(data: bytes | memoryview | Bytes, cls: type[T]) -> T:
+    """The table of a class that a FlatBuffer without identifier holds. Raises `InvalidModelError` where it is none."""
+    reader = _Reader(np.frombuffer(data, np.uint8))
+    if reader.size < 8:
+        raise InvalidModelError(f"{reader.size} bytes are too few for a {cls.__name__}")
+    return reader.table(reader.reference(0), cls)
+
+
 class _Reader:
     """A walk over the bytes; `path` says where it is, `budget` how much it may still make."""
 
@@ -233,6 +241,13 @@ def encode(model: schema.Model, layout: Layout = "c++") -> bytes:
         raise InvalidModelError(
             "the model does not fit a FlatBuffer of 2 GB: put data outside it (Buffer.offset and size)"
         ) from None
+    return bytes(writer.builder.Output())
+
+
+def encode_table(table: Table, layout: Layout = "c++") -> bytes:
+    """The bytes of a table alone, as a FlatBuffer without identifier."""
+    writer = _Writer(layout)
+    writer.builder.Finish(writer.table(table))
     return bytes(writer.builder.Output())
 
 
