@@ -111,15 +111,12 @@ def quantize_int16(values: Floats, scale: np.float32) -> npt.NDArray[np.int16]:
 
 
 def quantize_int8(values: Floats, scale: np.float32, zero_point: int) -> npt.NDArray[np.int8]:
-    """Floats as int8 at a given scale and zero point.
+    """Floats as int8 at a given scale and zero point; what is too large in either direction is limited.
 
-    A quotient beyond int32 becomes -2**31 from either side, and the zero point is added in int32, which wraps: with a
-    zero point below 0 the result is 127, with any other -128.
-
-    >>> quantize_int8(np.float32([0.25, -0.25, 9, 3e9]), np.float32(0.5), -3)
-    array([ -2,  -4,  15, 127], dtype=int8)
+    >>> quantize_int8(np.float32([0.25, -0.25, 3e9]), np.float32(0.5), -3)
+    array([ -2,  -4, 127], dtype=int8)
     """
-    return np.clip(to_int32(_scaled(values, scale)) + np.int32(zero_point), -128, 127).astype(np.int8)
+    return np.clip(_scaled(values, scale) + np.float32(zero_point), -128, 127).astype(np.int8)
 
 
 def quantize_bias(bias: Floats, scales: Floats, dtype: type[np.int32] | type[np.int64]) -> Array:
@@ -139,8 +136,12 @@ def range_for_bias(low: Floats, high: Floats, bias: Floats, input_scale: np.floa
     """The ranges of weights, widened where the bias would take more than half of int32 at the scale input * weights.
 
     `low` and `high` have one element, compared with the largest magnitude of the bias, or one for each element of the
-    bias. What is compared and what comes out is computed in float64 for channels; for one range the bias is divided by
-    2**31 in float32 first.
+    bias. What is compared is computed in float64 for channels, but for one range the bias is divided by 2**31 in
+    float32. An input of zeros only, whose scale is 0, makes ranges of infinity, or NaN where the bias is 0.
+
+    >>> low, high = range_for_bias(np.float32([-1]), np.float32([1]), np.float32([3e7]), np.float32(1))
+    >>> float(high[0]) > 1, float(low[0] + high[0])
+    (True, 0.0)
     """
     half = 0.5 * np.float64(input_scale) * (extents(low, high) / np.float32(127)).astype(np.float64)
     magnitudes = np.abs(bias).max(keepdims=True) if low.size == 1 else np.abs(bias)
@@ -149,9 +150,10 @@ def range_for_bias(low: Floats, high: Floats, bias: Floats, input_scale: np.floa
             overflows = magnitudes / np.float32(_INT32_MAX) >= half
         else:
             overflows = magnitudes >= half * _INT32_MAX
-        needed = 2.0 * magnitudes.astype(np.float64) / _INT32_MAX * (np.float32(127) / input_scale)
-        needed = needed.astype(np.float32)
-    return np.where(overflows, -needed, low), np.where(overflows, needed, high)
+        steps = 2.0 * magnitudes.astype(np.float64) / _INT32_MAX
+        needed_high = (steps * (np.float32(127) / input_scale)).astype(np.float32)
+        needed_low = (steps * (np.float32(-127) / input_scale)).astype(np.float32) if low.size == 1 else -needed_high
+    return np.where(overflows, needed_low, low), np.where(overflows, needed_high, high)
 
 
 def _with_zero(low: np.float32, high: np.float32) -> tuple[np.float32, np.float32]:

@@ -10,6 +10,20 @@ from refquant.quantization.draft import Draft
 from refquant.tflite.model import Model
 
 
+def own_buffers(model: Model) -> Model:
+    """A copy of the model where no two tensors share a constant's buffer; those that did get copies at the end.
+
+    The quantizers change constants where they stand, and the converter hands them models like this.
+    """
+    draft = Draft(model)
+    taken: set[int] = set()
+    for tensor in [tensor for graph in draft.graphs for tensor in graph.tensors]:
+        if draft.is_constant(tensor) and tensor.buffer in taken:
+            tensor.buffer = draft.add_buffer(draft.data(tensor))
+        taken.add(tensor.buffer)
+    return draft.model()
+
+
 def deduplicate_buffers(model: Model) -> Model:
     """A copy of the model where constants of the same bytes share one buffer; the other buffers are left empty.
 

@@ -126,7 +126,13 @@ class Draft:
         return values
 
     def store(self, tensor: schema.Tensor, values: npt.NDArray[Any]) -> None:
-        """Replaces the data of a constant."""
+        """Replaces the data of a constant; raises InvalidModelError where another tensor has the same buffer."""
+        owners = [t for graph in self.graphs for t in graph.tensors if t.buffer == tensor.buffer and t is not tensor]
+        if owners:
+            raise InvalidModelError(
+                f"constants {tensor.name!r} and {owners[0].name!r} share buffer {tensor.buffer}, so they cannot be "
+                "quantized on their own: see refquant.quantization.buffers.own_buffers"
+            )
         self.buffers[tensor.buffer].data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
 
     def add_buffer(self, data: Bytes) -> int:

@@ -95,7 +95,8 @@ def quantize_biases(plan: Plan) -> None:
                 raise InvalidModelError(
                     f"{plan.place(graph, node)}: its input is int8 already, which does not go with an int64 bias"
                 )
-            scales = scales_of(x)[0] * scales_of(weights)
+            with np.errstate(over="ignore", invalid="ignore"):
+                scales = scales_of(x)[0] * scales_of(weights)
             values = plan.draft.floats(bias)
             if scales.size != (values.size if _has_channels(plan, node, weights) else 1):
                 raise InvalidModelError(
