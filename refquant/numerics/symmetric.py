@@ -110,13 +110,20 @@ def quantize_int16(values: Floats, scale: np.float32) -> npt.NDArray[np.int16]:
     return np.clip(to_int32(_scaled(values, scale)), -INT16_STEPS, INT16_STEPS).astype(np.int16)
 
 
-def quantize_int8(values: Floats, scale: np.float32, zero_point: int) -> npt.NDArray[np.int8]:
-    """Floats as int8 at a given scale and zero point; what is too large in either direction is limited.
+def quantize_int8(values: Floats, scale: np.float32, zero_point: int, group: int) -> npt.NDArray[np.int8]:
+    """Floats as int8 at a given scale and zero point.
 
-    >>> quantize_int8(np.float32([0.25, -0.25, 3e9]), np.float32(0.5), -3)
-    array([ -2,  -4, 127], dtype=int8)
+    The compiler made two loops of one: groups of so many numbers are converted all at once, and there what is beyond
+    int32, or NaN (a zero at a scale whose reciprocal is infinite), becomes -128; the numbers left over are limited in
+    either direction, and NaN becomes 0.
+
+    >>> quantize_int8(np.float32([0.25, -0.25, 3e9, 0, 3e9]), np.float32(0.5), -3, group=4)
+    array([  -2,   -4, -128,   -3,  127], dtype=int8)
     """
-    return np.clip(_scaled(values, scale) + np.float32(zero_point), -128, 127).astype(np.int8)
+    shifted = _scaled(values, scale).reshape(-1) + np.float32(zero_point)
+    grouped = len(shifted) // group * group
+    body, rest = np.clip(to_int32(shifted[:grouped]), -128, 127), np.nan_to_num(np.clip(shifted[grouped:], -128, 127))
+    return np.concatenate([body.astype(np.int8), rest.astype(np.int8)]).reshape(values.shape)
 
 
 def quantize_bias(bias: Floats, scales: Floats, dtype: type[np.int32] | type[np.int64]) -> Array:

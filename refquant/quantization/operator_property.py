@@ -26,11 +26,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
-from refquant.tflite import schema
-from refquant.tflite.model import Model
-
 
 class Fixed(NamedTuple):
     """A scale and zero point that hang on no data."""
@@ -283,9 +278,3 @@ def operator_property(name: str, inputs: Sequence[int]) -> OperatorProperty | No
         return None
     present = [position < len(inputs) and inputs[position] >= 0 for position in (_LAYER_NORM, _PROJECTION, _PEEPHOLE)]
     return _lstm(*present)
-
-
-def property_of(model: Model, operator: schema.Operator) -> OperatorProperty | None:
-    """The properties of an operator of a model, or None where it stays float."""
-    inputs = np.asarray(() if operator.inputs is None else operator.inputs, np.int32)
-    return operator_property("" if model.is_custom(operator) else model.operator_name(operator), inputs.tolist())

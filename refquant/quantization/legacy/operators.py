@@ -61,6 +61,11 @@ def record_ranges_of_constants(plan: Plan) -> None:
 
 
 def _record_range(plan: Plan, graph: Graph, node: Node, tensor: schema.Tensor, rule: TensorProperty) -> None:
+    if is_quantized(tensor):
+        raise InvalidModelError(
+            f"tensor {tensor.name!r}, an input of {plan.place(graph, node)}, is quantized already: start from the "
+            "float model"
+        )
     if not has_range(tensor):
         if not plan.draft.is_constant(tensor):
             raise InvalidModelError(
@@ -73,11 +78,6 @@ def _record_range(plan: Plan, graph: Graph, node: Node, tensor: schema.Tensor, r
                 f"{plan.place(graph, node)}: this quantizer knows its weights {tensor.name!r} with a scale for each "
                 f"index of dimension {rule.axis} only: leave disable_per_channel out"
             )
-    if is_quantized(tensor):
-        raise InvalidModelError(
-            f"tensor {tensor.name!r}, an input of {plan.place(graph, node)}, is quantized already: start from the "
-            "float model"
-        )
 
 
 def quantize_intermediates(plan: Plan) -> None:
@@ -294,7 +294,7 @@ def _requantize_constant(plan: Plan, tensor: schema.Tensor, scale: np.float32, z
     if tensor.type == TensorType.INT16:
         plan.draft.store(tensor, quantize_int16(floats, scale))
     else:
-        plan.draft.store(tensor, quantize_int8(floats, scale, zero_point))
+        plan.draft.store(tensor, quantize_int8(floats, scale, zero_point, group=16))
 
 
 def set_bias_types(plan: Plan) -> None:

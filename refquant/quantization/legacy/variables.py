@@ -73,4 +73,4 @@ def _quantize_constant(plan: Plan, tensor: schema.Tensor) -> None:
         store_quantized(plan.draft, tensor, quantize_int16(values, scale), np.array([scale]))
     else:
         quantize_activation(tensor, TensorType.INT8)
-        plan.draft.store(tensor, quantize_int8(values, *parameters(tensor)))
+        plan.draft.store(tensor, quantize_int8(values, *parameters(tensor), group=8))
