@@ -11,7 +11,7 @@ T = TypeVar("T", bound=Table)
 
 
 def repacked(table: T) -> T:
-    """A copy without vectors and strings of no elements, and without fields that the schema does not know.
+    """A copy without vectors and strings of no elements and fields that the schema does not know, -0.0 being zero.
 
     This is what FlatBuffers' object API leaves of a table, through which TensorFlow's tools take a model. Vectors of
     numbers are shared with `table`, not copied.
@@ -26,5 +26,7 @@ def repacked(table: T) -> T:
             value = [repacked(entry) for entry in value]
         elif field.kind in (Kind.TABLE, Kind.UNION) and isinstance(value, Table):
             value = repacked(value)
+        elif field.kind is Kind.SCALAR and value == field.default:
+            value = field.default
         setattr(result, field.name, value)
     return result
