@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refquant.errors import InvalidModelError, UnsupportedOperatorError
+from refquant.errors import InvalidModelError
 from refquant.numerics.packed import unpack
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
+from refquant.quantization.refusals import require_convertible
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import LSTMKernelType, TensorType
@@ -66,7 +67,8 @@ _OPERANDS = {
 
 
 def import_model(model: Model) -> Module:
-    """The functions of a model. Raises `InvalidModelError` for what the converter refuses to read."""
+    """The functions of a model. Raises as `require_convertible` does for what the converter does not read or write."""
+    require_convertible(model)
     root = model.root
     module = Module(description=root.description, version=root.version)
     for entry in root.metadata or ():
@@ -131,8 +133,6 @@ class _Importer:
         if name == "LSTM" and getattr(operator.builtin_options, "kernel_type", None) == LSTMKernelType.BASIC:
             name = "BASIC_LSTM"  # an operator of its own for the converter
         custom = self.model.is_custom(operator)
-        if name.startswith("STABLEHLO"):
-            raise UnsupportedOperatorError(f"the quantizer does not read StableHLO operators such as {name}")
         operands = [None if index == -1 else self._value(index) for index in _indices(operator.inputs)]
         outputs = _indices(operator.outputs)
         if name == "RESHAPE" and not custom:
