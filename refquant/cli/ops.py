@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, table
+from refquant.data import VERIFIED_OPTIMIZED
 from refquant.errors import InvalidInputError
 from refquant.kernels import profiles, registry
 from refquant.testing.record import Verification, read_record
@@ -26,7 +27,8 @@ def ops(
 
     A variant is the type of the activations, as a rule. `kernels` tells who was asked: `reference` is BUILTIN_REF,
     `optimized` TensorFlow's other kernels, where BUILTIN_REF does not have the operator or the type, `micro` TFLite
-    Micro. The last column tells whether the kernel was also compared with TFLite Micro's.
+    Micro. The last columns tell how many models without scales gave equal bits in profile `optimized`, and
+    whether the kernel was also compared with TFLite Micro's.
     """
     rows = operator_table()
     names = [name.upper() for name in operators or ()]
@@ -46,6 +48,9 @@ def operator_table() -> list[dict[str, Any]]:
     """A row for each operator and variant that was verified, and one for each kernel that was not."""
     import refquant.interpreter  # whose kernels register themselves  # noqa: F401
 
+    optimized = {
+        (entry.operator, entry.variant): entry.outcomes.get("EQUAL", 0) for entry in read_record(VERIFIED_OPTIMIZED)
+    }
     verified: dict[str, list[Verification]] = {}
     for entry in read_record():
         verified.setdefault(entry.operator, []).append(entry)
@@ -63,6 +68,7 @@ def operator_table() -> list[dict[str, Any]]:
                     "kernels": entry.kernels,
                     "cases": entry.cases,
                     "unequal": entry.unequal,
+                    "optimized": optimized.get((name, entry.variant)),
                     "micro": entry.variant in micro,
                     "flaw": registry.flaw_of(name),
                 }
@@ -113,12 +119,12 @@ def _rounding(operator: str, variant: str) -> str:
 
 
 def _show(rows: Iterable[dict[str, Any]]) -> None:
-    lines = table("operator", "variant", "rounding", "kernels", "cases>", "unequal>", "micro")
+    lines = table("operator", "variant", "rounding", "kernels", "cases>", "unequal>", "optimized>", "micro")
     flaws: dict[str, str] = {}
     for row in rows:
         micro = "yes" if row["micro"] else ""
         cells = [row[key] for key in ("operator", "variant", "rounding", "kernels", "cases", "unequal")]
-        add_row(lines, *cells, micro)
+        add_row(lines, *cells, row["optimized"] or "", micro)
         if row["flaw"]:
             flaws[row["operator"]] = row["flaw"]
     console.print(lines)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, printable, table, with_progress
+from refquant.data import VERIFIED, VERIFIED_OPTIMIZED
 from refquant.errors import InvalidInputError, RuntimeUnavailableError
 
 
@@ -14,6 +15,9 @@ def verify(
     operators: Annotated[
         list[str] | None, typer.Argument(metavar="[OPERATOR]...", help="Names such as CONV_2D; without any, all.")
     ] = None,
+    kernels: Annotated[
+        str, typer.Option(help="'reference' (BUILTIN_REF, where it has the operator), or 'optimized', without scales.")
+    ] = "reference",
     examples: Annotated[int, typer.Option(min=1, help="How many models of each operator and variant.")] = 100,
     explore: Annotated[bool, typer.Option("--explore", help="Draw other models than last time.")] = False,
     record: Annotated[
@@ -26,7 +30,7 @@ def verify(
     Needs the packages tensorflow and hypothesis. Exit status 1 when anything differs.
     """
     try:
-        from refquant.testing.strategies import families
+        from refquant.testing.strategies import families, optimized_families
         from refquant.testing.sweep import tally
     except ModuleNotFoundError as error:
         raise RuntimeUnavailableError(f"{error.name} is not installed: python -m pip install {error.name}") from error
@@ -34,19 +38,25 @@ def verify(
     from refquant.testing.conformance import Outcome
     from refquant.testing.record import Verification, update_record
 
+    sets = {"reference": (families, VERIFIED), "optimized": (optimized_families, VERIFIED_OPTIMIZED)}
+    if kernels not in sets:
+        raise InvalidInputError(f"there are no kernels {kernels!r}: choose one of {', '.join(sets)}")
+    listed, path = sets[kernels]
     names = [name.upper() for name in operators or ()]
-    chosen = [family for family in families() if not names or family.operator.upper() in names]
+    chosen = [family for family in listed() if not names or family.operator.upper() in names]
     missing = sorted(set(names) - {family.operator.upper() for family in chosen})
     if missing:
         raise InvalidInputError(f"there are no models of {', '.join(missing)}: `refquant ops` lists the operators")
     runtimes = {
-        kernels: open_runtime("micro" if kernels == "micro" else "tensorflow", kernels)
-        for kernels in {family.oracle for family in chosen}
+        oracle: open_runtime("micro" if oracle == "micro" else "tensorflow", oracle)
+        for oracle in {family.oracle for family in chosen}
     }
     entries, failures = [], []
     for family in with_progress(chosen, len(chosen), "Comparing"):
         runtime = runtimes[family.oracle]
         outcomes, failure = tally(family, runtime, examples, explore)
+        if not outcomes:
+            continue
         counts = {outcome.name: outcomes[outcome] for outcome in Outcome if outcomes[outcome]}
         entries.append(
             Verification(family.operator, family.variant, f"{runtime.name} {runtime.version()}", family.oracle, counts)
@@ -56,7 +66,7 @@ def verify(
     for runtime in runtimes.values():
         runtime.close()
     if record:
-        update_record(entries)
+        update_record(entries, path)
     if json:
         print_json([_facts(entry) for entry in entries])
     else:

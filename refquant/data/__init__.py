@@ -18,3 +18,6 @@ DIGITS_SAMPLES = _HERE / "digits_samples.npz"
 
 VERIFIED = _HERE / "verified.json"
 """What was compared with the real kernels; see `refquant.testing.record`."""
+
+VERIFIED_OPTIMIZED = _HERE / "verified_optimized.json"
+"""The same for profile "optimized" and TensorFlow's optimized kernels."""

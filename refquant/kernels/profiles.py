@@ -142,6 +142,19 @@ COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
 QUANTIZED_IN_OPTIMIZED = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 
 
+_ESTIMATE = "Eigen refines the processor's estimate of a reciprocal; here it is that of AMD's Zen, Intel's is another"
+_OF_RECIPROCAL = ("4 units in the last place of the reciprocal", _ESTIMATE)
+_ADDRESS = "over the last axes the order of the sum hangs on the address of a tensor whose shape depends on data"
+#: operators of profile "optimized" whose float32 results are the real kernel's only on a condition: by how much they
+#: may differ where it does not hold, and what it is
+INEXACT: dict[str, tuple[str, str]] = {
+    "GELU": _OF_RECIPROCAL,
+    "L2_POOL_2D": _OF_RECIPROCAL,
+    "LOCAL_RESPONSE_NORMALIZATION": _OF_RECIPROCAL,
+    "MEAN": ("the rounding of a sum", _ADDRESS),
+}
+
+
 def check_compared(op: Operator) -> None:
     """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
 

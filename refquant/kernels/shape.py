@@ -159,6 +159,31 @@ def pad(op: Operator) -> Run:
     return planned(op, 0, [1], plan, compute)
 
 
+@kernel("PAD", profile="optimized")
+@kernel("PADV2", profile="optimized")
+def optimized_pad(op: Operator) -> Run:
+    """As PAD, but pads with 0.0 where it should with -0.0; not so images of 16-bit floats, in height and width, where
+    the paddings are a constant.
+
+    Source: TypedMemset and PadImageStyle in internal/optimized/optimized_ops.h.
+    """
+    run = pad(op)
+    x = op.input(0)
+    if op.optional_input(2) is None or x.type not in (TensorType.FLOAT32, TensorType.FLOAT16, TensorType.BFLOAT16):
+        return run
+    minus_zero = np.zeros((), x.dtype).tobytes()[:-1] + b"\x80"
+    paddings = op.input(1).value
+    is_image = len(x.dims) == 4 and paddings is not None and not paddings[[0, 3]].any()
+    keeps_sign = is_image and x.type != TensorType.FLOAT32
+
+    def with_plus_zero(x: Array, paddings: Array, number: Array) -> Array | tuple[Array, ...]:
+        if number.tobytes() == minus_zero and not keeps_sign:
+            number = np.zeros_like(number)
+        return run(x, paddings, number)
+
+    return with_plus_zero
+
+
 @kernel("TRANSPOSE")
 def transpose(op: Operator) -> Run:
     """The dimensions, 6 at most, in the order of the second input. Source: kernels/transpose.cc."""

@@ -11,7 +11,6 @@ activations); it registers itself under the operator's name and the variant's la
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from refquant.kernels.profiles import QUANTIZED_IN_OPTIMIZED
 from refquant.testing.conformance import Outcome
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -44,7 +44,7 @@ class Family:
 
     `oracle` tells who can be asked: the kernel set "reference" of TensorFlow, "optimized" for what BUILTIN_REF does not
     have, or "micro", TFLite Micro. `expected` are the outcomes other than EQUAL that a comparison may have, with the
-    reason. `profile` is the profile of refquant that is compared.
+    reason. `profile` is the profile of refquant that is compared, in the cases that it `takes`.
     """
 
     operator: str
@@ -53,6 +53,7 @@ class Family:
     oracle: str
     expected: Mapping[Outcome, str]
     profile: str = "reference"
+    takes: Callable[[Case], bool] = lambda case: True
 
 
 _FAMILIES: dict[tuple[str, str], Family] = {}
@@ -90,9 +91,6 @@ def families() -> list[Family]:
     return [_FAMILIES[key] for key in sorted(_FAMILIES)]
 
 
-#: types of numbers with a scale, which profile "optimized" refuses
-_QUANTIZABLE = re.compile("(INT2|INT4|INT8|INT16)( |x|$)")
-_REFUSED = dict.fromkeys((Outcome.ONLY_THEIRS, Outcome.DIED), "quantized tensors are refused")
 #: what else may come of a comparison of optimized kernels
 _NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
 _BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
@@ -119,14 +117,21 @@ _OPTIMIZED: dict[tuple[str, str], Mapping[Outcome, str]] = {
 def optimized_families() -> list[Family]:
     """The families of TensorFlow's operators, to be compared with its optimized kernels in profile "optimized".
 
-    In those of a type that may have a scale, refquant refuses the cases that have one.
+    They take the cases that the profile runs: without scales, but for QUANTIZE, DEQUANTIZE and EMBEDDING_LOOKUP. Some
+    families have none.
     """
     found = []
     for family in families():
-        if family.oracle == "micro":
+        if family.oracle == "micro" or (family.operator == "QUANTIZE" and not family.variant.startswith("FLOAT32")):
             continue
+        takes = family.takes if family.operator in QUANTIZED_IN_OPTIMIZED else _has_no_scales
         expected = {**family.expected, **_OPTIMIZED.get((family.operator, family.variant), {})}
-        if _QUANTIZABLE.search(family.variant):
-            expected.update(_REFUSED)
-        found.append(replace(family, oracle="optimized", expected=expected, profile="optimized"))
+        found.append(replace(family, oracle="optimized", expected=expected, profile="optimized", takes=takes))
     return found
+
+
+def _has_no_scales(case: Case) -> bool:
+    """Whether no tensor of the model has a scale, but for those of float32."""
+    tensors = [tensor for subgraph in case.model.subgraphs for tensor in subgraph.tensors or ()]
+    quantized = [tensor.quantization for tensor in tensors if tensor.type != TensorType.FLOAT32]
+    return all(q is None or (q.details is None and (q.scale is None or not len(q.scale))) for q in quantized)
