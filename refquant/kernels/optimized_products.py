@@ -25,7 +25,7 @@ from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float, float_range
 from refquant.kernels.patches import reader
 from refquant.kernels.products import BLOCK, add_products_in_order
-from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
 from refquant.kernels.volume_convolution import (
     VolumeConvolution,
@@ -34,7 +34,7 @@ from refquant.kernels.volume_convolution import (
     transposed_in_order,
 )
 from refquant.kernels.windows import Axis, taps
-from refquant.numerics.eigen_products import Product, planned_contraction, planned_product
+from refquant.numerics.eigen_products import Product, Sums, matrix_product, planned_contraction, planned_product
 from refquant.numerics.fused import fused_float32
 from refquant.tflite.schema import Padding, TransposeConvOptions
 
@@ -86,9 +86,21 @@ def _conv_2d(plan: Convolution, planned: Callable[[Array, int], Product], keeps:
         product = kept or product_with(w)
         if keeps:
             kept = product
-        return clamp_float(product(patches(x)).reshape(plan.shape) + bias.reshape(-1), plan.activation)
+        return _finished(product(patches(x)), plan.shape, bias, plan.activation)
 
     return run
+
+
+def _finished(blocks: Sums, shape: Shape, bias: Array | None, activation: int) -> Array:
+    """An output of this shape: the sums, and what comes after them while they are in the cache."""
+    y = np.empty((prod(shape[:-1]), shape[-1]), np.float32)
+    for which, sums in blocks:
+        y[which] = clamp_float(sums if bias is None else sums + bias.reshape(-1), activation)
+    return y.reshape(shape)
+
+
+def _reader_of(vectors: Array) -> Callable[[int, int], Array]:
+    return lambda begin, end: vectors[begin:end]
 
 
 def _is_matrix(plan: Convolution) -> bool:
@@ -142,8 +154,7 @@ def _fully_connected(op: Operator, activation: int) -> Run:
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         product = constant or planned_product(filter, rows)
-        y = product(_reader_of(rows_of(x, rows, inputs, np.float32))).reshape(shape)
-        return clamp_float(y if bias is None else y + bias.reshape(-1), activation)
+        return _finished(product(_reader_of(rows_of(x, rows, inputs, np.float32))), shape, bias, activation)
 
     return run
 
@@ -167,10 +178,10 @@ def _transpose_conv(op: Operator, options: TransposeConvOptions) -> Run:
             raise op.unsupported(
                 f"an output of shape {geometry.shape} takes {places} inputs for each image, not {pixels}"
             )
-        product = planned_product(w.transpose(1, 2, 0, 3).reshape(-1, channels), pixels)
+        matrix = w.transpose(1, 2, 0, 3).reshape(-1, channels)
         y = np.zeros(geometry.shape, np.float32)
         for image, total in zip(x.reshape(len(x), pixels, channels), y):
-            sums = product(_reader_of(image))[:places].reshape(axes[0].out, axes[1].out, height, width, outputs)
+            sums = matrix_product(matrix, image)[:places].reshape(axes[0].out, axes[1].out, height, width, outputs)
             for (ky, kx), met, (oy, ox) in taps(*axes, backwards=True):
                 total[oy, ox] += sums[met[0], met[1], ky, kx]
         return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
@@ -182,10 +193,6 @@ def _counted(axis: Axis, padding: int) -> Axis:
     """The axis with as many places as the output has for the filter, whatever the input has."""
     ahead = axis.stride - 1 if padding == Padding.SAME else axis.stride - axis.filter
     return replace(axis, out=max(0, (axis.size + ahead) // axis.stride))
-
-
-def _reader_of(vectors: Array) -> Callable[[int, int], Array]:
-    return lambda begin, end: vectors[begin:end]
 
 
 @kernel("CONV_3D", profile="optimized")
@@ -240,10 +247,10 @@ def _conv_3d_transpose(op: Operator, volume: VolumeConvolution, x: Array, w: Arr
     if counted.out > planes.out:
         raise op.unsupported(f"an output of shape {volume.shape} and this padding make the real kernel read too far:")
     places = prod(x.shape[1:4])
-    product = planned_product(w.reshape(-1, volume.channels), places)
+    matrix = w.reshape(-1, volume.channels)
     y = np.zeros(volume.shape, np.float32)
     for image, total in zip(x.reshape(len(x), places, volume.channels), y):
-        sums = product(_reader_of(image)).reshape(*x.shape[1:4], *w.shape[:4])
+        sums = matrix_product(matrix, image).reshape(*x.shape[1:4], *w.shape[:4])
         for tap, met, outputs in taps(counted, rows, columns, backwards=True):
             total[outputs] += sums[met + tap]
     return y

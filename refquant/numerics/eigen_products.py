@@ -17,7 +17,7 @@ these holds for the build it was measured with: the tensorflow 2.21.0 wheel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,13 @@ from refquant.numerics.ordered_products import in_order
 
 Float32s = npt.NDArray[np.float32]
 Read = Callable[[int, int], Float32s]  # vectors begin..end, [end - begin, columns]
-Product = Callable[[Read], Float32s]
+Sums = Iterator[tuple[slice, Float32s]]  # of some vectors: which they are, and [end - begin, rows]
+Product = Callable[[Read], Sums]
 
 _ROWS, _VECTORS = 16, 4  # that the kernel holds in registers: mr and nr in Eigen
 _SMALL = 20  # a product below this size is made number by number
-_BLOCK = 1 << 15  # numbers of the result that are worked on at a time, by at least so many vectors:
-_LEAST_VECTORS = 256
+_BLOCK = 1 << 15  # numbers of the result that are worked on at a time, for at least so many vectors:
+_LEAST_VECTORS = 272
 _LONG = 128  # numbers in a row that make an inner loop quick
 
 
@@ -66,24 +67,24 @@ class Order:
 
 def matrix_product(matrix: Float32s, vectors: Float32s) -> Float32s:
     """The products of a matrix [rows, columns] with each of the vectors [count, columns]; the result [count, rows]."""
-    return planned_product(matrix, len(vectors))(lambda begin, end: vectors[begin:end])
+    return _collected(planned_product(matrix, len(vectors))(lambda begin, end: vectors[begin:end]))
 
 
 def planned_product(matrix: Float32s, count: int) -> Product:
-    """The function that multiplies `matrix` [rows, columns] with `count` vectors; its result is [count, rows].
+    """The function that multiplies `matrix` [rows, columns] with `count` vectors; it gives the sums of some at a time.
 
     One vector, or one row, is a product of matrix and vector; a small product (rows, columns and count below 20 in sum)
     is made number by number.
     """
     rows, columns = matrix.shape
     if matrix.size == 0 or count == 0:
-        return lambda read: np.zeros((count, rows), np.float32)
+        return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
     if count == 1:
-        return lambda read: _matrix_vector(matrix, read(0, 1)[0])[None]
+        return lambda read: iter([(slice(0, 1), _matrix_vector(matrix, read(0, 1)[0])[None])])
     if rows == 1:
-        return lambda read: _vectors_of_one_row(read, count, matrix[0])[:, None]
+        return lambda read: _vectors_of_one_row(read, count, matrix[0])
     if rows + columns + count < _SMALL:
-        return lambda read: _small_sums((read(0, count)[:, None, :] * matrix).astype(np.float32))
+        return lambda read: iter([(slice(0, count), _small_sums(read(0, count)[:, None, :] * matrix))])
     return _panels(matrix, count, Order(_single_depth(max(rows, columns, count), columns, CACHES), rows, columns))
 
 
@@ -122,13 +123,13 @@ def _matrix_vector(matrix: Float32s, vector: Float32s) -> Float32s:
     return with_rest(total, rest)
 
 
-def _vectors_of_one_row(read: Read, count: int, row: Float32s) -> Float32s:
+def _vectors_of_one_row(read: Read, count: int, row: Float32s) -> Sums:
     """The products of a single row with each vector: the vectors are the matrix then. They are taken by an even number,
     so that a last odd one is the last of all."""
-    step = 2 * max(1, _BLOCK // max(1, 2 * row.size))
-    starts = range(0, count - 1 if count % 2 else count, step)
-    blocks = [(start, count if start + step >= count - 1 else start + step) for start in starts]
-    return np.concatenate([_matrix_vector(read(*block), row) for block in blocks])
+    step = 2 * max(1, _BLOCK // (2 * row.size))
+    for start in range(0, count - count % 2, step):
+        end = count if start + step >= count - 1 else start + step
+        yield slice(start, end), _matrix_vector(read(start, end), row)[:, None]
 
 
 # --- tensor contractions --------------------------------------------------------------------------------------------
@@ -142,10 +143,10 @@ def planned_contraction(matrix: Float32s, count: int, threads: int, patches: boo
     """
     rows, columns = matrix.shape
     if matrix.size == 0 or count == 0:
-        return lambda read: np.zeros((count, rows), np.float32)
+        return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
     order = _Contraction(rows, columns, count, threads, patches, caches).order()
     if order is None:
-        return lambda read: _sums_by_columns(matrix, read(0, 1)[0])[None]
+        return lambda read: iter([(slice(0, 1), _sums_by_columns(matrix, read(0, 1)[0])[None])])
     return _parts(matrix, count, order)
 
 
@@ -274,10 +275,17 @@ def _parts(matrix: Float32s, count: int, order: Order) -> Product:
     parts = [slice(start, start + order.part) for start in range(0, columns, order.part)]
     products = [_panels(matrix[:, part], count, order) for part in parts]
 
-    def product(read: Read) -> Float32s:
-        return _joined([product(_columns_of(read, part)) for product, part in zip(products, parts)])
+    def product(read: Read) -> Sums:
+        sums = [_collected(product(_columns_of(read, part))) for product, part in zip(products, parts)]
+        yield slice(0, count), _joined(sums)
 
     return product
+
+
+def _collected(blocks: Sums) -> Float32s:
+    """All sums [count, rows]."""
+    sums = [block for _, block in blocks]
+    return np.ascontiguousarray(np.concatenate(sums) if len(sums) > 1 else sums[0])
 
 
 def _columns_of(read: Read, part: slice) -> Read:
@@ -336,19 +344,23 @@ def _panels(matrix: Float32s, count: int, order: Order) -> Product:
     by_four, depth = count - count % _VECTORS, max(order.depth, 1)
     groups = _alike(matrix, order.height)
     every = _Rows(np.arange(rows), np.ascontiguousarray(matrix.T), in_order)
-    step = max(_LEAST_VECTORS, _BLOCK // rows // _VECTORS * _VECTORS)
+    # an odd number of cache lines, so that rows of sums do not fall on each other when they are written as columns
+    step = max(_LEAST_VECTORS, _BLOCK // rows // 32 * 32 + 16)
 
-    def product(read: Read) -> Float32s:
-        result = np.empty((count, rows), np.float32)
+    def sums_of(vectors: Float32s) -> Float32s:
+        if len(groups) == 1:
+            return groups[0].times(vectors, depth)
+        sums = np.empty((vectors.shape[1], rows), np.float32)
+        for group in groups:
+            sums[:, group.which] = group.times(vectors, depth)
+        return sums
+
+    def product(read: Read) -> Sums:
         for start in range(0, by_four, step):
             end = min(start + step, by_four)
-            vectors = np.ascontiguousarray(read(start, end).T)
-            for group in groups:
-                which = slice(None) if group.which.size == rows else group.which
-                result[start:end, which] = group.times(vectors, depth)
+            yield slice(start, end), sums_of(np.ascontiguousarray(read(start, end).T))
         if by_four < count:
-            result[by_four:] = every.times(np.ascontiguousarray(read(by_four, count).T), depth)
-        return result
+            yield slice(by_four, count), every.times(np.ascontiguousarray(read(by_four, count).T), depth)
 
     return product
 

@@ -56,7 +56,7 @@ def contraction(vector: np.ndarray, rows: int, count: int, threads: int = 4) -> 
     """A matrix of ones times `count` vectors that are all the same, as a contraction."""
     ones = np.ones((rows, vector.size), np.float32)
     product = eigen_products.planned_contraction(ones, count, threads, patches=False)
-    return product(lambda begin, end: np.tile(vector, (end - begin, 1)))
+    return np.concatenate([sums for _, sums in product(lambda begin, end: np.tile(vector, (end - begin, 1)))])
 
 
 def test_a_contraction_on_threads_is_cut_sooner() -> None:
