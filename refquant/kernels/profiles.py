@@ -158,12 +158,13 @@ INEXACT: dict[str, tuple[str, str]] = {
 def check_compared(op: Operator) -> None:
     """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
 
-    Profile "optimized" is that of float models: but for `QUANTIZED_IN_OPTIMIZED` no tensor may be quantized.
+    Profiles "optimized" and "calibrator" are those of float models: but for `QUANTIZED_IN_OPTIMIZED` no tensor may be
+    quantized.
     """
     types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
     if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
         raise op.unsupported("these types have not been compared with the real kernel")
-    if op.profile == "optimized" and op.name not in QUANTIZED_IN_OPTIMIZED:
+    if op.profile in ("optimized", "calibrator") and op.name not in QUANTIZED_IN_OPTIMIZED:
         for tensor in (*op.inputs, *op.outputs):
             if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
                 raise op.unsupported(f"{tensor.place} is quantized, and only float models run")
