@@ -21,6 +21,12 @@ from refquant.tflite.schema import TensorType
 PROFILES = ("reference", "optimized", "calibrator", "micro")
 
 
+def check_float_mode(float_mode: str) -> None:
+    """Raises InvalidInputError for what is none."""
+    if float_mode not in ("exact", "fast"):
+        raise InvalidInputError(f"there is no float_mode {float_mode!r}: choose 'exact' or 'fast'")
+
+
 class Interpreter:
     """Runs a model with the bits of one real runtime.
 
@@ -31,8 +37,9 @@ class Interpreter:
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
     bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver), ``"optimized"`` (its optimized kernels without
     delegates, on float models), ``"calibrator"`` (the same as the converter's calibrator runs them: CONV_2D on four
-    threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). `float_mode` is ``"exact"``:
-    float kernels keep that runtime's order of operations.
+    threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). With `float_mode`
+    ``"exact"`` float kernels keep that runtime's order of operations; ``"fast"`` leaves the sums of products of float32
+    to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`).
     `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
 
     Raises `InvalidModelError` for a bad model, `UnsupportedOperatorError` for an operator without a kernel (here, or
@@ -53,15 +60,14 @@ class Interpreter:
             raise InvalidInputError("give exactly one of model_path, model_content and model")
         if kernels not in PROFILES:
             raise InvalidInputError(f"there are no kernels {kernels!r}: choose one of {', '.join(PROFILES)}")
-        if float_mode != "exact":
-            raise InvalidInputError(f"there is no float_mode {float_mode!r}: 'exact' is the one there is")
+        check_float_mode(float_mode)
         if num_threads is not None and num_threads < -1:
             raise InvalidInputError(f"num_threads must be -1 or more, got {num_threads}")
         if model is None:
             model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
         self.model = model
         self.kernels = kernels
-        self._plans = Subgraphs(model, kernels)
+        self._plans = Subgraphs(model, kernels, fast=float_mode == "fast")
         self._plan(0)
         self._allocated: set[int] = set()
 

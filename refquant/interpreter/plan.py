@@ -72,8 +72,9 @@ class SubgraphPlan:
     `plan` on, inputs when they are set, the rest after `invoke`, which overwrites no value that it has not computed.
     """
 
-    def __init__(self, model: Model, subgraph: int, profile: str, subgraphs: Subgraphs) -> None:
+    def __init__(self, model: Model, subgraph: int, profile: str, subgraphs: Subgraphs, fast: bool = False) -> None:
         self.model = model
+        self.fast = fast
         self.subgraphs = subgraphs
         self.index = subgraph
         self.table = model.subgraphs[subgraph]
@@ -175,7 +176,7 @@ class SubgraphPlan:
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
         )
-        kernel = registry.find(name, custom=model.is_custom(table), profile=profile)
+        kernel = registry.find(name, custom=model.is_custom(table), profile=profile, fast=self.fast)
         if kernel is None:
             advice = (
                 "; rq.register_custom_operator takes one" if model.is_custom(table) else _NO_OPERATORS.get(name, "")
@@ -247,10 +248,10 @@ class SubgraphPlan:
 class Subgraphs:
     """The plans of all subgraphs of a model, each made when it is first asked for, and the state that they share."""
 
-    def __init__(self, model: Model, profile: str) -> None:
+    def __init__(self, model: Model, profile: str, *, fast: bool = False) -> None:
         self.model = model
         self.resources = _resources(model)
-        self._profile = profile
+        self._profile, self._fast = profile, fast
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
         self._watcher: Watcher | None = None
@@ -258,7 +259,7 @@ class Subgraphs:
 
     def __getitem__(self, index: int) -> SubgraphPlan:
         if index not in self._plans:
-            self._plans[index] = SubgraphPlan(self.model, index, self._profile, self)
+            self._plans[index] = SubgraphPlan(self.model, index, self._profile, self, self._fast)
             self._plans[index].observer = self._observer
             self._plans[index].watcher = self._watcher
         return self._plans[index]

@@ -8,6 +8,7 @@ Sources: kernels/batch_matmul.cc, internal/reference/batch_matmul.h.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -33,12 +34,17 @@ def batch_matmul(op: Operator) -> Run:
     Quantized as FULLY_CONNECTED without a bias would be, but with zero points on both sides and double rounding for
     int8; int16 sums have 64 bits.
     """
+    return planned_batch_matmul(op, _float)
+
+
+def planned_batch_matmul(op: Operator, floats: Callable[[BatchMatMulOptions], Run]) -> Run:
+    """BATCH_MATMUL whose sums of float32 are those of `floats`."""
     options = op.options if isinstance(op.options, BatchMatMulOptions) else BatchMatMulOptions()
     a, b, out = op.input(0), op.input(1), op.output()
     out.shape = _shape(op, _turned(a.dims, options.adj_x), _turned(b.dims, options.adj_y))
     match a.type, b.type, out.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32:
-            return _float(options)
+            return floats(options)
         case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32:
             return _hybrid(op, options)
         case TensorType.INT8, TensorType.INT8, TensorType.INT32:
@@ -66,7 +72,7 @@ def _shape(op: Operator, a: Shape, b: Shape) -> Shape:
         raise op.invalid(f"matrices of shapes {a} and {b} cannot be multiplied") from None
 
 
-def _matrices(options: BatchMatMulOptions, a: Array, b: Array) -> tuple[Array, Array]:
+def matrices_of(options: BatchMatMulOptions, a: Array, b: Array) -> tuple[Array, Array]:
     """a and b as they are multiplied."""
     return a.swapaxes(-1, -2) if options.adj_x else a, b.swapaxes(-1, -2) if options.adj_y else b
 
@@ -75,7 +81,7 @@ def _float(options: BatchMatMulOptions) -> Run:
     """float32: from 0, the products added in order of k."""
 
     def run(a: Array, b: Array) -> Array:
-        a, b = _matrices(options, a, b)
+        a, b = matrices_of(options, a, b)
         y = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), np.float32)
         product = np.empty_like(y)
         for k in range(a.shape[-1]):
@@ -88,7 +94,7 @@ def _float(options: BatchMatMulOptions) -> Run:
 
 def _sums(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: int) -> Array:
     """The exact sums of the products of a - a_zero and b - b_zero."""
-    a, b = _matrices(options, a, b)
+    a, b = matrices_of(options, a, b)
     bound = largest_magnitude(a.dtype, a_zero) * largest_magnitude(b.dtype, b_zero) * a.shape[-1]
     exact = exact_type(bound)
     result: Array = np.subtract(a, a_zero, dtype=exact) @ np.subtract(b, b_zero, dtype=exact)
@@ -133,7 +139,7 @@ def _hybrid(op: Operator, options: BatchMatMulOptions) -> Run:
 
     def run(a: Array, b: Array) -> Array:
         nonlocal kept
-        a, b = _matrices(options, a, b)
+        a, b = matrices_of(options, a, b)
         a, weights = _in_five_dimensions(a, b.swapaxes(-1, -2))
         rows = np.ascontiguousarray(a).reshape(prod(a.shape[:-1]), a.shape[-1])
         if options.asymmetric_quantize_inputs:

@@ -45,7 +45,7 @@ _CALIBRATOR_THREADS = 4
 @kernel("CONV_2D", profile="optimized")
 def conv_2d(op: Operator) -> Run:
     """As in profile "reference", but the order of the sums is Eigen's; with groups of filters it stays as it is."""
-    return planned_conv_2d(op, lambda plan: _conv_2d(plan, planned_product))
+    return planned_conv_2d(op, lambda plan: conv_2d_by(plan, planned_product))
 
 
 @kernel("CONV_2D", profile="calibrator")
@@ -62,12 +62,12 @@ def _contracted(plan: Convolution) -> Run:
     filter = plan.filter
     is_kept = filter.value is not None or filter.is_variable or filter.is_persistent
     if not is_kept or any(axis.dilation > 1 for axis in plan.window):
-        return _conv_2d(plan, planned_product)
+        return conv_2d_by(plan, planned_product)
     patches = not _is_matrix(plan)
-    return _conv_2d(plan, lambda w, count: planned_contraction(w, count, _CALIBRATOR_THREADS, patches), keeps=True)
+    return conv_2d_by(plan, lambda w, count: planned_contraction(w, count, _CALIBRATOR_THREADS, patches), keeps=True)
 
 
-def _conv_2d(plan: Convolution, planned: Callable[[Array, int], Product], keeps: bool = False) -> Run:
+def conv_2d_by(plan: Convolution, planned: Callable[[Array, int], Product], keeps: bool = False) -> Run:
     """The products of patches with filters, which are kept from the first run on where they are constants or `keeps`
     says so."""
     if plan.groups > 1:

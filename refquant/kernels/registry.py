@@ -229,6 +229,8 @@ class Operator:
 
 #: profiles that are another one but for the kernels registered under their own names
 BASES = {"calibrator": "optimized"}
+#: not a profile of a runtime: kernels registered under it come before all others where float32 may be inexact
+FAST = "fast"
 
 _KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
 _REGISTERED: dict[str, Kernel] = {}  # custom operators of the user's
@@ -305,11 +307,11 @@ def flaw_of(name: str) -> str:
     return _FLAWS.get(name, "")
 
 
-def find(name: str, *, custom: bool, profile: str) -> Kernel | None:
-    """The kernel of an operator in a profile, or None."""
+def find(name: str, *, custom: bool, profile: str, fast: bool = False) -> Kernel | None:
+    """The kernel of an operator in a profile, or None; a `fast` one if there is."""
     if custom and name in _REGISTERED:
         return _REGISTERED[name]
-    for holder in (profile, BASES.get(profile), None):
+    for holder in (FAST if fast else profile, profile, BASES.get(profile), None):
         if (name, custom, holder) in _KERNELS:
             return _KERNELS[name, custom, holder]
     return None

@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import border
+from refquant.interpreter.interpreter import check_float_mode
 from refquant.interpreter.plan import Step, SubgraphPlan, Subgraphs
 from refquant.interpreter.sharing import SharedMemory
 from refquant.kernels.registry import Operator
@@ -112,7 +113,7 @@ class Statistics:
 
 
 def calibrate(
-    model: Model | str | os.PathLike[str] | bytes, representative_dataset: Samples, *, kernels: str = "calibrator"
+    model: Model | str | os.PathLike[str] | bytes, representative_dataset: Samples, *, float_mode: str = "exact"
 ) -> Statistics:
     """Runs a float model on samples and records the range of every tensor, with the bits of TensorFlow's calibrator.
 
@@ -120,6 +121,9 @@ def calibrate(
     iterable of them; each is a list of arrays in the order of the model's inputs, a dict of arrays by name, or a tuple
     of a signature's key and such a dict. The first sample of a signature gives its inputs their shapes; later ones may
     only differ from it where the model leaves a dimension open (-1). Variables live on from sample to sample.
+
+    With `float_mode="fast"` products of float32 go through NumPy's BLAS, which adds them up in an order of its own: the
+    statistics are then no runtime's, though near those of any.
 
     Raises `InvalidInputError` for what is no such dataset, naming sample and tensor, for NaN or infinity in a sample,
     for no samples at all, and for a model that is quantized already; `UnsupportedOperatorError` for an operator without
@@ -130,7 +134,8 @@ def calibrate(
     model = with_intermediate_tensors(model)
     _check_float(model)
     recorder = _Recorder(model)
-    feeder = _Feeder(model, kernels, recorder)
+    check_float_mode(float_mode)
+    feeder = _Feeder(Subgraphs(model, "calibrator", fast=float_mode == "fast"), recorder)
     for sample in _iterate(representative_dataset):
         feeder.feed(sample)
         recorder.sample += 1
@@ -167,14 +172,14 @@ def _iterate(dataset: Samples) -> Iterable[Sample]:
 class _Feeder:
     """Takes samples to the subgraphs that they are for."""
 
-    def __init__(self, model: Model, kernels: str, recorder: _Recorder) -> None:
-        self._model = model
-        self._plans = Subgraphs(model, kernels)
+    def __init__(self, plans: Subgraphs, recorder: _Recorder) -> None:
+        self._model = plans.model
+        self._plans = plans
         self._plans.watch(recorder)
         self._plans.observe(recorder.observe)
         self._recorder = recorder
         self._prepared: set[str | None] = set()
-        for number in range(len(model.subgraphs)):
+        for number in range(len(plans.model.subgraphs)):
             self._plans[number]  # raises for an operator without kernel
 
     def feed(self, sample: Sample) -> None:

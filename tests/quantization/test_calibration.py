@@ -326,6 +326,18 @@ def test_bad_datasets(samples: Any, message: str) -> None:
         rq.calibrate(with_signatures(negation(), {"x": 0}), samples)
 
 
+def test_fast_calibration_is_near() -> None:
+    """Either sum is off by at most n * 2**-24 * sum of |x * w|."""
+    rng = np.random.default_rng(1)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((50, 300), (40, 300)))
+    model = single_operator_model(
+        "FULLY_CONNECTED", [place(50, 300), place(data=w)], [place(50, 40)], schema.FullyConnectedOptions()
+    )
+    exact, fast = (rq.calibrate(model, [[x]], float_mode=mode).ranges[0, 2] for mode in ("exact", "fast"))
+    bound = 300 * 2.0**-24 * (abs(x.astype(np.float64)) @ abs(w.T)).max()
+    assert 0 < max(abs(exact.min - fast.min), abs(exact.max - fast.max)) <= 2 * bound
+
+
 def test_quantized_model_is_refused() -> None:
     model = single_operator_model("ABS", [TensorSpec(INT8, [1], scale=1)], [TensorSpec(INT8, [1], scale=1)])
     with pytest.raises(rq.InvalidInputError, match=r"quantized already: tensor 0 \('input0'\).*INT8"):
