@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refquant.errors import InvalidInputError
+from refquant.errors import InvalidInputError, UnsupportedOperatorError
 from refquant.quantization.constraints import constraint_of
 from refquant.quantization.ir import Constant, Function, Operation, Type, Value
 from refquant.quantization.propagate import is_quantizable
@@ -117,6 +117,11 @@ def _spell_out(operation: Operation, source: Operation, rewriter: Rewriter) -> b
         shape[quantized.axis] = -1
     dims = () if quantized.axis is None else shape
     names, kind = operation.names, operation.result.type
+    if kind.element != TensorType.FLOAT32:
+        raise UnsupportedOperatorError(
+            f"constant {next(iter(source.names), '')!r} is not of FLOAT32, but quantized for one of its users and left "
+            f"real for another: the converter fails on it; make it FLOAT32"
+        )
 
     def put(name: str, operands: list[Value | None], options: Any) -> Value:
         return rewriter.insert_before(operation, Operation(name, operands, [kind], names=names, options=options)).result

@@ -97,7 +97,7 @@ def _restore_constant(operation: Operation, rewriter: Rewriter) -> bool:
     if quantize is None or quantize.name != "QUANTIZE":
         return False
     maker = quantize.defining(0)
-    if maker is None or maker.name != "CONST" or maker.attributes.get("restored") or not maker.result.type.is_float:
+    if maker is None or maker.name != "CONST" or maker.attributes.get("restored") or not _is_float32(maker.result.type):
         return False
     names = tuple(dict.fromkeys((*operation.names, *quantize.names, *maker.names)))
     restored = Operation("CONST", [], [maker.result.type], constant=maker.constant, names=names)

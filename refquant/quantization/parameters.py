@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.half import from_bfloat16
 from refquant.numerics.lookup import round_half_away
-from refquant.quantization.ir import Quantized
+from refquant.quantization.ir import Constant, Quantized
+from refquant.tflite.schema import TensorType
 
 Array = npt.NDArray[Any]
 
 _MOST_SCALE = float(np.finfo(np.float32).max)
+
+#: of reals in 16 bits the least and the greatest scale that a quantization may have: numbers of that type themselves
+_SCALES_OF_HALVES = {TensorType.FLOAT16: (2.0**-24, 65504.0), TensorType.BFLOAT16: (2.0**-133, 255 * 2.0**120)}
 
 #: ranges no wider than this are widened to it
 NEAR_ZERO = 1e-6
@@ -79,11 +84,26 @@ def of_statistics(minimum: float, maximum: float, bits: int) -> Quantized:
     return from_range(low, high, bits=bits)
 
 
-def of_constant(values: Array, *, weight: bool, axis: int | None = None, bits: int = 8) -> Quantized | None:
+def reals(constant: Constant) -> Array:
+    """The numbers of a constant of floats, whatever their type; a bfloat16 is stored as its bits."""
+    return from_bfloat16(constant.array) if constant.type == TensorType.BFLOAT16 else constant.array
+
+
+def of_constant(constant: Constant, *, weight: bool, axis: int | None = None) -> Quantized | None:
     """The quantization of a constant: of a weight symmetric (per channel along an `axis`), of others over its range.
 
-    NaN is passed over. None where the range is too wide for a float32 scale, as where there is an infinity.
+    None where its type has no scale for it, as where there is an infinity.
     """
+    quantized = of_values(reals(constant), weight=weight, axis=axis)
+    if quantized is not None and constant.type in _SCALES_OF_HALVES:
+        least, most = _SCALES_OF_HALVES[constant.type]
+        if not all(least <= scale <= most for scale in quantized.scales):
+            return None
+    return quantized
+
+
+def of_values(values: Array, *, weight: bool, axis: int | None = None, bits: int = 8) -> Quantized | None:
+    """The same of an array; NaN is passed over. None where the range is too wide for a float32 scale."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     low = np.fmin.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()
     high = np.fmax.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()

@@ -17,7 +17,7 @@ import numpy as np
 
 from refquant.quantization.constraints import Bias, Constraint, constraint_of
 from refquant.quantization.ir import Function, Operation, Quantized, Value
-from refquant.quantization.parameters import of_bias, of_constant
+from refquant.quantization.parameters import of_bias, of_constant, reals
 from refquant.quantization.recurrent import LSTMS, biases_of
 
 #: a bias must stay below this, so that there is room for the sum it is added to
@@ -180,7 +180,7 @@ class _Propagation:
         weight = operation in self.optimized
         if axis is not None and axis >= constant.array.ndim:
             return
-        quantized = of_constant(constant.array, weight=weight, axis=axis)
+        quantized = of_constant(constant, weight=weight, axis=axis)
         if quantized is not None:
             self._set_result(operation, 0, quantized)
 
@@ -402,5 +402,5 @@ class _Propagation:
 def _is_usual(constant: Operation) -> bool:
     """Whether a constant has a range: it is not empty and does not begin with NaN or an infinity."""
     assert constant.constant is not None
-    array = constant.constant.array
+    array = reals(constant.constant)
     return array.size > 0 and bool(np.isfinite(array.reshape(-1)[0]))

@@ -16,7 +16,7 @@ import numpy as np
 from refquant.quantization.constraints import Bias
 from refquant.quantization.ir import Calibrated, Operation, Quantized, Type
 from refquant.quantization.operator_property import OperatorProperty, TensorProperty, operator_property
-from refquant.quantization.parameters import from_range, of_constant
+from refquant.quantization.parameters import from_range, of_values
 from refquant.quantization.rewrite import Pattern, Rewriter
 
 LSTMS = ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM")
@@ -122,7 +122,7 @@ def _quantize_weight(operation: Operation, position: int, kind: TensorProperty, 
             return False
         quantized = Quantized(16, (largest / 512,), (0,), -512, 512)
     else:
-        chosen = of_constant(values, weight=True, bits=kind.bits)
+        chosen = of_values(values, weight=True, bits=kind.bits)
         if chosen is None:
             return False
         quantized = chosen
