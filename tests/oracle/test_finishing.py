@@ -97,6 +97,23 @@ def test_types_at_the_border(
     assert ours.tobytes(layout) == expected
 
 
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_a_round_trip_in_front_of_an_output_goes(quantizer: Quantizer, is_signed: bool) -> None:
+    """ELU, which stays float, then QUANTIZE and DEQUANTIZE: the output is what ELU made."""
+    types = [FLOAT32, INT8, INT8, FLOAT32, FLOAT32, INT8, FLOAT32]
+    tensors = [TensorSpec(type, [4], scale=0.1 if type == INT8 else None, name=f"t{i}") for i, type in enumerate(types)]
+    names = ["QUANTIZE", "RELU", "DEQUANTIZE", "ELU", "QUANTIZE", "DEQUANTIZE"]
+    model = model_of(
+        SubgraphSpec(tensors, [OperatorSpec(name, [i], [i + 1]) for i, name in enumerate(names)], [0], [6])
+    )
+    if is_signed:
+        maps = [schema.TensorMap("in", 0)], [schema.TensorMap("out", 6)]
+        model.root.signature_defs = [schema.SignatureDef(*maps, "serving_default")]
+    ours = modify_io_type(model, INT8, FLOAT32)
+    assert ours.tobytes("python") == quantizer.modify_io_type(model, "int8", "float32")
+    assert [ours.operator_name(o) for o in ours.subgraphs[0].operators or ()] == ["RELU", "DEQUANTIZE", "ELU"]
+
+
 @settings(max_examples=60, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(float_models(), st.booleans())
 def test_equal_constants_share_a_buffer(quantizer: Quantizer, model: Model, is_quantized: bool) -> None:

@@ -171,8 +171,11 @@ def test_room_for_biases(
 ) -> None:
     """Small weights and large biases: the ranges of the weights are widened."""
     rng = np.random.default_rng(units)
-    model = dense(rng.standard_normal((units, 5)) * magnitude, rng.standard_normal(units) * 1e3, x)
+    bias = rng.standard_normal(units) * 1e3
+    model = dense(rng.standard_normal((units, 5)) * magnitude, bias, x)
     assert assert_same(quantizer, model, mode) == "equal"
+    bias[0] = 0
+    assert assert_same(quantizer, dense(model.constant(model.tensor(1)), bias, x), mode) == "equal"
 
 
 @each_mode
@@ -191,6 +194,38 @@ def test_weights_on_ties(quantizer: Quantizer, mode: dict[str, Any], scale: floa
     if assert_same(quantizer, model, mode) == "refused":
         assert operator == "PRELU"
         assert mode["activations_type"] == INT16
+
+
+@each_mode
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("operator", ["FULLY_CONNECTED", "MUL"])
+def test_zeros_of_both_signs(quantizer: Quantizer, mode: dict[str, Any], sign: int, operator: str) -> None:
+    """Which zero is the smallest or largest number shows in its sign bit."""
+    values = np.float32([[sign * 2, 0.0, -0.0], [-0.0, sign * 3, 0.0], [0.0, -0.0, sign]])
+    if operator == "FULLY_CONNECTED":
+        model = dense(values, None)
+    else:
+        tensors = [TensorSpec(FLOAT32, [3, 3]), TensorSpec(FLOAT32, data=values), TensorSpec(FLOAT32, [3, 3])]
+        step = OperatorSpec("MUL", [0, 1], [2], schema.MulOptions())
+        model = calibrated(tensors, [step], [0], [2], {0: (-0.0, 1), 2: (-1, -0.0)})
+    assert assert_same(quantizer, model, mode) == "equal"
+
+
+@pytest.mark.parametrize("scale", [2 / 255, 0.5])
+@pytest.mark.parametrize("zero_point", [-1, 0])
+def test_an_input_that_is_quantized_in_the_model(quantizer: Quantizer, scale: float, zero_point: int) -> None:
+    """A QUANTIZE that would do nothing takes the float input itself, any other gets one in front of it."""
+    tensors = [
+        TensorSpec(FLOAT32, [4], name="x"),
+        TensorSpec(INT8, [4], scale=scale, zero_point=zero_point, name="q"),
+        TensorSpec(FLOAT32, [4], name="y"),
+    ]
+    steps = [
+        OperatorSpec("QUANTIZE", [0], [1], schema.QuantizeOptions()),
+        OperatorSpec("DEQUANTIZE", [1], [2], schema.DequantizeOptions()),
+    ]
+    model = calibrated(tensors, steps, [0], [2], {0: (-1, 1)})
+    assert assert_same(quantizer, model, MODES["int8 with float"]) == "equal"
 
 
 @pytest.mark.parametrize("low, high", [(-1, 1), (-0.1, 0.05), (-1e-3, 1e-3), (-1e-12, 1e-12), (0, 0), (-1e-40, 1e-40)])
