@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.fixed_point import to_int32
 from refquant.numerics.lookup import round_half_away
 from refquant.quantization.ir import Constant, Quantized
 from refquant.tflite.tensor_types import numpy_dtype
@@ -44,12 +45,16 @@ def _weights(values: Array, quantized: Quantized) -> Array:
             return np.zeros(values.shape, np.int8)
         if abs(float(largest / np.float32(127)) - quantized.scales[0]) > 1e-3:  # made larger for a bias
             return affine(values, quantized)
-        inverse: Array = np.asarray(np.float32(127) / largest)
+        with np.errstate(over="ignore"):
+            inverse: Array = np.asarray(np.float32(127) / largest)
     else:
         scales = np.asarray(quantized.scales).astype(np.float32).astype(np.float64)
         inverse = _along((1.0 / scales).astype(np.float32), quantized.axis, values.ndim)
-    product = values * inverse
-    return np.clip(round_half_away(product), -127, 127)
+    with np.errstate(over="ignore", invalid="ignore"):
+        integers = to_int32(round_half_away(values * inverse))
+    if quantized.axis is not None:
+        integers = integers.astype(np.int8)  # wraps, where a scale is so small that its reciprocal is infinite
+    return np.clip(integers, -127, 127)
 
 
 def _sixteen_bits(values: Array, quantized: Quantized) -> Array:

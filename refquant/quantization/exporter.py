@@ -135,10 +135,13 @@ class _Exporter:
     def _name_absent_operands(self, function: Function) -> None:
         """An absent operand is a value for the converter's compiler, and takes a name that no tensor gets then.
 
-        That is the name of the operation which did not mention it, unless there are several of those.
+        That is the name of the operation which did not mention it, unless there are several of those, or others that
+        did mention it.
         """
         absent = [operation for operation in function if None in operation.operands]
-        if len(absent) == 1 and absent[0].attributes.get("implied") and any(absent[0].names):
+        if len(absent) != 1 or not any(absent[0].names):
+            return
+        if absent[0].operands.count(None) == absent[0].attributes.get("implied"):
             self.names.unique(";".join(absent[0].names))
 
     def _numbers(self, operation: Operation) -> list[int]:

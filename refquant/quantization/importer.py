@@ -151,7 +151,7 @@ class _Importer:
             )
         )
         if implied:
-            operation.attributes["implied"] = True
+            operation.attributes["implied"] = implied
         intermediates = _indices(operator.intermediates)
         if intermediates:
             operation.attributes["intermediates"] = [_intermediate(self.tensors[index]) for index in intermediates]

@@ -19,7 +19,8 @@ from refquant.quantization.importer import import_model
 from refquant.quantization.ir import Operation
 from refquant.quantization.optimize import optimize
 from refquant.quantization.prepare import prepare
-from refquant.quantization.propagate import Options, propagate
+from refquant.quantization.propagate import Options, Order, in_order, propagate
+from refquant.quantization.variables import quantize_variables
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
@@ -35,18 +36,22 @@ def quantize(
     per_channel_dense: bool = True,
     denied_operators: Collection[str] = (),
     denied_nodes: Collection[str] = (),
+    variables: bool = False,
+    order: Order = in_order,
 ) -> Model:
     """The quantized model of a float model whose tensors carry min and max.
 
     `activations` is INT8 or INT16; `fully` has inputs and outputs in that type too. `denied_operators` are names of
-    operators that stay in float, `denied_nodes` names of output tensors of such operations.
+    operators that stay in float, `denied_nodes` names of output tensors of such operations. `variables` has variables
+    hold integers. `order` tells in which order conversions behind an operator of several results are put, which the
+    real quantizer leaves to chance.
     """
 
     def denied(operation: Operation) -> bool:
         return operation.name in denied_operators or any(name in denied_nodes for name in operation.names)
 
     module = import_model(model)
-    options = Options(8 if activations == TensorType.INT8 else 16, per_channel, per_channel_dense)
+    options = Options(8 if activations == TensorType.INT8 else 16, per_channel, per_channel_dense, order)
     if fully:
         input_type = output_type = activations
     for function in module.functions:
@@ -54,6 +59,12 @@ def quantize(
         propagate(function, options)
         fuse(function, denied)
         finish.remove_superfluous(function)
+    if variables:
+        quantize_variables(module)
+        for function in module.functions:
+            fuse(function, denied)
+            finish.remove_superfluous(function)
+    for function in module.functions:
         finish.move_dequantize_down(function)
         optimize(function)
         if function in module.entries:

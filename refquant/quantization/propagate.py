@@ -11,6 +11,7 @@ Source: converter/quantization/common/quantization_lib/tfl_quantization_driver.c
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,13 +25,27 @@ from refquant.quantization.recurrent import LSTMS, biases_of
 _MOST_BIAS = (2**31 - 1) // 2
 
 
+#: in which order the results of an operation get their pairs: their numbers; the last one stands next to the operation
+Order = Callable[[Operation], Sequence[int]]
+
+
+def in_order(operation: Operation) -> Sequence[int]:
+    """The results from the first to the last."""
+    return range(len(operation.results))
+
+
 @dataclass(slots=True)
 class Options:
-    """What the caller decides: the bits of activations, and where weights have one scale instead of one per channel."""
+    """What the caller decides: the bits of activations, and where weights have one scale instead of one per channel.
+
+    `order` matters for operators of several results. The real quantizer takes them in the order of a hash table of
+    addresses, another one in each run; so any order is as right as another.
+    """
 
     bits: int = 8
     per_channel: bool = True
     per_channel_dense: bool = True
+    order: Order = in_order
 
 
 @dataclass(slots=True)
@@ -327,12 +342,17 @@ class _Propagation:
             if not state.fixed:
                 self._insert_pair(argument, state.quantized)
             self._requantize_argument(argument, state.others)
-        for (operation, index), state in self.result_states.items():
+        for operation, index in self._results():
+            state = self.result_states[operation, index]
             if state.quantized is None or (state.fixed and not state.others):
                 continue
             if not state.fixed:
                 self._insert_pair(operation.results[index], state.quantized)
             self._requantize_result(operation.results[index], state.others)
+
+    def _results(self) -> Iterator[tuple[Operation, int]]:
+        for operation in dict.fromkeys(operation for operation, _ in self.result_states):
+            yield from ((operation, index) for index in self.options.order(operation))
 
     def _insert_pair(self, value: Value, quantized: Quantized) -> None:
         if not value.type.is_float:

@@ -194,7 +194,8 @@ class Rewriter:
 def _key(operation: Operation) -> tuple[Any, ...]:
     constant = operation.constant
     assert constant is not None
-    return (constant.key, operation.result.type, operation.attributes.get("variable"))
+    dialect = operation.attributes.get("restored")  # constants that were restored are of another kind than others
+    return (constant.key, operation.result.type, operation.attributes.get("variable"), dialect)
 
 
 def by_name(patterns: Sequence[tuple[str, Pattern]]) -> dict[str, list[Pattern]]:
