@@ -129,7 +129,7 @@ class _Exporter:
         for argument in function.arguments:
             self.names.reserve(argument, argument.name)
         for value, name in zip(function.terminator.operands, function.terminator.names, strict=True):
-            if value is not None:
+            if value is not None and value.owner is not None:
                 self.names.reserve(value, name)
 
     def _name_absent_operands(self, function: Function) -> None:
@@ -139,10 +139,11 @@ class _Exporter:
         did mention it.
         """
         absent = [operation for operation in function if None in operation.operands]
-        if len(absent) != 1 or not any(absent[0].names):
+        if len(absent) != 1:
             return
-        if absent[0].operands.count(None) == absent[0].attributes.get("implied"):
-            self.names.unique(";".join(absent[0].names))
+        count, names = absent[0].attributes.get("implied", (0, ()))
+        if any(names) and absent[0].operands.count(None) == count:
+            self.names.unique(";".join(names))
 
     def _numbers(self, operation: Operation) -> list[int]:
         return [-1 if value is None else self.indices[_without_statistics(value)] for value in operation.operands]

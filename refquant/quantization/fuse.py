@@ -128,6 +128,7 @@ def _take_quantized(operation: Operation, rewriter: Rewriter, position: int, bit
     operands = list(operation.operands)
     operands[position] = value
     fused = rewriter.insert_before(operation, operation.copy(operands))
+    fused.names = tuple(dict.fromkeys([*operation.names, *dequantize.names]))
     rewriter.replace(operation, *fused.results)
     return True
 

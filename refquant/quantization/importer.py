@@ -13,6 +13,7 @@ import numpy as np
 
 from refquant.errors import InvalidModelError
 from refquant.numerics.packed import unpack
+from refquant.quantization.folding import fold_once
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
 from refquant.quantization.refusals import require_convertible
 from refquant.tflite import schema
@@ -91,6 +92,7 @@ def import_model(model: Model) -> Module:
                 if not 0 <= number < len(module.functions):
                     raise InvalidModelError(f"{operation.name}: there is no subgraph {number}")
                 operation.attributes[option] = module.functions[number]
+        fold_once(function)
     return module
 
 
@@ -151,7 +153,7 @@ class _Importer:
             )
         )
         if implied:
-            operation.attributes["implied"] = implied
+            operation.attributes["implied"] = (implied, operation.names)
         intermediates = _indices(operator.intermediates)
         if intermediates:
             operation.attributes["intermediates"] = [_intermediate(self.tensors[index]) for index in intermediates]

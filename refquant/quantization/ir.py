@@ -153,6 +153,11 @@ class Value:
         return bool(self._uses)
 
     @property
+    def constant(self) -> Constant | None:
+        """The constant that the value is, if it is one that is not quantized."""
+        return self.owner.constant if self.owner is not None and self.owner.name == "CONST" else None
+
+    @property
     def only_user(self) -> Operation | None:
         """The operation that takes the value, if exactly one operand is this value."""
         return self._uses[0][0] if len(self._uses) == 1 else None

@@ -30,9 +30,7 @@ def rewrite(function: Function, patterns: Mapping[str, Sequence[Pattern]]) -> No
 
 def constant_of(value: Value | None) -> Constant | None:
     """The constant that a value is, or None."""
-    return (
-        value.owner.constant if value is not None and value.owner is not None and value.owner.name == "CONST" else None
-    )
+    return None if value is None else value.constant
 
 
 class Rewriter:
@@ -42,16 +40,18 @@ class Rewriter:
         self.function = function
         self.patterns = patterns
         self._work: dict[Operation, None] = {}  # an ordered set: the last is taken first
-        self._constants: dict[tuple[Any, ...], Operation] = {}
-        self._owned: set[Operation] = set()
 
     def run(self) -> None:
         """Rewrites until nothing changes, ten rounds at the most."""
         for _ in range(_MOST_ROUNDS):
             self._work.clear()
+            constants: dict[tuple[Any, ...], Operation] = {}
+            in_place: set[Operation] = set()
             for operation in self.function:
-                if not (operation.name == "CONST" and self._hoist(operation)):
+                if not (operation.name == "CONST" and self._merge(operation, constants)):
                     self._work[operation] = None
+                if operation.name == "CONST" and operation.function is not None:
+                    self._move_to_front(operation, in_place)
             changed = False
             while self._work:
                 changed |= self._visit(self._work.popitem()[0])
@@ -91,8 +91,12 @@ class Rewriter:
 
     def erase(self, operation: Operation) -> None:
         """Removes an operation whose results nobody uses."""
-        self._forget(operation)
-        makers = [value.owner for value in operation.operands if value is not None and len(value.users) <= 2]
+        self._work.pop(operation, None)
+        makers = [
+            value.owner
+            for value in operation.operands
+            if value is not None and len(set(value.users) - {operation}) <= 1
+        ]
         operation.erase()
         for maker in makers:
             if maker is not None:
@@ -103,48 +107,30 @@ class Rewriter:
     def _add(self, operation: Operation) -> None:
         self._work.setdefault(operation)
 
-    def _forget(self, operation: Operation) -> None:
-        self._work.pop(operation, None)
-        if operation in self._owned:
-            self._owned.remove(operation)
-            self._constants = {key: owner for key, owner in self._constants.items() if owner is not operation}
-
-    def _hoist(self, operation: Operation) -> bool:
-        """Moves a constant to the front, or merges it with an equal one (then it is gone)."""
-        if operation in self._owned:
-            if self._is_misplaced(operation):
-                self._move_to_front(operation)
+    def _merge(self, operation: Operation, constants: dict[tuple[Any, ...], Operation]) -> bool:
+        """Has an equal constant from further up stand for this one, which goes; False for the first of its kind."""
+        first = constants.setdefault(_key(operation), operation)
+        if first is operation:
             return False
-        key = _key(operation)
-        known = self._constants.get(key)
-        if known is not None:
-            self.replace(operation, known.result)
-            if known.names != operation.names:
-                known.names = ()  # it stands for more than one tensor now
-            return True
-        if self._is_misplaced(operation):
-            self._move_to_front(operation)
-        self._constants[key] = operation
-        self._owned.add(operation)
-        return False
+        self.replace(operation, first.result)
+        if first.names != operation.names:
+            first.names = ()  # it stands for more than one tensor now
+        return True
 
-    def _is_misplaced(self, operation: Operation) -> bool:
-        return operation.previous is not None and operation.previous not in self._owned
-
-    def _move_to_front(self, operation: Operation) -> None:
+    def _move_to_front(self, operation: Operation, in_place: set[Operation]) -> None:
+        """Moves a constant to the front unless it is there or stands behind one that is `in_place`."""
         first = self.function.first
         assert first is not None
-        operation.move_before(first)
+        if operation.previous is not None and operation.previous not in in_place:
+            operation.move_before(first)
+        in_place.add(operation)
 
     def _visit(self, operation: Operation) -> bool:
         if is_dead(operation):
             self.erase(operation)
             return True
         changed = False
-        if operation.name == "CONST":
-            if operation in self._owned and self._is_misplaced(operation):
-                self._move_to_front(operation)
-        else:
+        if operation.name != "CONST":
             changed = self._move_constants_back(operation)
             replacement = fold(operation)
             if replacement is not None:
@@ -169,16 +155,8 @@ class Rewriter:
             if isinstance(folded, Value):
                 values.append(folded)
                 continue
-            candidate = Operation("CONST", [], [result.type], constant=folded, names=operation.names)
-            owner = self._constants.get(_key(candidate))
-            if owner is None:
-                owner = self.function.prepend(candidate)
-                self._add(owner)
-                self._constants[_key(owner)] = owner
-                self._owned.add(owner)
-            elif owner is not self.function.first:
-                self._move_to_front(owner)
-            values.append(owner.result)
+            constant = Operation("CONST", [], [result.type], constant=folded, names=operation.names)
+            values.append(self.insert_before(operation, constant).result)
         self.replace(operation, *values)
 
     def _remove_dead(self) -> bool:

@@ -1,0 +1,1 @@
+"""The patterns that the converter looks for after quantization, one small function each, by family."""
