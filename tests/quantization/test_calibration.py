@@ -111,6 +111,16 @@ def test_constants_and_integers_are_not_recorded() -> None:
     assert ranges(rq.calibrate(model, [[np.array([1, 2], np.int32)]])) == {(0, 1): (1, 2)}
 
 
+def test_constants_outside_the_flatbuffer_are_recorded() -> None:
+    """The real one does not see that they are constants."""
+    model = single_operator_model("ADD", [place(3), place(data=floats(1, 2, 3))], [place(3)], schema.AddOptions())
+    (buffer,) = [buffer for buffer in model.root.buffers or () if buffer.data is not None]
+    buffer.data, data = None, buffer.data
+    buffer.offset, buffer.size = 1 << 20, len(data)  # somewhere beyond the tables
+    outside = rq.Model(model.root, np.pad(data, (1 << 20, 0)))
+    assert ranges(rq.calibrate(outside, [[floats(1, 2, 3)]])) == {(0, 0): (1, 3), (0, 1): (1, 3), (0, 2): (2, 6)}
+
+
 def chain(*operators: OperatorSpec, tensors: int, outputs: list[int]) -> rq.Model:
     """Operators on vectors of four; tensor 0 is the input, tensor 1 a constant of tens, tensor 2 the shape."""
     specs = [place(4), place(data=floats(10, 10, 10, 10)), TensorSpec(INT32, data=np.array([4], np.int32))]
