@@ -77,7 +77,8 @@ class Quantizer(Server):
     ) -> bytes:
         """The model quantized by the MLIR quantizer (`tensorflow.lite.python.convert.mlir_quantize`).
 
-        `calibrated` carries min and max in the quantization tables of its tensors.
+        `calibrated` carries min and max in the quantization tables of its tensors. Inputs and outputs that are to be
+        int16 stay float32, unless `fully_quantize`.
         """
         options = {
             "disable_per_channel": disable_per_channel,
@@ -185,7 +186,7 @@ class Adapter:
     def mlir_quantize(self, content: bytes, options: dict[str, Any], types: dict[str, str]) -> bytes:
         """`convert.mlir_quantize`."""
         kinds = {name: self._tf.as_dtype(type) for name, type in types.items()}
-        inference = self._convert.convert_tensor_tf_type_to_tflite_type(kinds.pop("inference_type"))
+        inference = self._convert.convert_inference_tf_type_to_tflite_type(kinds.pop("inference_type"))
         return bytes(self._convert.mlir_quantize(content, inference_type=inference, **kinds, **options))
 
     def legacy_quantize(

@@ -56,6 +56,7 @@ def test_quantizers(quantizer: Quantizer) -> None:
     unsigned = quantizer.mlir_quantize(calibrated, input_data_type=np.uint8, output_data_type="int8")
     assert types(unsigned)[0] == "UINT8"
     assert quantizer.deduplicate_buffers(unsigned)
+    assert types(quantizer.mlir_quantize(calibrated, inference_type="int16")).count("INT16") == 2
 
     legacy = quantizer.legacy_quantize(dense(), [[x] for x in SAMPLES], activations_type="int16", bias_type=np.int64)
     assert sorted(types(legacy)) == ["FLOAT32", "FLOAT32", "INT16", "INT16", "INT8"]
