@@ -80,7 +80,8 @@ def planned_product(matrix: Float32s, count: int) -> Product:
     if matrix.size == 0 or count == 0:
         return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
     if count == 1:
-        return lambda read: iter([(slice(0, 1), _matrix_vector(matrix, read(0, 1)[0])[None])])
+        times = _matrix_vector(matrix)
+        return lambda read: iter([(slice(0, 1), times(read(0, 1)[0])[None])])
     if rows == 1:
         return lambda read: _vectors_of_one_row(read, count, matrix[0])
     if rows + columns + count < _SMALL:
@@ -103,24 +104,29 @@ def _largest_depth(caches: Caches) -> int:
     return (caches.first - _ROWS * _VECTORS * number) // ((_ROWS + _VECTORS) * number) // 8 * 8
 
 
-def _matrix_vector(matrix: Float32s, vector: Float32s) -> Float32s:
-    """Matrix [rows, columns] times vector: product i of a row goes to partial sum i modulo 8; the sums are folded by
-    halves (i and i + 4, i and i + 2, i and i + 1); products beyond the last eight are added one by one.
+def _matrix_vector(matrix: Float32s) -> Callable[[Float32s], Float32s]:
+    """The function that multiplies a matrix [rows, columns] with a vector: product i of a row goes to partial sum i
+    modulo 8; the sums are folded by halves (i and i + 4, i and i + 2, i and i + 1); products beyond the last eight are
+    added one by one.
 
     The last of an odd number of rows takes four of those together, and a single row has four registers of eight.
     """
     rows, columns = matrix.shape
     if rows == 1:
-        return _inner_product(matrix[0] * vector)
+        return lambda vector: _inner_product(matrix[0] * vector)
     whole = columns - columns % WIDTH
     by_column = np.ascontiguousarray(matrix.T)
-    sums = [in_order(by_column[i:whole:WIDTH], vector[i:whole:WIDTH, None])[0] for i in range(WIDTH)]
-    total = folded(np.stack(sums, axis=1))
-    rest = matrix[:, whole:] * vector[whole:]
-    if rows % 2 and columns - whole >= 4:
-        last = with_rest(total[-1:] + folded(rest[-1:, :4]), rest[-1:, 4:])
-        return np.append(with_rest(total[:-1], rest[:-1]), last)
-    return with_rest(total, rest)
+
+    def product(vector: Float32s) -> Float32s:
+        sums = [in_order(by_column[i:whole:WIDTH], vector[i:whole:WIDTH, None])[0] for i in range(WIDTH)]
+        total = folded(np.stack(sums, axis=1))
+        rest = matrix[:, whole:] * vector[whole:]
+        if rows % 2 and columns - whole >= 4:
+            last = with_rest(total[-1:] + folded(rest[-1:, :4]), rest[-1:, 4:])
+            return np.append(with_rest(total[:-1], rest[:-1]), last)
+        return with_rest(total, rest)
+
+    return product
 
 
 def _vectors_of_one_row(read: Read, count: int, row: Float32s) -> Sums:
@@ -129,7 +135,7 @@ def _vectors_of_one_row(read: Read, count: int, row: Float32s) -> Sums:
     step = 2 * max(1, _BLOCK // (2 * row.size))
     for start in range(0, count - count % 2, step):
         end = count if start + step >= count - 1 else start + step
-        yield slice(start, end), _matrix_vector(read(start, end), row)[:, None]
+        yield slice(start, end), _matrix_vector(read(start, end))(row)[:, None]
 
 
 # --- tensor contractions --------------------------------------------------------------------------------------------
@@ -146,7 +152,8 @@ def planned_contraction(matrix: Float32s, count: int, threads: int, patches: boo
         return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
     order = _Contraction(rows, columns, count, threads, patches, caches).order()
     if order is None:
-        return lambda read: iter([(slice(0, 1), _sums_by_columns(matrix, read(0, 1)[0])[None])])
+        by_column = np.ascontiguousarray(matrix.T)
+        return lambda read: iter([(slice(0, 1), _sums_by_columns(by_column, read(0, 1)[0])[None])])
     return _parts(matrix, count, order)
 
 
@@ -254,13 +261,12 @@ def _up_to(number: int, multiple: int) -> int:
 
 
 def _sums_by_columns(matrix: Float32s, vector: Float32s) -> Float32s:
-    """Matrix times vector in blocks of columns, whose sums are added to the result."""
-    rows, columns = matrix.shape
+    """A matrix [columns, rows] times a vector in blocks of columns, whose sums are added to the result."""
+    columns, rows = matrix.shape
     block = columns if columns < 128 else 16 if rows * 4 < 32000 else 4
-    by_column = np.ascontiguousarray(matrix.T)
     total = np.zeros(rows, np.float32)
     for start in range(0, columns, block):
-        total += in_order(by_column[start : start + block], vector[start : start + block, None])[0]
+        total += in_order(matrix[start : start + block], vector[start : start + block, None])[0]
     return total
 
 
