@@ -7,20 +7,30 @@ import hashlib
 import numpy as np
 
 from refquant.quantization.draft import Draft
+from refquant.tflite import schema
 from refquant.tflite.model import Model
 
 
 def own_buffers(model: Model) -> Model:
-    """A copy of the model where no two tensors share a constant's buffer; those that did get copies at the end.
+    """A copy of the model where no two tensors share a constant's buffer, as the converter hands it to its quantizers.
 
-    The quantizers change constants where they stand, and the converter hands them models like this.
+    The quantizers change constants where they stand. In the converter's files the buffer of the n-th tensor is n + 1,
+    and `deduplicate_buffers` leaves those empty that it does not need; they are filled again. Anything else is added at
+    the end.
     """
     draft = Draft(model)
-    taken: set[int] = set()
-    for tensor in [tensor for graph in draft.graphs for tensor in graph.tensors]:
-        if draft.is_constant(tensor) and tensor.buffer in taken:
+    tensors = [tensor for graph in draft.graphs for tensor in graph.tensors]
+    used = {tensor.buffer for tensor in tensors} | {entry.buffer for entry in draft.root.metadata or ()}
+    owners = {tensor.buffer: tensor for tensor in reversed(tensors)}
+    owners |= {number: tensor for number, tensor in enumerate(tensors, 1) if tensor.buffer == number}
+    for number, tensor in enumerate(tensors, 1):
+        if not draft.is_constant(tensor) or owners[tensor.buffer] is tensor:
+            continue
+        if number < len(draft.buffers) and number not in used:
+            draft.buffers[number] = schema.Buffer(data=draft.data(tensor))
+            tensor.buffer = number
+        else:
             tensor.buffer = draft.add_buffer(draft.data(tensor))
-        taken.add(tensor.buffer)
     return draft.model()
 
 

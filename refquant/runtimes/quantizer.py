@@ -157,6 +157,10 @@ class Quantizer(Server):
         return self._ask(("convert", path, None if samples is None else [_plain(s) for s in samples], plain))
 
 
+#: attributes of the converter that are a dtype
+_TYPES = ("inference_input_type", "inference_output_type", "_experimental_full_integer_quantization_bias_type")
+
+
 class Adapter:
     """The side that has TensorFlow: each question of `Quantizer` answered by TensorFlow's own functions."""
 
@@ -218,7 +222,7 @@ class Adapter:
                 value = [getattr(self._tf.lite.OpsSet, item) for item in value]
             elif name == "supported_types":
                 value = [self._tf.as_dtype(item) for item in value]
-            elif name in ("inference_input_type", "inference_output_type"):
+            elif name in _TYPES:
                 value = self._tf.as_dtype(value)
             owner = converter.target_spec if hasattr(converter.target_spec, name) else converter
             if not hasattr(owner, name):
