@@ -21,6 +21,7 @@ from refquant.errors import InvalidModelError, RefquantError, UnsupportedOperato
 from refquant.interpreter.details import shape_of
 from refquant.kernels import profiles, registry
 from refquant.kernels.arity import check_arity
+from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
 from refquant.numerics.packed import unpack
@@ -198,6 +199,9 @@ class SubgraphPlan:
         with np.errstate(all="ignore"), _placed(step.operator, "planned"):
             step.run = step.kernel(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
+        folded = is_folded(step.operator, lambda tensor: tensor.value is not None or tensor.is_folded)
+        for output in step.operator.outputs:
+            output.is_folded = folded
         for shape in step.shapes:
             if shape is not None and math.prod(shape) >= MOST_ELEMENTS:
                 raise step.operator.invalid(

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 
 from refquant.interpreter.plan import Step, SubgraphPlan
+from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import Shape, TensorInfo
 
 #: operators that may write over one of these inputs, the first that fits
@@ -24,23 +25,8 @@ WRITING = {
 }
 #: operators whose output may be their first input by another name
 RENAMING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST")
-#: operators that are computed when the subgraph is planned if their inputs are known by then, …
-FOLDED = (
-    "BROADCAST_ARGS",
-    "CONCATENATION",
-    "GATHER",
-    "MUL",
-    "RANGE",
-    "REDUCE_PROD",
-    "RESHAPE",
-    "STRIDED_SLICE",
-    "TILE",
-)
-#: … or in any case; their output has memory of its own
-ALWAYS_FOLDED = ("SHAPE", "RANK")
 
 _SCALAR_BYTES = 4  # what is no larger has memory of its own
-_MOST_FOLDED_PRODUCTS = 8
 
 
 class SharedMemory:
@@ -120,12 +106,8 @@ def _known(plan: SubgraphPlan) -> set[int]:
     """Constants, and what is computed from them when the subgraph is planned."""
     known = {tensor.index for tensor in plan.tensors if tensor.value is not None}
     for step in plan.steps:
-        operator = step.operator
-        is_known = operator.name in FOLDED and all(t is None or t.index in known for t in operator.inputs)
-        if is_known and operator.name == "REDUCE_PROD":
-            is_known = math.prod(operator.output().dims) <= _MOST_FOLDED_PRODUCTS
-        if is_known or operator.name in ALWAYS_FOLDED:
-            known.update(tensor.index for tensor in operator.outputs)
+        if is_folded(step.operator, lambda tensor: tensor.index in known):
+            known.update(tensor.index for tensor in step.operator.outputs)
     return known
 
 

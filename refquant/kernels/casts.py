@@ -54,7 +54,6 @@ def cast(op: Operator) -> Run:
     """
     x, out = op.input(0), op.output()
     out.shape = x.dims
-    out.is_persistent = x.value is not None
     source, target = x.type, out.type
     options = op.options if isinstance(op.options, CastOptions) else CastOptions()
     if not {options.in_data_type, options.out_data_type} <= set(TensorType):

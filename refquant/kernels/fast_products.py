@@ -16,7 +16,7 @@ from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.optimized_products import conv_2d_by
 from refquant.kernels.registry import FAST, Array, Operator, Run, kernel
-from refquant.numerics.eigen_products import Product, Read
+from refquant.numerics.eigen_products import Product, Read, Sums
 from refquant.tflite.schema import BatchMatMulOptions
 
 _BLOCK = 1 << 18  # numbers of vectors that are multiplied at a time, so that they stay in the cache
@@ -29,14 +29,12 @@ def conv_2d(op: Operator) -> Run:
 
 
 def _product(matrix: Array, count: int) -> Product:
-    rows, columns = matrix.shape
-    step = max(1, _BLOCK // max(1, columns))
+    step = max(1, _BLOCK // max(1, matrix.shape[1]))
 
-    def product(read: Read) -> Array:
-        result = np.empty((count, rows), np.float32)
+    def product(read: Read) -> Sums:
         for start in range(0, count, step):
-            np.matmul(read(start, min(start + step, count)), matrix.T, out=result[start : start + step])
-        return result
+            end = min(start + step, count)
+            yield slice(start, end), read(start, end) @ matrix.T
 
     return product
 

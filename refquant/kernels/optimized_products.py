@@ -60,7 +60,7 @@ def conv_2d_on_threads(op: Operator) -> Run:
 
 def _contracted(plan: Convolution) -> Run:
     filter = plan.filter
-    is_kept = filter.value is not None or filter.is_variable or filter.is_persistent
+    is_kept = filter.value is not None or filter.is_variable or filter.is_folded or filter.is_persistent
     if not is_kept or any(axis.dilation > 1 for axis in plan.window):
         return conv_2d_by(plan, planned_product)
     patches = not _is_matrix(plan)

@@ -58,7 +58,8 @@ class TensorInfo:
     for quantization per tensor, and one for each index of `quantized_dimension` for quantization per channel.
     `sparsity` is there where the file holds only the values that are not zero; `value` has all. `declared` is the shape
     in the file, which `shape` need not be; with `has_open_sides` the file says that some of its sides may be any.
-    `is_persistent` marks what an operator computes once and for all, from a constant.
+    `is_folded` marks what TensorFlow computes when it plans, `is_persistent` what it computes from a constant in the
+    first run and keeps.
     `blocks` is there where each so many numbers of a row have a scale of their own.
     """
 
@@ -72,6 +73,7 @@ class TensorInfo:
     quantized_dimension: int = 0
     value: Array | None = None
     is_variable: bool = False
+    is_folded: bool = False
     is_persistent: bool = False
     sparsity: SparsityParameters | None = None
     declared: Shape = ()

@@ -174,20 +174,35 @@ def test_volume(padding: Padding, channels: int, outputs: int, optimized: Runtim
     assert_same(optimized, "optimized", "CONV_3D", normal(2, 4, 6, 7, channels), constants, options)
 
 
+#: operators that compute filters from a constant, and what they compute
+FILTERS = [
+    ("DEQUANTIZE", schema.DequantizeOptions(), F16),
+    ("CAST", schema.CastOptions(F16, F32), F16),
+    ("NEG", schema.NegOptions(), F32),
+    ("RESHAPE", schema.ReshapeOptions(np.array([64, 1, 1, 801], np.int32)), F32),
+    ("CONCATENATION", schema.ConcatenationOptions(), F32),
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "options", "type"), FILTERS, ids=lambda value: str(value) * isinstance(value, str)
+)
 @pytest.mark.parametrize("kernels", ["optimized", "calibrator"])
-def test_filters_of_float16(kernels: str, request: pytest.FixtureRequest) -> None:
-    """DEQUANTIZE gives them once and for all, so they may be kept; a contraction asks for that."""
+def test_computed_filters(
+    kernels: str, operator: str, options: Any, type: TensorType, request: pytest.FixtureRequest
+) -> None:
+    """A contraction asks for filters that are computed no more than once."""
     runtime = request.getfixturevalue("optimized" if kernels == "optimized" else "calibrator_kernels")
-    x = normal(1, 7, 7, 801)
+    x, w = normal(1, 14, 14, 801), normal(64, 1, 1, 801)
     tensors = [
         TensorSpec(F32, x.shape),
-        TensorSpec(F16, data=normal(24, 1, 1, 801).astype(np.float16)),
-        TensorSpec(F32, (24, 1, 1, 801)),
-        TensorSpec(F32, data=normal(24)),
+        TensorSpec(type, data=w.astype(np.float16 if type == F16 else np.float32)),
+        TensorSpec(F32, w.shape),
+        TensorSpec(F32, data=normal(64)),
         TensorSpec(F32),
     ]
     operators = [
-        OperatorSpec("DEQUANTIZE", [1], [2], schema.DequantizeOptions()),
+        OperatorSpec(operator, [1], [2], options),
         OperatorSpec("CONV_2D", [0, 2, 3], [4], schema.Conv2DOptions(stride_w=1, stride_h=1)),
     ]
     result = compare(model_of(SubgraphSpec(tensors, operators, [0], [4])), [[x], [-x]], runtime, kernels)
