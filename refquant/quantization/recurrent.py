@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from refquant.quantization.constraints import Bias
-from refquant.quantization.ir import Calibrated, Operation, Quantized, Type
+from refquant.quantization.constraints import Bias, constraint_of
+from refquant.quantization.ir import Calibrated, Operation, Quantized, Type, Value
 from refquant.quantization.operator_property import OperatorProperty, TensorProperty, operator_property
 from refquant.quantization.parameters import from_range, of_values
 from refquant.quantization.rewrite import Pattern, Rewriter
@@ -57,19 +57,34 @@ def quantize_operands(bits: int) -> Pattern:
 
     def pattern(operation: Operation, rewriter: Rewriter) -> bool:
         row = property_of(operation)
-        changed = operation.name in LSTMS and _quantize_intermediates(operation, row, bits)
+        if operation.name in LSTMS and not _quantize_intermediates(operation, row, bits):
+            return False
+        changed = False
         for position, kind in row.inputs.items():
             maker = operation.defining(position)
             if maker is None or (kind.derived is not None and maker.name == "CONST"):
                 continue
-            if maker.name == "CONST":
-                changed |= _quantize_weight(operation, position, kind, rewriter)
-            elif maker.name == "STATISTICS":
-                _quantize_range(maker, kind, rewriter)
-                changed = True
+            if maker.name == "STATISTICS":
+                _insert_pair(maker, _of_range(maker, kind), rewriter)
+            elif maker.name == "CONST" and maker.result.type.is_float:
+                quantized = _of_weight(maker, kind)
+                if quantized is None:
+                    break  # the converter leaves the operands that follow to others, too
+                operation.set_operand(position, _insert_pair(maker, quantized, rewriter))
+            elif maker.name in ("CONST", "DEQUANTIZE") or _gives_scale(maker):
+                continue
+            else:
+                break
+            changed = True
         return changed
 
     return pattern
+
+
+def _gives_scale(maker: Operation) -> bool:
+    """Whether an operation has a scale from elsewhere, so that no range is missing."""
+    constraint = constraint_of(maker.name)
+    return constraint.same_scale or constraint.output is not None
 
 
 def biases_of(operation: Operation) -> tuple[Bias, ...]:
@@ -90,70 +105,62 @@ def biases_of(operation: Operation) -> tuple[Bias, ...]:
 
 
 def _quantize_intermediates(operation: Operation, row: OperatorProperty, bits: int) -> bool:
-    """Gives the inner tensors that are used their quantization: the normalized gates 16 bits, the hidden state 8."""
+    """Gives the inner tensors that are used their quantization: the normalized gates 16 bits, the hidden state 8.
+
+    False where one has no range; only the hidden state may do without, if there is no projection.
+    """
     inner: list[Type] = operation.attributes.get("intermediates", [])
-    normalized = operation.operand(21) is not None
-    changed = False
+    normalized, projected = operation.operand(21) is not None, operation.operand(16) is not None
     for index, kind in row.intermediates.items():
-        if index >= len(inner) or (index != _HIDDEN and not normalized):
+        if index != _HIDDEN and not normalized:
             continue
-        element = inner[index].element
+        element = inner[index].element if index < len(inner) else None
+        if isinstance(element, Quantized):
+            continue
         if not isinstance(element, Calibrated):
-            continue
+            return index == _HIDDEN and not projected
         if kind.bits == 16:
             largest = max(abs(element.minimum), abs(element.maximum))
-            quantized = Quantized(16, (2 * largest / 65534,), (0,), -32767, 32767)
+            if 2 * largest < np.finfo(np.float64).eps:
+                quantized = Quantized(16, (1.0,), (-32767,), -32767, 32767)
+            else:
+                quantized = Quantized(16, (2 * largest / 65534,), (0,), -32767, 32767)
         else:
             quantized = from_range(element.minimum, element.maximum, bits=bits)
         inner[index] = Type(quantized, inner[index].shape)
-        changed = True
-    return changed
-
-
-def _quantize_weight(operation: Operation, position: int, kind: TensorProperty, rewriter: Rewriter) -> bool:
-    constant = operation.defining(position)
-    assert constant is not None and constant.constant is not None
-    if not constant.result.type.is_float:
-        return False
-    values = constant.constant.array
-    if kind.bits == 10:
-        largest = float(np.abs(values).max(initial=np.float32(0)))
-        if not np.isfinite(largest):
-            return False
-        quantized = Quantized(16, (largest / 512,), (0,), -512, 512)
-    else:
-        chosen = of_values(values, weight=True, bits=kind.bits)
-        if chosen is None:
-            return False
-        quantized = chosen
-    quantize = rewriter.insert_after(
-        constant,
-        Operation("QUANTIZE", [constant.result], [constant.result.type.of(quantized)], names=constant.names),
-    )
-    dequantize = rewriter.insert_after(
-        quantize, Operation("DEQUANTIZE", [quantize.result], [constant.result.type], names=constant.names)
-    )
-    operation.set_operand(position, dequantize.result)
     return True
 
 
-def _quantize_range(statistics: Operation, kind: TensorProperty, rewriter: Rewriter) -> None:
+def _of_weight(constant: Operation, kind: TensorProperty) -> Quantized | None:
+    """The quantization of a constant operand, symmetric; None where it has none."""
+    assert constant.constant is not None
+    values = constant.constant.array
+    if kind.bits != 10:
+        return of_values(values, weight=True, bits=kind.bits)
+    largest = float(np.abs(values).max(initial=np.float32(0)))
+    return Quantized(16, (largest / 512,), (0,), -512, 512) if 0 < largest < np.inf else None
+
+
+def _of_range(statistics: Operation, kind: TensorProperty) -> Quantized:
+    """The quantization of an operand whose range was recorded."""
     low = min(statistics.attributes["min"][0], 0.0)
     high = max(statistics.attributes["max"][0], 0.0)
     largest = max(abs(low), abs(high))
     if kind.power_of_two:
         bound = 2.0 ** float(np.ceil(np.log2(largest))) if largest > 0 else 1.0
-        quantized = Quantized(16, (bound / 32768,), (0,), -32768, 32767)
-    elif kind.bits == 16:
-        quantized = from_range(-largest, largest, bits=16, narrow=True)
-    else:
-        quantized = from_range(low, high, bits=kind.bits)
-    value = statistics.operands[0]
+        return Quantized(16, (bound / 32768,), (0,), -32768, 32767)
+    if kind.bits == 16:
+        return from_range(-largest, largest, bits=16, narrow=True)
+    return from_range(low, high, bits=kind.bits)
+
+
+def _insert_pair(maker: Operation, quantized: Quantized, rewriter: Rewriter) -> Value:
+    """QUANTIZE and DEQUANTIZE behind a constant, or in the place of a range; what comes out of them."""
+    value = maker.result if maker.name == "CONST" else maker.operands[0]
     assert value is not None
-    quantize = rewriter.insert_after(
-        statistics, Operation("QUANTIZE", [value], [value.type.of(quantized)], names=statistics.names)
-    )
-    dequantize = rewriter.insert_after(
-        quantize, Operation("DEQUANTIZE", [quantize.result], [statistics.result.type], names=statistics.names)
-    )
-    rewriter.replace(statistics, dequantize.result)
+    kind = maker.result.type
+    quantize = rewriter.insert_after(maker, Operation("QUANTIZE", [value], [kind.of(quantized)], names=maker.names))
+    dequantize = rewriter.insert_after(quantize, Operation("DEQUANTIZE", [quantize.result], [kind], names=maker.names))
+    if maker.name == "STATISTICS":
+        rewriter.replace(maker, dequantize.result)
+    return dequantize.result
