@@ -47,13 +47,15 @@ _MAX_DEPTH = 32  # how deep subgraphs may call each other
 class Step:
     """An operator, its kernel, and once it is planned the function that runs it and the shapes of its outputs.
 
-    A shape is None where it depends on data.
+    A shape is None where it depends on data. `late` is the function of an operator that is planned when its turn comes,
+    after the shapes of the inputs for which it was planned.
     """
 
     operator: Operator
     kernel: registry.Kernel
     run: Run | None = None
     shapes: Sequence[Shape | None] = ()
+    late: tuple[Sequence[Shape | None], Run] | None = None
 
 
 class Watcher(Protocol):
@@ -100,7 +102,7 @@ class SubgraphPlan:
             self.values[index] = None
         self.reset_variables()
         for step in self.steps:
-            step.run = None
+            step.run = step.late = None
             if all(tensor is None or tensor.shape is not None for tensor in step.operator.inputs):
                 self._plan_step(step)
             else:
@@ -127,13 +129,7 @@ class SubgraphPlan:
             if self.watcher is not None:
                 self.watcher.before(self, step)
             arguments = [None if tensor is None else self.value(tensor.index, operator) for tensor in operator.inputs]
-            run = step.run
-            if run is None:
-                for tensor, value in zip(operator.inputs, arguments):
-                    if tensor is not None and value is not None:
-                        tensor.shape = value.shape
-                run = self._plan_step(step)
-                step.run = None
+            run = step.run or self._planned_late(step, arguments)
             operator.observer = self.observer
             with _placed(operator, "run"):
                 results = run(*arguments)
@@ -147,6 +143,17 @@ class SubgraphPlan:
                 tensor.shape = result.shape
             if self.watcher is not None:
                 self.watcher.after(self, step)
+
+    def _planned_late(self, step: Step, arguments: Sequence[Array | None]) -> Run:
+        """The function of an operator whose shapes depend on data, planned anew where one of them has changed."""
+        shapes = [None if value is None else value.shape for value in arguments]
+        if step.late is None or step.late[0] != shapes:
+            for tensor, value in zip(step.operator.inputs, arguments):
+                if tensor is not None and value is not None:
+                    tensor.shape = value.shape
+            step.late = shapes, self._plan_step(step)
+            step.run = None
+        return step.late[1]
 
     def reset_variables(self) -> None:
         """Sets every variable to its first value."""
