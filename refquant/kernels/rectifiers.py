@@ -102,7 +102,7 @@ def elu(op: Operator) -> Run:
 
 
 def _elu(x: Array) -> Array:
-    return np.where(x < 0, libm.expm1(x), x)
+    return choose(x < 0, libm.expm1(x), x)
 
 
 @kernel("HARD_SWISH")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.blocks import in_blocks
 from refquant.numerics.reciprocal_estimate import reciprocal
+from refquant.numerics.selection import choose
 
 Float32s = npt.NDArray[np.float32]
 
@@ -137,6 +139,7 @@ def _polynomial(x: Float32s, coefficients: list[Any]) -> Float32s:
     return result
 
 
+@in_blocks
 def tanh(x: Float32s) -> Float32s:
     """x (x**2 p(x**2) + 1) / q(x**2) with x clamped to ±7.907….
 
@@ -149,6 +152,7 @@ def tanh(x: Float32s) -> Float32s:
     return numerator / _polynomial(square, _TANH_DENOMINATOR)
 
 
+@in_blocks
 def logistic(x: Float32s) -> Float32s:
     """e / (1 + e) with e = exp(x / 2)**2, as a vector register computes it.
 
@@ -168,6 +172,7 @@ def logistic(x: Float32s) -> Float32s:
     return np.where(x < _LOGISTIC_LOW, _f(0), e / (_f(1) + e))
 
 
+@in_blocks
 def exp(x: Float32s) -> Float32s:
     """2**m * p(r) with x = m * ln 2 + r and a polynomial of degree 6.
 
@@ -188,6 +193,7 @@ def exp(x: Float32s) -> Float32s:
     return result
 
 
+@in_blocks
 @np.errstate(all="ignore")
 def erfc(x: Float32s) -> Float32s:
     """1 - erf(x): 1 + x * p(x**2) up to 1, exp(-x**2) / x * p(1/x**2) / q(1/x**2) beyond, x clamped to ±11.
@@ -207,6 +213,5 @@ def erfc(x: Float32s) -> Float32s:
     z = e - e * lost
     inverse = reciprocal(np.fmax(square, _f(1)))
     ratio = _polynomial(inverse, _ERFC_NUMERATOR) / (x * _polynomial(inverse, _ERFC_DENOMINATOR))
-    far = z * ratio + np.where(x < 0, _f(2), _f(0))
-    result: Float32s = np.where(square > 1, far, near)
-    return result
+    far = z * ratio + _f(2) * (x < 0)
+    return choose(square > 1, far, near)

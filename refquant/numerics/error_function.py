@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.numerics import libm
+from refquant.numerics.blocks import in_blocks
 
 Float32s = npt.NDArray[np.float32]
 _f = np.float32
@@ -54,14 +55,14 @@ _Q3 = _constants(
 )  # fmt: skip
 
 
+@in_blocks
 @np.errstate(all="ignore")
-def erfc(x: npt.ArrayLike) -> Float32s:
+def erfc(x: Float32s) -> Float32s:
     """1 - erf(x) of float32 numbers, as erfcf.
 
     >>> float(erfc(np.float32(0))), float(erfc(np.float32(30)))
     (1.0, 0.0)
     """
-    x = np.asarray(x, np.float32)
     magnitude = np.abs(x)
     one, two = _f(1), _f(2)
     z = x * x

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.blocks import in_blocks
 from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
@@ -34,13 +35,13 @@ _CUBIC = (
 _OVERFLOW, _UNDERFLOW = float.fromhex("0x1.62e42ep6"), float.fromhex("-0x1.9fe368p6")
 
 
-def exp(x: npt.ArrayLike) -> Float32s:
+@in_blocks
+def exp(x: Float32s) -> Float32s:
     """exp(x) of float32 numbers, as expf of glibc.
 
     >>> float(exp(np.float32(1))).hex()                     # e = 2.718281828…, rounded to float32
     '0x1.5bf0a80000000p+1'
     """
-    x = np.asarray(x, np.float32)
     wide = np.clip(np.where(np.isnan(x), np.float32(0), x).astype(np.float64), -200.0, 200.0)
     k = np.rint(wide * _STEPS_OVER_LN2)
     whole = k.astype(np.int64)
@@ -58,14 +59,14 @@ def _exp(multiply_add: MultiplyAdd, x: Any, k: Any, power: Any) -> Any:
     return multiply_add(multiply_add(r, c3, c2), r * r, multiply_add(r, c1, 1.0)) * power
 
 
-def expm1(x: npt.ArrayLike) -> Float32s:
+@in_blocks
+def expm1(x: Float32s) -> Float32s:
     """exp(x) - 1 of float32 numbers, as expm1f of glibc.
 
     >>> float(expm1(np.float32(0.5)))                       # 0.6487212707…
     0.6487212777137756
     """
     f = np.float32
-    x = np.asarray(x, f)
     magnitude = np.abs(x)
     with np.errstate(all="ignore"):
         # x = k ln 2 + reduced, with what rounding lost of `reduced` in `lost`; ln 2 in two parts
@@ -119,14 +120,14 @@ def expm1(x: npt.ArrayLike) -> Float32s:
         return np.where(np.isnan(x), x + x, result)
 
 
-def tanh(x: npt.ArrayLike) -> Float32s:
+@in_blocks
+def tanh(x: Float32s) -> Float32s:
     """tanh(x) of float32 numbers, as tanhf of glibc.
 
     >>> float(tanh(np.float32(0.5)))                        # 0.4621171572…
     0.46211716532707214
     """
     f = np.float32
-    x = np.asarray(x, f)
     magnitude = np.abs(x)
     with np.errstate(all="ignore"):
         large = f(1) - f(2) / (expm1(f(2) * magnitude) + f(2))
@@ -138,14 +139,15 @@ def tanh(x: npt.ArrayLike) -> Float32s:
         return np.where(np.isnan(x), x + x, result)
 
 
-def logistic(x: npt.ArrayLike) -> Float32s:
+@in_blocks
+def logistic(x: Float32s) -> Float32s:
     """1 / (1 + exp(-x)) in float32, as the kernels write it.
 
     >>> float(logistic(np.float32(0)))
     0.5
     """
     with np.errstate(over="ignore"):
-        return np.float32(1) / (np.float32(1) + exp(-np.asarray(x, np.float32)))
+        return np.float32(1) / (np.float32(1) + exp(-x))
 
 
 def _float_of(bits: int) -> Any:

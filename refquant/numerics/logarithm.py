@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.blocks import in_blocks
 from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
@@ -52,14 +53,14 @@ _POWERS = np.exp2(np.arange(32) / 32)
 _LARGEST_POWER = float.fromhex("0x1.fffffffd1d571p+6")
 
 
+@in_blocks
 @np.errstate(all="ignore")
-def log(x: npt.ArrayLike) -> Float32s:
+def log(x: Float32s) -> Float32s:
     """log(x) of float32 numbers, as logf: -infinity of zeros, NaN below.
 
     >>> float(log(np.float32(2))).hex()
     '0x1.62e4300000000p-1'
     """
-    x = np.asarray(x, np.float32)
     entry, z, k = _reduced(x)
     result = rounded(_log, z, _RECIPROCALS[entry], _NATURAL[entry], k)
     result = np.where(x == 0, np.float32(-np.inf), np.where(x < 0, np.float32(np.nan), result))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.blocks import in_blocks
 from refquant.numerics.fused import MultiplyAdd, rounded
 
 Float32s = npt.NDArray[np.float32]
@@ -60,27 +61,27 @@ _ATAN_ODD = tuple(
 _PI, _PI_LOW = _f(3.1415927410e00), _f(-8.7422776573e-08)
 
 
+@in_blocks
 @np.errstate(all="ignore")
-def sin(x: npt.ArrayLike) -> Float32s:
+def sin(x: Float32s) -> Float32s:
     """sin(x) of float32 numbers, as sinf; NaN of infinities.
 
     >>> float(sin(np.float32(1))).hex()                     # 0.8414709848…
     '0x1.aed5480000000p-1'
     """
-    x = np.asarray(x, np.float32)
     tiny = np.abs(x) < np.float32(2.0**-12)
     result: Float32s = np.where(tiny, x, _circular(x, 0))
     return result
 
 
+@in_blocks
 @np.errstate(all="ignore")
-def cos(x: npt.ArrayLike) -> Float32s:
+def cos(x: Float32s) -> Float32s:
     """cos(x) of float32 numbers, as cosf; NaN of infinities.
 
     >>> float(cos(np.float32(1))).hex()                     # 0.5403023058…
     '0x1.14a2800000000p-1'
     """
-    x = np.asarray(x, np.float32)
     tiny = np.abs(x) < np.float32(2.0**-12)
     result: Float32s = np.where(tiny, np.float32(1), _circular(x, 1))
     return result
