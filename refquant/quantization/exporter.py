@@ -323,6 +323,8 @@ def _bytes_of(constant: Constant) -> Any:
     if constant.type == TensorType.STRING:
         return _strings(constant)
     array = np.ascontiguousarray(constant.array)
+    if array.dtype.kind == "f" and constant.is_splat and array.flat[0] == 0:
+        array = np.zeros_like(array)  # nothing but negative zeros loses its sign
     if constant.type in PACKED_BITS:
         return pack(array, PACKED_BITS[constant.type])
     return array.reshape(-1).view(np.uint8)

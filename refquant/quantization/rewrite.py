@@ -113,8 +113,7 @@ class Rewriter:
         if first is operation:
             return False
         self.replace(operation, first.result)
-        if first.names != operation.names:
-            first.names = ()  # it stands for more than one tensor now
+        first.names = ()  # it stands for more than one now
         return True
 
     def _move_to_front(self, operation: Operation, in_place: set[Operation]) -> None:
