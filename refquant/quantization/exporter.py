@@ -51,9 +51,9 @@ class _Names:
         self.given: dict[Value, str] = {}
 
     def reserve(self, value: Value, name: str) -> None:
-        """Gives a value a name whether it is taken or not."""
+        """Gives a value a name whether that is taken or not; a value that has one keeps it."""
         self.counts[name] = self.counts.get(name, 0) + 1
-        self.given[value] = name
+        self.given.setdefault(value, name)
 
     def of(self, value: Value, prefix: str) -> str:
         """The name of a value, made from `prefix` when it has none yet."""
