@@ -10,8 +10,9 @@ A row says for one operator:
 * ``weight``: which operand is a weight and along which axis it has a scale for each channel (None: one scale): a
   constant there is symmetric, -127 to 127. Any other constant takes the range of its values and all of -128 to 127;
 * ``bias``: which operand is a bias and the operands whose scales are multiplied to give its scale; it has 32 bits;
-* ``dynamic``: which operands dynamic-range quantization makes int8, and whether a kernel then computes with integers
-  ("hybrid") or the weight is made float again before use ("weight only").
+* ``dynamic``: which operands dynamic-range quantization makes int8 where the activations stay float, whether a kernel
+  then computes with integers ("hybrid": it quantizes its activations as it goes) or the weights are made float again
+  before use, and whether a hybrid kernel is told to quantize its activations asymmetrically.
 
 Source: the traits and interfaces in converter/ir/tfl_ops.td.
 """
@@ -47,6 +48,15 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Dynamic:
+    """Operands that dynamic-range quantization makes int8; whether the kernel is hybrid, and asymmetrically so."""
+
+    operands: tuple[int, ...]
+    hybrid: bool = True
+    asymmetric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Constraint:
     """One row of the table; the docstring of the module says what each column means."""
 
@@ -55,7 +65,11 @@ class Constraint:
     output: Output | None = None
     weight: Weight | None = None
     bias: Bias | None = None
+    dynamic: Dynamic | None = None
 
+
+_LSTM_WEIGHTS = (*range(1, 12), 16)
+_BIDIRECTIONAL_WEIGHTS = (*range(1, 12), 16, *range(18, 29), 33, *range(40, 48))
 
 _FREE = Constraint()
 _SAME = Constraint(same_scale=True)
@@ -63,14 +77,20 @@ _NOTHING = Constraint(quantized=False)
 
 CONSTRAINTS: dict[str, Constraint] = {
     # sums of products: weights per channel, bias in the scale of the products
-    "CONV_2D": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1))),
-    "DEPTHWISE_CONV_2D": Constraint(weight=Weight(1, 3), bias=Bias(2, (0, 1))),
-    "FULLY_CONNECTED": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1))),
-    "TRANSPOSE_CONV": Constraint(weight=Weight(1, 0), bias=Bias(3, (1, 2))),
-    "SVDF": Constraint(bias=Bias(3, (2, 4))),
-    # LSTM: states, weights and biases each in a way of its own, see `refquant.quantization.recurrent`
-    "LSTM": _FREE,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": _FREE,
+    "CONV_2D": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1)), dynamic=Dynamic((1,))),
+    "DEPTHWISE_CONV_2D": Constraint(weight=Weight(1, 3), bias=Bias(2, (0, 1)), dynamic=Dynamic((1,))),
+    "FULLY_CONNECTED": Constraint(weight=Weight(1, 0), bias=Bias(2, (0, 1)), dynamic=Dynamic((1,), asymmetric=True)),
+    "TRANSPOSE_CONV": Constraint(weight=Weight(1, 0), bias=Bias(3, (1, 2)), dynamic=Dynamic((1,), hybrid=False)),
+    "SVDF": Constraint(bias=Bias(3, (2, 4)), dynamic=Dynamic((1, 2), asymmetric=True)),
+    "BATCH_MATMUL": Constraint(dynamic=Dynamic((1,), asymmetric=True)),
+    # recurrent; LSTM: states, weights and biases each in a way of its own, see `refquant.quantization.recurrent`
+    "LSTM": Constraint(dynamic=Dynamic(_LSTM_WEIGHTS, asymmetric=True)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Constraint(dynamic=Dynamic(_LSTM_WEIGHTS, asymmetric=True)),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": Constraint(dynamic=Dynamic(_BIDIRECTIONAL_WEIGHTS, asymmetric=True)),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": Constraint(dynamic=Dynamic((1, 2), asymmetric=True)),
+    # tables of which rows are taken
+    "EMBEDDING_LOOKUP": Constraint(dynamic=Dynamic((1,), hybrid=False)),
+    "GATHER": Constraint(same_scale=True, dynamic=Dynamic((0,), hybrid=False)),
     # a slope per channel, yet one scale for all
     "PRELU": Constraint(weight=Weight(1, None)),
     # results within limits that are known beforehand
@@ -83,7 +103,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     **dict.fromkeys(
         """
         AVERAGE_POOL_2D BATCH_TO_SPACE_ND BROADCAST_TO CONCATENATION DEPTH_TO_SPACE EXPAND_DIMS
-        FILL GATHER GATHER_ND MAXIMUM MAX_POOL_2D MINIMUM MIRROR_PAD PACK PAD PADV2 REDUCE_MAX REDUCE_MIN RESHAPE
+        FILL GATHER_ND MAXIMUM MAX_POOL_2D MINIMUM MIRROR_PAD PACK PAD PADV2 REDUCE_MAX REDUCE_MIN RESHAPE
         RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SCATTER_ND SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND SPACE_TO_DEPTH
         SPLIT SPLIT_V SQUEEZE STRIDED_SLICE TILE TOPK_V2 TRANSPOSE UNPACK
         """.split(),
@@ -92,10 +112,10 @@ CONSTRAINTS: dict[str, Constraint] = {
     # every operand and result has a scale of its own
     **dict.fromkeys(
         """
-        ABS ADD ARG_MAX ARG_MIN BATCH_MATMUL BIDIRECTIONAL_SEQUENCE_LSTM DIV EMBEDDING_LOOKUP EQUAL EXP FAKE_QUANT GELU
+        ABS ADD ARG_MAX ARG_MIN DIV EQUAL EXP FAKE_QUANT GELU
         GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG BASIC_LSTM MATRIX_DIAG MATRIX_SET_DIAG MEAN MUL
         ONE_HOT RANK REDUCE_PROD RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 REVERSE_SEQUENCE REVERSE_V2 RSQRT SHAPE
-        SPARSE_TO_DENSE SQRT SQUARED_DIFFERENCE SUB SUM UNIDIRECTIONAL_SEQUENCE_RNN UNIQUE
+        SPARSE_TO_DENSE SQRT SQUARED_DIFFERENCE SUB SUM UNIQUE
         """.split(),
         _FREE,
     ),

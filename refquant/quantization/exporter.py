@@ -230,14 +230,16 @@ class _Exporter:
         self.root.metadata = []
         contents = dict(sorted(self.module.metadata.items()))
         contents.pop("min_runtime_version", None)
-        for name, content in [*contents.items(), ("min_runtime_version", bytes(16))]:
+        own = self.module.own_metadata
+        for name, content in [*contents.items(), ("min_runtime_version", bytes(16)), *own.items()]:
             self.root.metadata.append(schema.Metadata(name=name, buffer=len(buffers)))
             buffers.append(schema.Buffer(data=np.frombuffer(content, np.uint8)))
 
     def _set_runtime_version(self, model: Model) -> None:
         assert self.root.buffers is not None and self.root.metadata is not None
         content = minimum_runtime_version(model).encode().ljust(16, b"\0")
-        self.root.buffers[self.root.metadata[-1].buffer].data = np.frombuffer(content, np.uint8)
+        (entry,) = (entry for entry in self.root.metadata if entry.name == "min_runtime_version")
+        self.root.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
 
     def _signatures(self) -> None:
         signatures = []

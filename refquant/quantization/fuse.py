@@ -9,51 +9,74 @@ Source: converter/transforms/quantize.cc, QuantizationPattern in quantization_ut
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy.typing as npt
 
 from refquant.quantization.constants import quantize_constant
-from refquant.quantization.ir import Function, Operation, Type, Value
+from refquant.quantization.constraints import constraint_of
+from refquant.quantization.ir import Constant, Function, Operation, Quantized, Type, Value
 from refquant.quantization.propagate import is_quantizable
 from refquant.quantization.rewrite import Pattern, Rewriter, by_name, constant_of, rewrite
 
-#: Whether an operation is to stay in float though it could be quantized.
-Denied = Callable[[Operation], bool]
+#: Whether an operation has some property.
+Predicate = Callable[[Operation], bool]
 
 
-def fuse(function: Function, denied: Denied) -> None:
-    """Makes operators on integers of those that the pairs allow, and integers of the constants."""
+#: The integers of a constant.
+Integers = Callable[[npt.NDArray[Any], Quantized], Constant]
+
+
+def fuse(
+    function: Function,
+    denied: Predicate,
+    hybrid: Predicate | None = None,
+    integers: Integers = quantize_constant,
+) -> None:
+    """Makes operators on integers of those that the pairs allow, and integers of the constants.
+
+    Operations that are `denied` stay in float. With `hybrid`, activations do so where the operator's row has a
+    `dynamic` column: it takes integer weights if it is `hybrid`, else what DEQUANTIZE makes of them.
+    """
 
     def from_dequantize(operation: Operation, rewriter: Rewriter) -> bool:
-        return all(_quantize(user, rewriter, denied) for user in operation.result.users)
+        return all(_quantize(user, rewriter, denied, hybrid) for user in operation.result.users)
 
     def from_quantize(operation: Operation, rewriter: Rewriter) -> bool:
         value = operation.operands[0]
         assert value is not None
         if value.type.quantized is not None or constant_of(value) is not None:
             return False
-        return value.owner is None or _quantize(value.owner, rewriter, denied)
+        return value.owner is None or _quantize(value.owner, rewriter, denied, hybrid)
+
+    def constant(operation: Operation, rewriter: Rewriter) -> bool:
+        return _quantize_constant(operation, rewriter, integers)
 
     patterns: list[tuple[str, Pattern]] = [
         ("DEQUANTIZE", from_dequantize),
-        ("QUANTIZE", from_quantize),
+        *([] if hybrid else [("QUANTIZE", from_quantize)]),
         ("QUANTIZE", drop_pair),
         ("DEQUANTIZE", _restore_constant),
         ("TRANSPOSE_CONV", _take_quantized_weights),
         ("EMBEDDING_LOOKUP", _take_quantized_table),
     ]
     rewrite(function, by_name(patterns))
-    rewrite(function, {"QUANTIZE": [_quantize_constant]})
+    rewrite(function, {"QUANTIZE": [constant]})
 
 
-def _quantize(operation: Operation, rewriter: Rewriter, denied: Denied) -> bool:
+def _quantize(operation: Operation, rewriter: Rewriter, denied: Predicate, hybrid: Predicate | None) -> bool:
     """Puts beside an operation the one on integers that takes its place; False where that cannot be."""
     if operation.name in ("QUANTIZE", "DEQUANTIZE", "RETURN") or not is_quantizable(operation) or denied(operation):
         return False
+    stays_float = hybrid is not None and not operation.custom and constraint_of(operation.name).dynamic is not None
+    if hybrid is not None and stays_float and not hybrid(operation):
+        return True
     operands: list[Value | None] = []
     for operand in operation.operands:
         maker = None if operand is None else operand.owner
         if maker is not None and maker.name == "DEQUANTIZE":
             operands.append(maker.operands[0])
-        elif operand is None or not _is_float32(operand.type):
+        elif operand is None or stays_float or not _is_float32(operand.type):
             operands.append(operand)
         else:
             return False
@@ -63,7 +86,7 @@ def _quantize(operation: Operation, rewriter: Rewriter, denied: Denied) -> bool:
         user = result.only_user
         if user is not None and user.name == "QUANTIZE":
             replaced.append((user.result, result.index))
-        elif not _is_float32(result.type):
+        elif stays_float or not _is_float32(result.type):
             replaced.append((result, result.index))
         else:
             return False
@@ -133,7 +156,7 @@ def _take_quantized(operation: Operation, rewriter: Rewriter, position: int, bit
     return True
 
 
-def _quantize_constant(operation: Operation, rewriter: Rewriter) -> bool:
+def _quantize_constant(operation: Operation, rewriter: Rewriter, integers: Integers) -> bool:
     constant = constant_of(operation.operands[0])
     quantized = operation.result.type.quantized
     if constant is None or quantized is None or not operation.operands[0].type.is_float:  # type: ignore[union-attr]
@@ -142,7 +165,7 @@ def _quantize_constant(operation: Operation, rewriter: Rewriter) -> bool:
         "QCONST",
         [],
         [operation.result.type],
-        constant=quantize_constant(constant.array, quantized),
+        constant=integers(constant.array, quantized),
         names=operation.names,
         volatile=operation.volatile,
     )

@@ -15,6 +15,7 @@ from refquant.errors import InvalidModelError
 from refquant.numerics.packed import unpack
 from refquant.quantization.folding import fold_once
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
+from refquant.quantization.locations import Locations
 from refquant.quantization.refusals import require_convertible
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -42,6 +43,7 @@ class Module:
     description: str | None = None
     version: int = 3
     metadata: dict[str, bytes] = field(default_factory=dict)
+    own_metadata: dict[str, bytes] = field(default_factory=dict)  # what the quantizer adds, last in the file
 
 
 #: options that name subgraphs: of each operator the fields, which become attributes that hold functions
@@ -67,8 +69,12 @@ _OPERANDS = {
 }
 
 
-def import_model(model: Model) -> Module:
-    """The functions of a model. Raises as `require_convertible` does for what the converter does not read or write."""
+def import_model(model: Model, locations: Locations | None = None) -> Module:
+    """The functions of a model. Raises as `require_convertible` does for what the converter does not read or write.
+
+    With `locations` it is the graph that the converter wrote the model from, instead of the one that it would read:
+    constants stand where their tensors do, and operations are called what they were called.
+    """
     require_convertible(model)
     root = model.root
     module = Module(description=root.description, version=root.version)
@@ -79,7 +85,7 @@ def import_model(model: Model) -> Module:
     variables = _Counter()
     for index, subgraph in enumerate(model.subgraphs):
         name = "main" if index == 0 and one_entry else subgraph.name or f"fn_{index}"
-        function = _Importer(model, subgraph, name, variables).function
+        function = _Importer(model, subgraph, name, variables, locations).function
         module.functions.append(function)
         if index == 0 if one_entry else index in signatures:
             module.entries.append(function)
@@ -110,8 +116,11 @@ class _Counter:
 class _Importer:
     """Reads one subgraph."""
 
-    def __init__(self, model: Model, subgraph: schema.SubGraph, name: str, variables: _Counter) -> None:
+    def __init__(
+        self, model: Model, subgraph: schema.SubGraph, name: str, variables: _Counter, locations: Locations | None
+    ) -> None:
         self.model = model
+        self.locations = locations
         self.tensors = subgraph.tensors or []
         self.variables = variables
         self.function = Function(name)
@@ -121,14 +130,36 @@ class _Importer:
             argument = Value(type_of(tensor), name=tensor.name or "")
             self.function.arguments.append(argument)
             self.values[index] = self._with_statistics(argument, tensor)
+        made = {index for operator in subgraph.operators or () for index in _indices(operator.outputs)}
+        self.pending = [i for i in range(len(self.tensors)) if i not in made and i not in self.values][::-1]
+        self.used = {index for operator in subgraph.operators or () for index in _indices(operator.inputs)}
+        self.used |= set(_indices(subgraph.outputs))
         for operator in subgraph.operators or ():
+            if locations is not None:
+                self._constants_before(min(_indices(operator.outputs), default=0))
             self._operator(operator)
         outputs: list[Value | None] = [self._value(index) for index in _indices(subgraph.outputs)]
         names = tuple(self.tensors[index].name or "" for index in _indices(subgraph.outputs))
         self.function.append(Operation("RETURN", outputs, names=names))
         for operation in self.function:
-            if operation.name == "CONST":
+            if operation.name == "CONST" and locations is None:
                 operation.result.turn_uses()  # the quantizer begins by making constants anew, in another dialect
+
+    def _constants_before(self, index: int) -> None:
+        """Reads the constants whose tensors stand before one."""
+        while self.pending and self.pending[-1] < index:
+            constant = self.pending.pop()
+            if self.tensors[constant].is_variable or self.model.constant(self.tensors[constant]) is not None:
+                value = self._value(constant)
+                if constant not in self.used and value.owner is not None:
+                    value.owner.attributes["kept"] = True  # what a loop used before it became a function of its own
+
+    def _names(self, indices: list[int]) -> tuple[str, ...]:
+        """What the operation that makes these tensors is called."""
+        tensors = [self.tensors[index] for index in indices]
+        if self.locations is not None:
+            return self.locations.of(tensors)
+        return tuple(tensor.name or "" for tensor in tensors)
 
     def _operator(self, operator: schema.Operator) -> None:
         name = self.model.operator_name(operator)
@@ -147,7 +178,7 @@ class _Importer:
                 operands,
                 [type_of(self.tensors[index]) for index in outputs],
                 options=copy(operator.builtin_options or operator.builtin_options_2),
-                names=tuple(self.tensors[index].name or "" for index in outputs),
+                names=self._names(outputs),
                 custom=custom,
                 custom_options=self.model.custom_options(operator) if custom else None,
             )
@@ -178,13 +209,14 @@ class _Importer:
         """The value of a tensor; what nothing has made yet is a constant or a variable."""
         if index not in self.values:
             tensor = self.tensors[index]
-            operation = self._variable(tensor) if tensor.is_variable else self._constant(tensor)
+            names = self._names([index]) if tensor.name else ()
+            operation = self._variable(tensor, names) if tensor.is_variable else self._constant(tensor, names)
             self.function.append(operation)
             value = operation.result
             self.values[index] = self._with_statistics(value, tensor) if tensor.is_variable else value
         return self.values[index]
 
-    def _constant(self, tensor: schema.Tensor) -> Operation:
+    def _constant(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
         array = self.model.constant(tensor)
         shape = _shape(tensor)
         if array is None:
@@ -197,17 +229,16 @@ class _Importer:
         if tensor.type in PACKED_BITS:
             signed = tensor.type != TensorType.UINT4
             array = unpack(array, PACKED_BITS[tensor.type], math.prod(shape), signed).reshape(shape)
-        names = (tensor.name,) if tensor.name else ()
         quantized = _quantized(tensor, narrow=True)
         if quantized is None:
             return _constant_operation(Constant(tensor.type, array), names)
         kind = Type(quantized, shape)
         return Operation("QCONST", [], [kind], constant=Constant(tensor.type, array), names=names)
 
-    def _variable(self, tensor: schema.Tensor) -> Operation:
+    def _variable(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
         number = self.variables.next()
         array = np.full(_shape(tensor), number, numpy_dtype(tensor.type))
-        operation = _constant_operation(Constant(tensor.type, array), (tensor.name,) if tensor.name else ())
+        operation = _constant_operation(Constant(tensor.type, array), names)
         operation.attributes["variable"] = number
         return operation
 

@@ -37,4 +37,5 @@ def is_pure(operation: Operation) -> bool:
 
 def is_dead(operation: Operation) -> bool:
     """Whether the operation can go."""
-    return is_pure(operation) and not any(result.is_used for result in operation.results)
+    used = any(result.is_used for result in operation.results)
+    return is_pure(operation) and not used and "kept" not in operation.attributes

@@ -40,11 +40,13 @@ def from_range(
     narrow: bool = False,
     axis: int | None = None,
     widened: bool = False,
+    single: bool = True,
 ) -> Quantized:
     """The quantization of reals from `minimum` to `maximum` (float64; arrays, one for each channel, with an `axis`).
 
     `narrow` leaves out the lowest integer. A range of no width at all has scale 1 before the float32 arithmetic, which
-    `widened` avoids by making the range at least 1e-6 wide, as is done for constants.
+    `widened` avoids by making the range at least 1e-6 wide, as is done for constants. Without `single` the scales are
+    computed in float64.
 
     >>> quantized = from_range(-1.0, 2.0)    # 3 / 255 in float32
     >>> quantized.scales, quantized.zero_points
@@ -58,8 +60,9 @@ def from_range(
         wide = reals_high - reals_low > NEAR_ZERO
         reals_low = np.where(wide, reals_low, np.minimum(reals_low, -NEAR_ZERO / 2))
         reals_high = np.where(wide, reals_high, np.maximum(reals_high, NEAR_ZERO / 2))
-    width = reals_high.astype(np.float32) - reals_low.astype(np.float32)
-    scales = (width / np.float32(high - low)).astype(np.float64)
+    precision = np.float32 if single else np.float64
+    width = reals_high.astype(precision) - reals_low.astype(precision)
+    scales = (width / precision(high - low)).astype(np.float64)
     if high == -low:
         zero_points = np.zeros(len(scales), np.int64)
     else:
@@ -102,8 +105,13 @@ def of_constant(constant: Constant, *, weight: bool, axis: int | None = None) ->
     return quantized
 
 
-def of_values(values: Array, *, weight: bool, axis: int | None = None, bits: int = 8) -> Quantized | None:
-    """The same of an array; NaN is passed over. None where the range is too wide for a float32 scale."""
+def of_values(
+    values: Array, *, weight: bool, axis: int | None = None, bits: int = 8, single: bool = True
+) -> Quantized | None:
+    """The same of an array; NaN is passed over. None where the range is too wide for a float32 scale.
+
+    `single`: in float32 arithmetic, as the quantizer of integer models has it.
+    """
     others = tuple(i for i in range(values.ndim) if i != axis)
     low = np.fmin.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()
     high = np.fmax.reduce(values, others, initial=np.float32(0)).astype(np.float64).ravel()
@@ -112,7 +120,7 @@ def of_values(values: Array, *, weight: bool, axis: int | None = None, bits: int
     if weight:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
-    return from_range(low, high, bits=bits, narrow=weight, axis=axis, widened=True)
+    return from_range(low, high, bits=bits, narrow=weight, axis=axis, widened=True, single=single)
 
 
 def of_bias(parts: Sequence[Quantized], axis: int) -> Quantized | None:

@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from refquant.errors import RuntimeUnavailableError
 from refquant.runtimes.client import Sample, Server, content_of, is_installed
+from refquant.runtimes.quantize_weights import quantize_weights
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
 
 Array = npt.NDArray[Any]
 
@@ -127,6 +129,29 @@ class Quantizer(Server):
         plain = [_plain(sample) for sample in samples]
         return self._ask(("legacy_quantize", content_of(model), plain, options, types))
 
+    def quantize_weights(
+        self,
+        model: Model | bytes,
+        *,
+        inference_type: npt.DTypeLike = "int8",
+        minimum_elements: int = 1024,
+        disable_per_channel: bool = False,
+        weight_only: bool = False,
+        legacy_float_scale: bool = False,
+    ) -> bytes:
+        """The model with its weights as "int8" or "float16" (`mlir::lite::QuantizeWeights`).
+
+        These are the passes that the converter runs for dynamic-range and float16 quantization.
+        """
+        options = {
+            "tensor_type": int({"int8": TensorType.INT8, "float16": TensorType.FLOAT16}[np.dtype(inference_type).name]),
+            "minimum_elements": minimum_elements,
+            "disable_per_channel": disable_per_channel,
+            "weight_only": weight_only,
+            "legacy_float_scale": legacy_float_scale,
+        }
+        return self._ask(("quantize_weights", content_of(model), options))
+
     def modify_io_type(
         self,
         model: Model | bytes,
@@ -200,6 +225,10 @@ class Adapter:
         kinds = {name: self._tf.as_dtype(type) for name, type in types.items()}
         calibrator = self._calibrator.Calibrator(content)
         return bytes(calibrator.calibrate_and_quantize(lambda: iter(samples), **kinds, **options))
+
+    def quantize_weights(self, content: bytes, options: dict[str, Any]) -> bytes:
+        """`mlir::lite::QuantizeWeights`."""
+        return quantize_weights(content, Path(self._tf.__file__).parent, **options)
 
     def modify_io_type(self, content: bytes, input_type: str, output_type: str) -> bytes:
         """`util.modify_model_io_type`."""
