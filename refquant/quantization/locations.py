@@ -1,9 +1,9 @@
 """What the operations of a converted model were called before the converter wrote it.
 
-The converter names the tensors of a file after the places in the original program that the operations come from, several
-places joined by semicolons, and puts a number behind a name that is taken. Quantizing inside the converter gives other
-numbers, so the names have to be told from the numbers: a name that ends in the very number which was due is that name
-and a number.
+The converter names the tensors of a file after the places in the original program that the operations come from,
+several places joined by semicolons, and puts a number behind a name that is taken. Quantizing inside the converter
+gives other numbers, so the names have to be told from the numbers: a name that ends in the very number which was due is
+that name and a number.
 
 Source: compiler/mlir/op_or_arg_name_mapper.cc, as flatbuffer_export.cc uses it.
 """

@@ -2,8 +2,8 @@
 
 While the converter works, the body of a loop stands inside the function that has the loop and uses its constants. At
 the end the body becomes a function of its own; the constants from outside are copied to its beginning, and the
-originals stay although nothing may use them any more. So in a converted model a constant that is not used tells that
-an equal one at the beginning of another function is such a copy.
+originals stay although nothing may use them any more. So in a converted model the first constants of a loop's function
+are such copies where the function around the loop has them too.
 
 Source: converter/transforms/while_loop_outline.cc.
 """
