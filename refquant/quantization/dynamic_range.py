@@ -86,22 +86,24 @@ def quantize(
     return finished(module, copies)
 
 
-def imported(model: Model, within_converter: bool) -> tuple[Module, Copies]:
+def imported(model: Model, within_converter: bool) -> tuple[Module, Copies | None]:
     """The graph of a float model: the one that the converter wrote it from, or the one that it would read."""
     if not within_converter:
-        return import_model(model), {}
+        return import_model(model), None
     module = import_model(model, Locations(model))
     module.metadata.pop("CONVERSION_METADATA", None)  # the converter puts it into the finished file
     return module, take_out(module)
 
 
-def finished(module: Module, copies: Copies) -> Model:
+def finished(module: Module, copies: Copies | None) -> Model:
     """The model of a module whose weights are quantized: what is superfluous goes."""
     for function in module.functions:
         finish.remove_superfluous(function)
         finish.move_dequantize_down(function)
         optimize(function)
-    put_back(copies)
+        if copies is not None:
+            finish.split_states(function)
+    put_back(copies or {})
     return export_model(module)
 
 

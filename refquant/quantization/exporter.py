@@ -109,6 +109,9 @@ class _Exporter:
         for operation in function:
             if operation.name in ("RETURN", "STATISTICS"):
                 continue
+            if "absent" in operation.attributes:
+                self.names.of(operation.result, _prefix(operation.result))
+                continue
             intermediates = self._intermediates(tensors, operation)
             for result in operation.results:
                 self._tensor(tensors, result, self.names.of(result, _prefix(result)))

@@ -15,6 +15,7 @@ import numpy as np
 from refquant.errors import InvalidInputError, UnsupportedOperatorError
 from refquant.quantization.constraints import constraint_of
 from refquant.quantization.ir import Constant, Function, Operation, Type, Value
+from refquant.quantization.operators import STATEFUL_OPERANDS
 from refquant.quantization.propagate import is_quantizable
 from refquant.quantization.rewrite import Rewriter, by_name, rewrite
 from refquant.tflite import schema
@@ -45,6 +46,35 @@ def remove_superfluous(function: Function) -> None:
 def remove_remaining_pairs(function: Function) -> None:
     """Removes pairs that only the quantizer had put there, also at inputs and outputs."""
     rewrite(function, {"DEQUANTIZE": [_remove_pair]})
+
+
+def split_states(function: Function) -> None:
+    """Gives every state between calls a constant of its own, perhaps with its DEQUANTIZE.
+
+    States that begin with the same numbers were one constant until here.
+    Source: converter/transforms/tflite_passes/split_merged_operands_pass.cc.
+    """
+    taken: set[Value] = set()
+    for operation in function:
+        for position in STATEFUL_OPERANDS.get(operation.name, ()):
+            value = operation.operand(position)
+            if value is None or value.owner is None:
+                continue
+            if value in taken:
+                copies = _constant_again(value.owner)
+                for copy in copies:
+                    function.insert_before(operation, copy)
+                operation.set_operand(position, copies[-1].result)
+            taken.add(value)
+
+
+def _constant_again(maker: Operation) -> list[Operation]:
+    if maker.name != "DEQUANTIZE":
+        return [maker.copy()]
+    constant = maker.defining(0)
+    assert constant is not None
+    again = constant.copy()
+    return [again, maker.copy([again.result])]
 
 
 def move_dequantize_down(function: Function) -> None:

@@ -120,6 +120,7 @@ class _Importer:
         self, model: Model, subgraph: schema.SubGraph, name: str, variables: _Counter, locations: Locations | None
     ) -> None:
         self.model = model
+        self.absent = None if locations is None else locations.absent.get(model.subgraphs.index(subgraph))
         self.locations = locations
         self.tensors = subgraph.tensors or []
         self.variables = variables
@@ -150,7 +151,11 @@ class _Importer:
         while self.pending and self.pending[-1] < index:
             constant = self.pending.pop()
             if self.tensors[constant].is_variable or self.model.constant(self.tensors[constant]) is not None:
+                if self.absent is not None and self.absent.before and constant == self.absent.beside:
+                    self.function.append(_absent_operand(self.absent.place))
                 value = self._value(constant)
+                if self.absent is not None and not self.absent.before and constant == self.absent.beside:
+                    self.function.append(_absent_operand(self.absent.place))
                 if constant not in self.used and value.owner is not None:
                     value.owner.attributes["kept"] = True  # what a loop used before it became a function of its own
 
@@ -183,7 +188,7 @@ class _Importer:
                 custom_options=self.model.custom_options(operator) if custom else None,
             )
         )
-        if implied:
+        if implied and self.locations is None:
             operation.attributes["implied"] = (implied, operation.names)
         intermediates = _indices(operator.intermediates)
         if intermediates:
@@ -236,6 +241,9 @@ class _Importer:
         return Operation("QCONST", [], [kind], constant=Constant(tensor.type, array), names=names)
 
     def _variable(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
+        if self.locations is not None:  # not yet one, but the constant that it begins with
+            zeros = np.zeros(_shape(tensor), numpy_dtype(tensor.type))
+            return _constant_operation(Constant(tensor.type, zeros), names)
         number = self.variables.next()
         array = np.full(_shape(tensor), number, numpy_dtype(tensor.type))
         operation = _constant_operation(Constant(tensor.type, array), names)
@@ -311,6 +319,13 @@ _BITS = {
 
 def _constant_operation(constant: Constant, names: tuple[str, ...]) -> Operation:
     return Operation("CONST", [], [Type(constant.type, constant.array.shape)], constant=constant, names=names)
+
+
+def _absent_operand(place: str) -> Operation:
+    """The constant that stands for operands that are absent; it has a place among the others, but no tensor."""
+    operation = _constant_operation(Constant(TensorType.INT32, np.zeros(0, np.int32)), (place,))
+    operation.attributes |= {"absent": True, "kept": True, "variable": -1}
+    return operation
 
 
 def _signature(table: schema.SignatureDef, function: Function, subgraph: schema.SubGraph) -> Signature:
