@@ -191,8 +191,13 @@ def _transpose_conv(op: Operator, options: TransposeConvOptions) -> Run:
 
 def _counted(axis: Axis, padding: int) -> Axis:
     """The axis with as many places as the output has for the filter, whatever the input has."""
-    ahead = axis.stride - 1 if padding == Padding.SAME else axis.stride - axis.filter
-    return replace(axis, out=max(0, (axis.size + ahead) // axis.stride))
+    room = axis.size - (1 if padding == Padding.SAME else axis.filter)
+    return replace(axis, out=_places(room, axis.stride))
+
+
+def _places(room: int, stride: int) -> int:
+    """room / stride + 1, cut towards zero as C++ does, so that there may be a place for a filter beyond the end."""
+    return max(0, (room // stride if room >= 0 else -(-room // stride)) + 1)
 
 
 @kernel("CONV_3D", profile="optimized")
@@ -243,7 +248,7 @@ def _conv_3d_transpose(op: Operator, volume: VolumeConvolution, x: Array, w: Arr
         return transposed_in_order(volume, x, w)
     planes, rows, columns = volume.axes
     padding = planes.after + rows.before
-    counted = replace(planes, out=max(0, (planes.size + padding - planes.filter) // planes.stride + 1))
+    counted = replace(planes, out=_places(planes.size + padding - planes.filter, planes.stride))
     if counted.out > planes.out:
         raise op.unsupported(f"an output of shape {volume.shape} and this padding make the real kernel read too far:")
     places = prod(x.shape[1:4])
