@@ -251,17 +251,21 @@ class _Exporter:
             arguments, outputs = entry.function.arguments, entry.function.terminator.operands
             signatures.append(
                 schema.SignatureDef(
-                    inputs=self._tensor_maps({name: arguments[place] for name, place in entry.inputs.items()}),
-                    outputs=self._tensor_maps({name: outputs[place] for name, place in entry.outputs.items()}),
+                    inputs=self._tensor_maps(index, {name: arguments[place] for name, place in entry.inputs.items()}),
+                    outputs=self._tensor_maps(index, {name: outputs[place] for name, place in entry.outputs.items()}),
                     signature_key=entry.key,
                     subgraph_index=index,
                 )
             )
         self.root.signature_defs = signatures
 
-    def _tensor_maps(self, values: dict[str, Value | None]) -> list[schema.TensorMap]:
+    def _tensor_maps(self, subgraph: int, values: dict[str, Value | None]) -> list[schema.TensorMap]:
+        """Tensors are looked up by their names: of an input that is returned quantized the last one is found."""
+        assert self.root.subgraphs is not None
+        tensors = self.root.subgraphs[subgraph].tensors or []
+        last = {tensor.name: index for index, tensor in enumerate(tensors)}
         return [
-            schema.TensorMap(name=name, tensor_index=self.indices[value])
+            schema.TensorMap(name=name, tensor_index=last[tensors[self.indices[value]].name])
             for name, value in sorted(values.items())
             if value is not None
         ]

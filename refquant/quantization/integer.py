@@ -42,13 +42,15 @@ def quantize(
     """The quantized model of a float model whose tensors carry min and max.
 
     `activations` is INT8 or INT16; `fully` has inputs and outputs in that type too. `denied_operators` are names of
-    operators that stay in float, `denied_nodes` names of output tensors of such operations. `variables` has variables
-    hold integers. `order` tells in which order conversions behind an operator of several results are put, which the
-    real quantizer leaves to chance.
+    operators that stay in float, `denied_nodes` names of output tensors of such operations, of which TensorFlow 2.21.0
+    overlooks those with several outputs and those made of several operations. `variables` has variables hold integers.
+    `order` tells in which order conversions behind an operator of several results are put, which the real quantizer
+    leaves to chance.
     """
 
     def denied(operation: Operation) -> bool:
-        return operation.name in denied_operators or any(name in denied_nodes for name in operation.names)
+        by_node = len(operation.names) == 1 and operation.names[0] in denied_nodes
+        return operation.name in denied_operators or by_node
 
     module = import_model(model)
     options = Options(8 if activations == TensorType.INT8 else 16, per_channel, per_channel_dense, order)
