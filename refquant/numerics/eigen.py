@@ -103,6 +103,9 @@ def row_sums(rows: Float32s, start: int = 0) -> Float32s:
 
     Registers go to two sums in turn, which are added; then the odd one out; the eight are folded by halves, then
     the numbers before and after the registers are added one by one. Source: redux_impl in Eigen/src/Core/Redux.h.
+
+    >>> float(row_sums(np.float32([[2**24] + [1] * 15]))[0]) - 2**24      # one by one it would be 0
+    14.0
     """
     count = rows.shape[1]
     start = min(start, count)
@@ -121,7 +124,11 @@ def row_sums(rows: Float32s, start: int = 0) -> Float32s:
 
 
 def aligned_sums(rows: Float32s) -> Float32s:
-    """As `row_sums`, of a matrix that begins at an address which 32 divides; so does each register."""
+    """As `row_sums`, of a matrix that begins at an address which 32 divides; so does each register.
+
+    >>> [float(total) - 2**24 for total in aligned_sums(np.float32([[2**24] + [1] * 16] * 2))]
+    [16.0, 8.0]
+    """
     count = rows.shape[1]
     if count % _WIDTH == 0:
         return row_sums(rows)

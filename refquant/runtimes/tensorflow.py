@@ -11,7 +11,8 @@ class Adapter:
     """`tf.lite.Interpreter` with one kernel set and one thread.
 
     Kernel set "calibrator" is "optimized" with four threads, which is how the converter's calibrator runs CONV_2D (it
-    asks for no number of threads, so kernels/eigen_support.cc takes four): its sums have another order then.
+    asks for no number of threads, so kernels/eigen_support.cc takes four): its sums have another order then. ADD_N runs
+    on one thread in the calibrator, which this kernel set does not show.
     """
 
     def __init__(self, kernels: str) -> None:
