@@ -42,6 +42,22 @@ def test_verify_asks_the_real_kernel(refquant: Any) -> None:  # noqa: F811
     assert rows["FLOAT32"]["outcomes"] == {"EQUAL": 5} and rows["FLOAT32"]["unequal"] == 0
 
 
+@pytest.mark.oracle
+def test_verify_asks_the_optimized_kernel(refquant: Any) -> None:  # noqa: F811
+    if not is_installed("tensorflow"):
+        pytest.skip("tensorflow is not installed: python -m pip install tensorflow")
+    result = refquant("verify", "LOGISTIC", "--kernels", "optimized", "--examples", "5", "--json")
+    assert result.status == 0
+    rows = {row["variant"]: row for row in json.loads(result.out)}
+    assert set(rows) == {"BFLOAT16", "FLOAT16", "FLOAT32"}  # the others have scales
+    assert rows["FLOAT32"]["kernels"] == "optimized" and rows["FLOAT32"]["outcomes"] == {"EQUAL": 5}
+
+
+def test_kernels_that_do_not_exist(refquant: Any) -> None:  # noqa: F811
+    result = refquant("verify", "NEG", "--kernels", "fast")
+    assert result.status == 2 and "reference, optimized" in result.err
+
+
 def test_the_record_keeps_what_was_not_verified_anew(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     first = Verification("ADD", "INT8", "tensorflow 1", "reference", {"EQUAL": 3})
