@@ -151,12 +151,17 @@ def _number(code: schema.OperatorCode) -> int:
 
 
 def without_empty(model: Model) -> Model:
-    """The model without vectors, texts and lists that are empty, which the converter's C++ code leaves out."""
+    """The model as the converter's C++ code writes it: without vectors, texts and lists that are empty.
+
+    A number equal to its default is left out too, so that -0 becomes 0.
+    """
 
     def strip(table: Table) -> None:
-        for name, _, kind, *_ in table.FIELDS:
+        for name, _, kind, _, default, *_ in table.FIELDS:
             value = getattr(table, name)
-            if kind in (Kind.VECTOR, Kind.STRING, Kind.TABLES) and value is not None and len(value) == 0:
+            if kind is Kind.SCALAR:
+                setattr(table, name, default if value == default else value)
+            elif kind in (Kind.VECTOR, Kind.STRING, Kind.TABLES) and value is not None and len(value) == 0:
                 setattr(table, name, None)
             for item in value or () if kind is Kind.TABLES else [value]:
                 if isinstance(item, Table):

@@ -5,6 +5,8 @@ TensorFlow does both in Python and writes the file with Python's FlatBuffers; ou
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,7 +18,9 @@ from refquant.quantization.io_types import modify_io_type
 from refquant.quantization.legacy import quantize
 from refquant.runtimes import Quantizer
 from refquant.runtimes.client import RuntimeFailedError
+from refquant.testing import float_graphs as graphs
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.testing.float_graphs import statistics
 from refquant.testing.strategies.drawing import generators
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -81,11 +85,22 @@ def float_models(draw: st.DrawFn) -> Model:
     st.sampled_from([INT8, INT16]),
     st.sampled_from([FLOAT32, INT8, UINT8, INT16]),
     st.sampled_from([FLOAT32, INT8, UINT8, INT16]),
+    st.booleans(),
 )
 def test_types_at_the_border(
-    quantizer: Quantizer, model: Model, inside: TensorType, input_type: TensorType, output_type: TensorType
+    quantizer: Quantizer,
+    model: Model,
+    inside: TensorType,
+    input_type: TensorType,
+    output_type: TensorType,
+    already: bool,
 ) -> None:
+    """Of models with float32 at the border, and of such as have the types `already`, where they can."""
     quantized = quantize(model, activations_type=inside, allow_float=True)
+    with suppress(InvalidInputError):
+        if already:
+            types = {"input_type": input_type, "output_type": output_type}
+            quantized = quantize(model, activations_type=inside, allow_float=True, **types)
     try:
         expected = quantizer.modify_io_type(quantized, input_type.name.lower(), output_type.name.lower())
     except RuntimeFailedError:
@@ -112,6 +127,27 @@ def test_a_round_trip_in_front_of_an_output_goes(quantizer: Quantizer, is_signed
     ours = modify_io_type(model, INT8, FLOAT32)
     assert ours.tobytes("python") == quantizer.modify_io_type(model, "int8", "float32")
     assert [ours.operator_name(o) for o in ours.subgraphs[0].operators or ()] == ["RELU", "DEQUANTIZE", "ELU"]
+
+
+@settings(max_examples=40, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_graphs(quantizer: Quantizer, data: st.DataObject) -> None:
+    """Models of many operators, with signatures and subgraphs: other types at the border, then equal constants."""
+    model = data.draw(statistics(data.draw(graphs.float_models()).model, missing=False))
+    try:
+        quantized = quantize(model, activations_type=data.draw(st.sampled_from([INT8, INT16])), allow_float=True)
+    except RefquantError:
+        return
+    types = data.draw(st.sampled_from([(INT8, FLOAT32), (UINT8, INT8), (INT16, INT16), (FLOAT32, UINT8)]))
+    try:
+        expected = quantizer.modify_io_type(quantized, *(type.name.lower() for type in types))
+    except RuntimeFailedError:
+        with pytest.raises(RefquantError):
+            modify_io_type(quantized, *types)
+        expected = quantized.tobytes()
+    else:
+        assert modify_io_type(quantized, *types).tobytes("python") == expected
+    assert deduplicate_buffers(Model.read(expected)).tobytes("python") == quantizer.deduplicate_buffers(expected)
 
 
 @settings(max_examples=60, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -382,6 +382,14 @@ def test_names_and_borders(quantizer: Quantizer, mode: dict[str, Any]) -> None:
     assert assert_same(quantizer, model, mode) == "equal"
 
 
+def test_a_negative_zero_among_the_options(quantizer: Quantizer) -> None:
+    """The converter leaves a number equal to its default out of the file, so -0 becomes 0."""
+    tensors = [TensorSpec(FLOAT32, [1, 4]), TensorSpec(FLOAT32, [1, 4])]
+    step = OperatorSpec("SOFTMAX", [0], [1], schema.SoftmaxOptions(beta=-0.0))
+    model = calibrated(tensors, [step], [0], [1], {0: (-1, 1), 1: (0, 1)})
+    assert assert_same(quantizer, model, MODES["16x8"]) == "equal"
+
+
 @pytest.mark.parametrize("name", ["b", "d", "x"])
 def test_one_operator_only(name: str) -> None:
     """Only the operators named are quantized."""
