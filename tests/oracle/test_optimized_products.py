@@ -95,6 +95,9 @@ CONVOLUTIONS = [
     pytest.param((1, 11, 11, 64), (128, 11, 11), (1, 1), 1, Padding.VALID, id="filters-as-large-as-images"),
     pytest.param((5, 4, 4, 2), (3, 4, 4), (1, 1), 1, Padding.VALID, id="small-filters-as-large-as-images"),
     pytest.param((1, 12, 12, 8), (24, 1, 1), (5, 5), 1, Padding.SAME, id="pixels-left-out"),
+    pytest.param((1, 3, 5, 330), (722, 1, 1), (1, 1), 1, Padding.SAME, id="rows-shared-out-unevenly"),
+    pytest.param((1, 8, 8, 40), (16, 3, 3), (1, 1), 1, Padding.SAME, id="patches-worth-a-second-thread"),
+    pytest.param((1, 2, 4, 40), (16, 3, 3), (1, 1), 1, Padding.SAME, id="patches-not-worth-a-second-thread"),
     pytest.param((1, 64, 64, 64), (64, 3, 3), (1, 1), 1, Padding.SAME, id="large"),
 ]
 
@@ -172,6 +175,23 @@ def test_volume(padding: Padding, channels: int, outputs: int, optimized: Runtim
     options = schema.Conv3DOptions(padding, stride_d=1, stride_w=2, stride_h=1)
     constants = [normal(2, 3, 3, channels, outputs), normal(outputs)]
     assert_same(optimized, "optimized", "CONV_3D", normal(2, 4, 6, 7, channels), constants, options)
+
+
+@pytest.mark.parametrize(
+    ("features", "cells", "batch"), [(28, 20, 1), (64, 128, 3), (801, 50, 4), (500, 33, 5), (31, 300, 6)]
+)
+def test_lstm(features: int, cells: int, batch: int, optimized: Runtime) -> None:
+    """Four gates with products of the input and of the last output; the state is as large as the output."""
+    x = normal(batch, 3, features)
+    gates = [normal(cells, size) / 4 for size in [features] * 4 + [cells] * 4]
+    state = TensorSpec(F32, (batch, cells), is_variable=True)
+    inputs: list[TensorSpec | None] = [TensorSpec(F32, x.shape), *(TensorSpec(F32, data=gate) for gate in gates)]
+    inputs += [None] * 3 + [TensorSpec(F32, data=normal(cells)) for _ in range(4)] + [None] * 2
+    inputs += [state, state] + [None] * 4
+    options = schema.UnidirectionalSequenceLSTMOptions(schema.ActivationFunctionType.TANH)
+    model = single_operator_model("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [TensorSpec(F32)], options)
+    result = compare(model, [[x], [-x]], optimized, "optimized")
+    assert result.outcome is Outcome.EQUAL, result.details
 
 
 #: operators that compute filters from a constant, and what they compute
