@@ -21,29 +21,40 @@ if TYPE_CHECKING:
     from refquant.interpreter import Interpreter
     from refquant.kernels.registry import register_custom_operator
     from refquant.quantization.calibration import Statistics, calibrate
+    from refquant.quantization.converter import Converter, OpsSet, Optimize, RepresentativeDataset, TargetSpec
     from refquant.tflite.model import Model
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "Converter",
     "Interpreter",
     "InvalidInputError",
     "InvalidModelError",
     "Model",
+    "OpsSet",
+    "Optimize",
     "RefquantError",
+    "RepresentativeDataset",
     "RuntimeDiedError",
     "RuntimeFailedError",
     "RuntimeUnavailableError",
     "Statistics",
+    "TargetSpec",
     "UnsupportedOperatorError",
     "calibrate",
     "register_custom_operator",
 ]
 
 _HOMES = {
+    "Converter": "refquant.quantization.converter",
     "Interpreter": "refquant.interpreter",
     "Model": "refquant.tflite.model",
+    "OpsSet": "refquant.quantization.converter",
+    "Optimize": "refquant.quantization.converter",
+    "RepresentativeDataset": "refquant.quantization.converter",
     "Statistics": "refquant.quantization.calibration",
+    "TargetSpec": "refquant.quantization.converter",
     "calibrate": "refquant.quantization.calibration",
     "register_custom_operator": "refquant.kernels.registry",
 }

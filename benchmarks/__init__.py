@@ -1,0 +1,1 @@
+"""Measurements side by side with the real tools: `python -m benchmarks.NAME`."""
