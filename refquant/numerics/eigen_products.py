@@ -48,7 +48,8 @@ class Caches:
     third: int = 320 * 1024 * 1024
 
 
-#: AMD's Zen 4, on which all figures were measured; Intel's and AMD's of the last ten years have the same first level
+#: AMD's Zen 4, on which everything was measured. Assign another one before planning to have the sums of another
+#: processor: Intel's since Ice Lake have a first level of 48 KiB, and sums of more than 400 products then differ.
 CACHES = Caches()
 
 
@@ -141,7 +142,7 @@ def _vectors_of_one_row(read: Read, count: int, row: Float32s) -> Sums:
 # --- tensor contractions --------------------------------------------------------------------------------------------
 
 
-def planned_contraction(matrix: Float32s, count: int, threads: int, patches: bool, caches: Caches = CACHES) -> Product:
+def planned_contraction(matrix: Float32s, count: int, threads: int, patches: bool) -> Product:
     """As `planned_product`, but as a contraction of tensors on a device of so many threads.
 
     `patches` says that the vectors are patches of an image that are not stored, which counts in the estimate of costs
@@ -150,7 +151,7 @@ def planned_contraction(matrix: Float32s, count: int, threads: int, patches: boo
     rows, columns = matrix.shape
     if matrix.size == 0 or count == 0:
         return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
-    order = _Contraction(rows, columns, count, threads, patches, caches).order()
+    order = _Contraction(rows, columns, count, threads, patches, CACHES).order()
     if order is None:
         by_column = np.ascontiguousarray(matrix.T)
         return lambda read: iter([(slice(0, 1), _sums_by_columns(by_column, read(0, 1)[0])[None])])

@@ -52,6 +52,15 @@ def test_long_sums_are_cut() -> None:
     np.testing.assert_array_equal(result, np.full((4, 16), 2**24 + 2, np.float32))
 
 
+def test_larger_caches_cut_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """48 KiB hold 608 columns: the first block of 1000 has 504 of them, where 32 KiB allow 336."""
+    monkeypatch.setattr(eigen_products, "CACHES", eigen_products.Caches(first=48 * 1024))
+    vector = np.zeros(1000, np.float32)
+    vector[[0, 400, 401]] = 2**24, 1, 1
+    result = eigen_products.matrix_product(np.ones((16, 1000), np.float32), np.tile(vector, (4, 1)))
+    np.testing.assert_array_equal(result, np.full((4, 16), 2**24, np.float32))
+
+
 def contraction(vector: np.ndarray, rows: int, count: int, threads: int = 4) -> np.ndarray:
     """A matrix of ones times `count` vectors that are all the same, as a contraction."""
     ones = np.ones((rows, vector.size), np.float32)
