@@ -258,15 +258,15 @@ class Converter:
                 refuse_float(quantized)
             return quantized
         bias = self._experimental_full_integer_quantization_bias_type
+        border = {"input_type": input_type, "output_type": output_type} if mode is Mode.INT16 else {}
         quantized = legacy.quantize(
             model,
             activations_type=TensorType.INT16 if mode is Mode.INT16 else TensorType.INT8,
             bias_type=None if bias is None else tensor_type(bias),
-            input_type=input_type,
-            output_type=output_type,
             allow_float=self._allow_float,
             disable_per_channel=not per_channel,
             disable_per_channel_for_dense_layers=not per_channel_dense,
+            **border,
         )
         if self.experimental_new_quantizer and {input_type, output_type} <= set(_INTERFACE_TYPES[Mode.INT8]):
             return quantized
