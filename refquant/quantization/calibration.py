@@ -37,6 +37,7 @@ from refquant.interpreter import border
 from refquant.interpreter.interpreter import check_float_mode
 from refquant.interpreter.plan import Step, SubgraphPlan, Subgraphs
 from refquant.interpreter.sharing import SharedMemory
+from refquant.kernels.products import BLOCK
 from refquant.kernels.registry import Operator
 from refquant.quantization.intermediates import with_intermediate_tensors
 from refquant.tflite import schema
@@ -371,10 +372,13 @@ class _Recorder:
 
 def _suppressed(numbers: Array) -> Array:
     """Zeros for subnormal numbers, of their sign."""
-    magnitudes = np.ascontiguousarray(numbers).view(np.uint32) & 0x7FFFFFFF
-    magnitudes -= 1  # so that zeros are the largest
-    subnormal = magnitudes < 0x7FFFFF
-    return np.where(subnormal, numbers * np.float32(0), numbers) if subnormal.any() else numbers
+    bits = np.ascontiguousarray(numbers).reshape(-1).view(np.uint32)
+    for start in range(0, bits.size, BLOCK):
+        magnitudes = bits[start : start + BLOCK] & 0x7FFFFFFF
+        magnitudes -= 1  # so that zeros are the largest
+        if magnitudes.min() < 0x7FFFFF:
+            return np.where(abs(numbers) < _SMALLEST_NORMAL, numbers * np.float32(0), numbers)
+    return numbers
 
 
 def _recordable(model: Model, subgraph: schema.SubGraph) -> set[int]:
