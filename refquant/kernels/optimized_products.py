@@ -53,7 +53,9 @@ def conv_2d_on_threads(op: Operator) -> Run:
     """As in profile "optimized", but with more than one thread it is a contraction of tensors.
 
     Not so for dilated filters, and for filters that another operator computes each time; of filters that may change all
-    the same, which are variables, the first ones count.
+    the same, which are variables, the first ones count. Where the filters are as large as the image and SAME padding
+    only adds to its end, tensorflow 2.21.0 computes one place of each image and leaves the others as they were in
+    memory; refquant computes all.
     """
     return planned_conv_2d(op, _contracted)
 
