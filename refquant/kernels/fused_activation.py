@@ -36,6 +36,13 @@ def clamp_float(x: Floats, activation: int) -> Floats:
     return limited(x, *float_range(activation))
 
 
+def clamp_float_or_nan(x: Floats, activation: int) -> Floats:
+    """As `clamp_float`, but NaN ends as the upper bound, and -0.0 as a lower bound of 0."""
+    low, high = float_range(activation)
+    result = np.maximum(np.fmin(x, np.float32(high)), np.float32(low))
+    return result + np.float32(0) if low == 0 else result  # of two zeros np.maximum takes either
+
+
 def activation_of_vector(activation: int) -> Callable[[Floats], Floats]:
     """The activation of kernels that apply it to a whole vector of float32: hybrid FULLY_CONNECTED, SVDF, LSTM.
 

@@ -22,7 +22,7 @@ from refquant.kernels.convolution import (
     planned_depthwise_conv_2d,
 )
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
-from refquant.kernels.fused_activation import clamp_float, float_range
+from refquant.kernels.fused_activation import clamp_float, clamp_float_or_nan
 from refquant.kernels.patches import reader
 from refquant.kernels.products import BLOCK, add_products_in_order
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
@@ -113,8 +113,11 @@ def _is_matrix(plan: Convolution) -> bool:
 
 @kernel("DEPTHWISE_CONV_2D", profile="optimized")
 def depthwise_conv_2d(op: Operator) -> Run:
-    """As in profile "reference", but sums start with the bias. tensorflow 2.21.0 dies where there is none, and does not
-    come to an end with more than 4832 outputs; refquant takes 0 for the one and computes the other."""
+    """As in profile "reference", but sums start with the bias, and the last numbers of a row are clamped one by one.
+
+    tensorflow 2.21.0 dies where there is no bias, for which refquant takes 0, and does not come to an end with more
+    than 4832 outputs, which refquant computes.
+    """
     return planned_depthwise_conv_2d(op, _depthwise)
 
 
@@ -122,6 +125,13 @@ def _depthwise(plan: Convolution) -> Run:
     rows, columns, groups = plan.rows, plan.columns, plan.groups
     step = max(1, BLOCK // max(1, columns.out * plan.outputs))
     constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
+    singles = _beyond_fours(columns.out, plan.outputs)
+
+    def finish(block: Array) -> None:
+        lines = block.reshape(len(block), -1)
+        last = clamp_float_or_nan(lines[:, singles], plan.activation)
+        lines[...] = clamp_float(lines, plan.activation)
+        lines[:, singles] = last
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         w = constant if constant is not None else plan.arranged(filter)
@@ -137,9 +147,18 @@ def _depthwise(plan: Convolution) -> Run:
                     for kx in range(columns.filter):
                         ox, ix = columns.overlap(kx)
                         add_products_in_order(block[oy, ox], image[iy, ix], w[ky, kx])
-        return clamp_float(y, plan.activation)
+                finish(block)
+        return y
 
     return run
+
+
+def _beyond_fours(pixels: int, outputs: int) -> Array:
+    """The places in a row of pixels of the numbers that fill no register of four when the real kernel clamps: it does
+    so for as many pixels at a time as fit 4832 numbers."""
+    step = max(1, 4832 // max(1, outputs)) * outputs
+    ends = [min(start + step, pixels * outputs) for start in range(0, pixels * outputs, max(1, step))]
+    return np.array([place for end in ends for place in range(end - (end % step or step) % 4, end)], np.intp)
 
 
 @kernel("FULLY_CONNECTED", profile="optimized")
@@ -216,7 +235,6 @@ def conv_3d(op: Operator) -> Run:
 def _conv_3d(op: Operator, volume: VolumeConvolution) -> Run:
     if any(axis.dilation > 1 for axis in volume.axes):
         raise op.unsupported("dilated filters")
-    low, high = (np.float32(bound) for bound in float_range(volume.activation))
     patches = reader(volume.axes, volume.shape[0], volume.channels)
     outputs = volume.shape[4]
     step = max(1, BLOCK // max(1, outputs))
@@ -230,8 +248,7 @@ def _conv_3d(op: Operator, volume: VolumeConvolution) -> Run:
             block = y[start : start + step]
             for column, row in zip(read(start, start + len(block)).T, w.reshape(-1, outputs)):
                 block[:] = fused_float32(column[:, None], row, block)
-        y = np.where(y < high, y, high)
-        return np.where(y > low, y, low).reshape(volume.shape)
+        return clamp_float_or_nan(y, volume.activation).reshape(volume.shape)
 
     return run
 

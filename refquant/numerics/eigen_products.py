@@ -114,7 +114,7 @@ def _matrix_vector(matrix: Float32s) -> Callable[[Float32s], Float32s]:
     """
     rows, columns = matrix.shape
     if rows == 1:
-        return lambda vector: _inner_product(matrix[0] * vector)
+        return lambda vector: _inner_product(matrix[0] * vector) + np.float32(0)  # added to a result of 0
     whole = columns - columns % WIDTH
     by_column = np.ascontiguousarray(matrix.T)
 
@@ -417,7 +417,7 @@ def _small_sums(products: Float32s) -> Float32s:
     """Sums over the last axis, of less than 16 numbers: the first eight folded by halves, the rest one by one."""
     flat = products.reshape(-1, products.shape[-1])
     if flat.shape[1] < WIDTH:
-        sums = with_rest(np.zeros(len(flat), np.float32), flat)
+        sums = with_rest(flat[:, 0], flat[:, 1:])
     else:
         sums = with_rest(folded(flat[:, :WIDTH]), flat[:, WIDTH:])
     return sums.reshape(products.shape[:-1])

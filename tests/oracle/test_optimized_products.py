@@ -145,6 +145,13 @@ def test_fully_connected(inputs: int, outputs: int, rows: int, optimized: Runtim
     assert_same(optimized, "optimized", "FULLY_CONNECTED", normal(rows, inputs), constants, options)
 
 
+@pytest.mark.parametrize(("rows", "outputs"), [(1, 1), (1, 2), (2, 1), (2, 2), (8, 17)])
+def test_zeros_of_both_signs(rows: int, outputs: int, optimized: Runtime) -> None:
+    """-0.0 as the only product: some sums begin with it, others with 0."""
+    x, w = np.full((rows, 1), -0.0, np.float32), np.ones((outputs, 1), np.float32)
+    assert_same(optimized, "optimized", "FULLY_CONNECTED", x, [w], schema.FullyConnectedOptions())
+
+
 @pytest.mark.parametrize("multiplier", [1, 2, 3])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("channels", [1, 3, 33, 144])
@@ -152,6 +159,19 @@ def test_depthwise(channels: int, stride: int, multiplier: int, optimized: Runti
     options = schema.DepthwiseConv2DOptions(stride_w=stride, stride_h=stride, depth_multiplier=multiplier)
     constants = [normal(1, 5, 3, channels * multiplier), normal(channels * multiplier)]
     assert_same(optimized, "optimized", "DEPTHWISE_CONV_2D", normal(2, 21, 20, channels), constants, options)
+
+
+@pytest.mark.parametrize("activation", list(schema.ActivationFunctionType)[:4])
+@pytest.mark.parametrize(("pixels", "channels"), [(1, 1), (1, 7), (3, 5), (13, 1), (101, 97), (3, 2500)])
+def test_depthwise_clamps(pixels: int, channels: int, activation: int, optimized: Runtime) -> None:
+    """NaN and -0.0 in the last numbers of what is clamped at a time."""
+    x, w = np.ones((1, 2, pixels, channels), np.float32), np.full((1, 1, 1, channels), -0.0, np.float32)
+    options = schema.DepthwiseConv2DOptions(
+        stride_w=1, stride_h=1, depth_multiplier=1, fused_activation_function=activation
+    )
+    for value in (np.nan, -0.0, np.inf):
+        bias = np.full(channels, value, np.float32)
+        assert_same(optimized, "optimized", "DEPTHWISE_CONV_2D", x, [w, bias], options)
 
 
 @pytest.mark.parametrize(("channels", "outputs"), [(1, 1), (7, 3), (64, 21), (500, 5)])
