@@ -126,7 +126,7 @@ def _absent(model: Model, subgraph: schema.SubGraph, names: Set[str | None]) -> 
 
 
 def _lacks_operand(model: Model, operator: schema.Operator) -> bool:
-    inputs = [] if operator.inputs is None else operator.inputs.tolist()
+    inputs = [] if operator.inputs is None else list(operator.inputs)
     expected, _ = _WITH_BIAS.get(model.operator_name(operator), (0, None))
     return -1 in inputs or len(inputs) < expected
 
