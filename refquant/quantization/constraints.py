@@ -49,11 +49,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """Operands that dynamic-range quantization makes int8; whether the kernel is hybrid, and asymmetrically so."""
+    """Operands that dynamic-range quantization makes int8; whether the kernel is hybrid, and asymmetrically so.
+
+    They have one scale each, but one for each channel where `weight` says so, or along `axis`.
+    """
 
     operands: tuple[int, ...]
     hybrid: bool = True
     asymmetric: bool = False
+    axis: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": Constraint(dynamic=Dynamic(_BIDIRECTIONAL_WEIGHTS, asymmetric=True)),
     "UNIDIRECTIONAL_SEQUENCE_RNN": Constraint(dynamic=Dynamic((1, 2), asymmetric=True)),
     # tables of which rows are taken
-    "EMBEDDING_LOOKUP": Constraint(dynamic=Dynamic((1,), hybrid=False)),
+    "EMBEDDING_LOOKUP": Constraint(dynamic=Dynamic((1,), hybrid=False, axis=0)),
     "GATHER": Constraint(same_scale=True, dynamic=Dynamic((0,), hybrid=False)),
     # a slope per channel, yet one scale for all
     "PRELU": Constraint(weight=Weight(1, None)),

@@ -178,9 +178,10 @@ def _quantization(constant: Operation, operation: Operation, position: int, opti
         return None
     assert constant.constant is not None
     array = constant.constant.array
-    weight = constraint_of(operation.name).weight
-    axis = weight.axis if weight is not None and weight.operand == position and options.per_channel else None
-    if operation.name == "FULLY_CONNECTED" and not options.per_channel_dense:
+    row = constraint_of(operation.name)
+    assert row.dynamic is not None
+    axis = row.weight.axis if row.weight is not None and row.weight.operand == position else row.dynamic.axis
+    if not options.per_channel or (operation.name == "FULLY_CONNECTED" and not options.per_channel_dense):
         axis = None
     if axis is not None and axis >= array.ndim:
         return None
