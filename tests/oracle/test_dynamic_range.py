@@ -49,12 +49,13 @@ def test_networks(quantizer: Quantizer, optimized: Runtime, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = save(network, Path(folder))
         float_model = Model.read(quantizer.convert(path))
-        for theirs, ours in SETTINGS:
+        for theirs, ours in SETTINGS if name.startswith("dense") else SETTINGS[:1]:
             expected = quantizer.convert(path, optimizations=["DEFAULT"], **theirs)
             quantized = dynamic_range.quantize(float_model, **ours)
             actual = as_converted(float_model, quantized, OptimizationMode.PTQ_DYNAMIC_RANGE)
             assert not differences(actual, expected)
-    assert any(tensor.type == TensorType.INT8 for subgraph in actual.subgraphs for tensor in subgraph.tensors or ())
+    types = {tensor.type for subgraph in actual.subgraphs for tensor in subgraph.tensors or ()}
+    assert (TensorType.INT8 in types) == ("too small" not in name)
     for sample in samples_for(network, 2):
         outputs = zip(optimized.run(actual, sample), optimized.run(expected, sample), strict=True)
         assert all(our.tobytes() == their.tobytes() for our, their in outputs)
