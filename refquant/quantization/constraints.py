@@ -14,7 +14,8 @@ A row says for one operator:
   then computes with integers ("hybrid": it quantizes its activations as it goes) or the weights are made float again
   before use, and whether a hybrid kernel is told to quantize its activations asymmetrically.
 
-Source: the traits and interfaces in converter/ir/tfl_ops.td.
+Source: the traits and interfaces in converter/ir/tfl_ops.td. Where that is not what the published specification of
+8-bit quantization says, `DEPARTURES` says how.
 """
 
 from __future__ import annotations
@@ -128,6 +129,27 @@ CONSTRAINTS: dict[str, Constraint] = {
     # a bias, but no integer form
     "CONV_3D": Constraint(quantized=False, bias=Bias(2, (0, 1))),
     "CONV_3D_TRANSPOSE": Constraint(quantized=False, bias=Bias(3, (1, 2))),
+}
+
+_ROOM = (
+    "the page has the bias in the scale of input times weight, and weights up to 127; where the bias would then be "
+    "2**30 or more, both scales are made larger until it is not, and the weights stay below 127"
+)
+
+#: where the converter does other things than it is said to: by the specification of 8-bit quantization
+#: (tensorflow/lite/g3doc/performance/quantization_spec.md), "the page", or by the converter's own source
+DEPARTURES: dict[str, str] = {
+    "CONV_2D": _ROOM,
+    "DEPTHWISE_CONV_2D": _ROOM,
+    "FULLY_CONNECTED": (
+        "the page of tensorflow.org has one scale for all weights, that of the LiteRT repository one for each output; "
+        f"the converter makes the latter, unless told otherwise. And {_ROOM}"
+    ),
+    "NOT_EQUAL": "the page has it on int8, and so has the kernel; the converter leaves it in float, unlike EQUAL",
+    "DYNAMIC_UPDATE_SLICE": (
+        "the page does not have it; the source has it keep its scale, as SLICE does; the released converter of "
+        "tensorflow 2.21.0 leaves it in float"
+    ),
 }
 
 
