@@ -50,7 +50,8 @@ def _any_pair(quantize: Operation, rewriter: Rewriter) -> bool:
 @native("CONST")
 def _plain_constant(constant: Operation, rewriter: Rewriter) -> bool:
     """A constant that quantization had taken apart and put together again is one as all others."""
-    if not constant.attributes.get("restored"):
+    value = constant.constant
+    if not constant.attributes.get("restored") or value is None or constant.result.type.shape != value.array.shape:
         return False
     plain = constant.copy()
     del plain.attributes["restored"]

@@ -104,6 +104,12 @@ _OPTIONAL = set(
 )
 
 
+def default_options(name: str) -> Any:
+    """A new options table of an operator with all defaults; None for an operator that is written without."""
+    table = _TABLE_OF.get(name)
+    return None if table is None else table()
+
+
 def exported_options(name: str, options: Any, output_types: Sequence[object] = ()) -> Any:
     """The options table with which the converter writes an operator of this name (`BuiltinOperator`) that has these.
 

@@ -118,7 +118,9 @@ class _Propagation:
     def _separate_constants(self) -> None:
         """Gives each use of a constant that others decide the scale of (a bias, …) a constant of its own."""
         for constant in self.function:
-            if constant.name != "CONST" or not constant.result.type.is_float or not _is_usual(constant):
+            if constant.name != "CONST" or constant.attributes.get("restored"):
+                continue
+            if not constant.result.type.is_float or not _is_usual(constant):
                 continue
             uses = constant.result.uses
             for user, position in uses:

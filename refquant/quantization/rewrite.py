@@ -155,6 +155,8 @@ class Rewriter:
                 values.append(folded)
                 continue
             constant = Operation("CONST", [], [result.type], constant=folded, names=operation.names)
+            if result.type.shape != folded.array.shape:  # of a result whose shape is not known
+                constant.attributes["restored"] = True
             values.append(self.insert_before(operation, constant).result)
         self.replace(operation, *values)
 

@@ -16,6 +16,7 @@ from refquant.quantization.optimization.rules import (
     const,
     constant_operation,
     declared,
+    names_of,
     native,
     op,
     option,
@@ -131,7 +132,10 @@ def _become_fully_connected(m: Match) -> Value | None:
     options = schema.FullyConnectedOptions(
         keep_num_dims=True, asymmetric_quantize_inputs=option(m.root, "asymmetric_quantize_inputs")
     )
-    return m.new("FULLY_CONNECTED", [m["lhs"], x, None], options=options)
+    product = m.new("FULLY_CONNECTED", [m["lhs"], x, None], options=options)
+    assert product.owner is not None
+    product.owner.attributes["implied"] = (1, names_of(m["lhs"], m.rewriter.function))
+    return product
 
 
 @declared(RULES, "FuseTransposeIntoBatchMatMulRHSAdjY", op("BATCH_MATMUL", "lhs", _TRANSPOSED, adj_y=False))

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.quantization.ir import Constant, Function, Operation, Type, Value
-from refquant.quantization.options import exported_options
+from refquant.quantization.options import default_options
 from refquant.quantization.rewrite import Pattern, Rewriter
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -215,12 +215,12 @@ def table(declared_rules: Iterable[Rule], native_rules: Iterable[Rule]) -> dict[
 def option(operation: Operation, name: str) -> Any:
     """An option of an operation, its default where the file has no options."""
     options = operation.options
-    return getattr(exported_options(operation.name, None) if options is None else options, name)
+    return getattr(default_options(operation.name) if options is None else options, name)
 
 
 def changed_options(operation: Operation, **changes: Any) -> Any:
     """A copy of the options of an operation with some others."""
-    options = exported_options(operation.name, None) if operation.options is None else copy(operation.options)
+    options = default_options(operation.name) if operation.options is None else copy(operation.options)
     for name, value in changes.items():
         setattr(options, name, value)
     return options
