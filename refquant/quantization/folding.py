@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from refquant.numerics import libm, logarithm, trigonometry
 from refquant.quantization.ir import Constant, Function, Operation, Type, Value
+from refquant.quantization.operators import COMMUTATIVE
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 from refquant.tflite.tensor_types import numpy_dtype
 
@@ -38,6 +39,22 @@ def fold(operation: Operation) -> list[Value | Constant] | None:
     return None if folded is None else [folded]
 
 
+def move_constants_back(operation: Operation) -> bool:
+    """Puts the constant operands of a commutative operation behind the others; says whether they stood elsewhere.
+
+    The attempt alone makes the use of a constant the newest of its uses.
+    """
+    constant = [value is not None and value.constant is not None for value in operation.operands]
+    if operation.name not in COMMUTATIVE or len(constant) < 2 or True not in constant:
+        return False
+    first = constant.index(True)
+    operands = [*operation.operands[first:]]
+    ordered = sorted(operands, key=lambda value: value is not None and value.constant is not None)
+    for position, value in enumerate(ordered, first):
+        operation.set_operand(position, value)
+    return any(a is not b for a, b in zip(ordered, operands, strict=True))
+
+
 def fold_once(function: Function) -> None:
     """Has the operations go that give an operand unchanged, as reading a file does; no constants are computed.
 
@@ -45,7 +62,10 @@ def fold_once(function: Function) -> None:
     """
     replacements: list[tuple[Operation, Value]] = []
     for operation in function:
-        replacements += [(operation, folded) for folded in fold(operation) or () if isinstance(folded, Value)]
+        folded = [value for value in fold(operation) or () if isinstance(value, Value)]
+        replacements += [(operation, value) for value in folded]
+        if not folded:
+            move_constants_back(operation)
     standing: dict[Value, Value] = {}
     for operation, value in replacements:
         standing[operation.result] = standing.get(value, value)

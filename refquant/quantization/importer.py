@@ -98,7 +98,6 @@ def import_model(model: Model, locations: Locations | None = None) -> Module:
                 if not 0 <= number < len(module.functions):
                     raise InvalidModelError(f"{operation.name}: there is no subgraph {number}")
                 operation.attributes[option] = module.functions[number]
-        fold_once(function)
     return module
 
 
@@ -142,6 +141,7 @@ class _Importer:
         outputs: list[Value | None] = [self._value(index) for index in _indices(subgraph.outputs)]
         names = tuple(self.tensors[index].name or "" for index in _indices(subgraph.outputs))
         self.function.append(Operation("RETURN", outputs, names=names))
+        fold_once(self.function)
         for operation in self.function:
             if operation.name == "CONST" and locations is None:
                 operation.result.turn_uses()  # the quantizer begins by making constants anew, in another dialect

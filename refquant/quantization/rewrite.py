@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from refquant.quantization.folding import fold
+from refquant.quantization.folding import fold, move_constants_back
 from refquant.quantization.ir import Constant, Function, Operation, Value
-from refquant.quantization.operators import COMMUTATIVE, is_dead
+from refquant.quantization.operators import is_dead
 
 #: Looks at an operation and changes the function around it; says whether it did.
 Pattern = Callable[[Operation, "Rewriter"], bool]
@@ -130,23 +130,12 @@ class Rewriter:
             return True
         changed = False
         if operation.name != "CONST":
-            changed = self._move_constants_back(operation)
+            changed = move_constants_back(operation)
             replacement = fold(operation)
             if replacement is not None:
                 self._replace_folded(operation, replacement)
                 return True
         return any(pattern(operation, self) for pattern in self.patterns.get(operation.name, ())) or changed
-
-    def _move_constants_back(self, operation: Operation) -> bool:
-        if operation.name not in COMMUTATIVE or len(operation.operands) < 2:
-            return False
-        operands = operation.operands
-        ordered = sorted(operands, key=lambda value: constant_of(value) is not None)
-        if all(a is b for a, b in zip(ordered, operands, strict=True)):
-            return False
-        for position, value in enumerate(ordered):
-            operation.set_operand(position, value)
-        return True
 
     def _replace_folded(self, operation: Operation, replacement: list[Value | Constant]) -> None:
         values = []
