@@ -9,13 +9,13 @@ from typing import Any
 import numpy.typing as npt
 
 from refquant.audit import accuracy, against, derive
-from refquant.audit.report import Accuracy, Comparison, Finding, Report, TensorError
+from refquant.audit.report import Accuracy, Comparison, Derivation, Finding, Report, TensorError
 from refquant.audit.specification import check_specification
 from refquant.errors import InvalidInputError
 from refquant.runtimes import open_runtime
 from refquant.tflite.model import Model
 
-__all__ = ["Accuracy", "Comparison", "Finding", "Report", "TensorError", "audit"]
+__all__ = ["Accuracy", "Comparison", "Derivation", "Finding", "Report", "TensorError", "audit"]
 
 _RANDOM_SAMPLES = 4
 
@@ -31,9 +31,10 @@ def audit(
 ) -> Report:
     """Checks a quantized model and says what it found.
 
-    Always: the file against the quantization specification. With `float_model`: weights, scales and biases derived
-    anew from it. With `samples` too (arrays of N real samples by input name, `labels` optional, at most `limit` of
-    them used): error of each tensor and accuracy. With `against_runtime` ("tensorflow", "litert", "micro"): every
+    Always: the file against the quantization specification. With `float_model`: the float model quantized again, every
+    tensor compared, and the rule that explains each. With `samples` too (arrays of N real samples by input name,
+    `labels` optional, at most `limit` of them used): which samples the ranges come from, where these gave them, error
+    of each tensor and accuracy. With `against_runtime` ("tensorflow", "litert", "micro"): every
     operator's output there against ours, on the first samples or on random inputs.
 
     Raises `InvalidModelError`, `InvalidInputError`, `RuntimeUnavailableError` or `RuntimeFailedError`.
@@ -42,11 +43,13 @@ def audit(
     report = Report(str(model) if isinstance(model, (str, os.PathLike)) else "model")
     report.findings, report.checks = check_specification(quantized)
     original = float_model if float_model is None or isinstance(float_model, Model) else Model.read(float_model)
-    if original is not None:
-        findings, counts = derive.check_derivation(original, quantized)
-        report.findings += findings
-        report.checks |= counts
     rows, labels = (None, None) if samples is None else accuracy.real_samples(quantized, samples, limit)
+    if original is not None:
+        statistics = None if rows is None else derive.recorded(original, rows, progress or _silent)
+        derived = derive.check_derivation(original, quantized, statistics)
+        report.findings += derived.findings
+        report.checks |= derived.counts
+        report.derivations = derived.tensors
     if rows is not None and original is not None:
         report.tensors, report.accuracy = accuracy.measure(original, quantized, rows, labels, progress or _silent)
     elif rows is not None and against_runtime is None:

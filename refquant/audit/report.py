@@ -22,6 +22,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Derivation:
+    """Which rule of the converter explains a tensor, and whether the float model gives its very bits by that rule.
+
+    `equal` is None for a tensor that no operator takes or makes: there was nothing to compare it with.
+    """
+
+    place: str
+    tensor: str
+    type: str
+    rule: str
+    equal: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class TensorError:
     """How far a quantized tensor is from its float origin over the samples.
 
@@ -69,6 +83,7 @@ class Report:
     model: str
     findings: list[Finding] = field(default_factory=list)
     checks: dict[str, int] = field(default_factory=dict)
+    derivations: list[Derivation] = field(default_factory=list)
     tensors: list[TensorError] = field(default_factory=list)
     accuracy: Accuracy | None = None
     runtime: str | None = None

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from refquant.audit.report import Finding
 from refquant.errors import RefquantError
 from refquant.numerics.fixed_point import quantize_multiplier
-from refquant.numerics.weights import along
+from refquant.numerics.symmetric import along
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType

@@ -15,6 +15,11 @@ from refquant.audit.report import SEVERITIES, Report
 from refquant.cli.arrays import load
 from refquant.cli.output import add_row, console, print_json, printable, table, with_progress
 
+_VERDICTS = {True: "equal", False: "DIFFERENT", None: "not used"}
+
+#: a name that is longer is cut at its beginning, which says less
+_LONG_NAME = 24
+
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -36,9 +41,10 @@ def audit(
 ) -> None:
     """Check a quantized model: the file, its float origin, its accuracy, a real runtime.
 
-    Checks the file against the TensorFlow Lite quantization specification; with --float derives weights, scales and
-    biases anew and reports the first bit that differs; with --data as well measures each tensor's error and the
-    accuracy; with --against runs a real runtime and reports where bits differ first.
+    Checks the file against the TensorFlow Lite quantization specification; with --float quantizes the float model
+    again, says which rule explains each tensor and reports the first bit that differs; with --data as well says which
+    samples the ranges come from, where these gave them, and measures each tensor's error and the accuracy; with
+    --against runs a real runtime and reports where bits differ first.
 
     Exit status 1 when there is an error or a warning.
     """
@@ -75,11 +81,23 @@ def _print(report: Report) -> None:
             f"Accuracy on {a.samples} samples: float {a.float_model:.2%}, quantized {a.quantized_model:.2%}, "
             f"same answer {a.agreement:.2%}"
         )
+    if report.derivations:
+        _print_derivations(report)
     if report.tensors:
         _print_tensors(report)
     if report.comparisons:
         _print_comparisons(report)
     _print_findings(report)
+
+
+def _print_derivations(report: Report) -> None:
+    rows = table("tensor", "type", "rule", "bits")
+    rows.title = "How each tensor follows from the float model"
+    for d in report.derivations:
+        number = d.place.partition(" (")[0].removeprefix("tensor ")
+        name = d.tensor if len(d.tensor) <= _LONG_NAME else "…" + d.tensor[-_LONG_NAME:]
+        add_row(rows, f"{number} {name}", d.type, d.rule, _VERDICTS[d.equal])
+    console.print(rows)
 
 
 def _print_tensors(report: Report) -> None:

@@ -22,7 +22,6 @@ import numpy.typing as npt
 from refquant.numerics.dynamic_range import symmetric_quantize_within
 from refquant.numerics.fixed_point import to_int32
 from refquant.numerics.lookup import round_half_away
-from refquant.numerics.weights import along
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -161,6 +160,14 @@ def range_for_bias(low: Floats, high: Floats, bias: Floats, input_scale: np.floa
         needed_high = (steps * (np.float32(127) / input_scale)).astype(np.float32)
         needed_low = (steps * (np.float32(-127) / input_scale)).astype(np.float32) if low.size == 1 else -needed_high
     return np.where(overflows, needed_low, low), np.where(overflows, needed_high, high)
+
+
+def along(values: Array, rank: int, dimension: int | None) -> Array:
+    """Values, shaped to broadcast along one dimension of a tensor."""
+    shape = [1] * rank
+    if dimension is not None and values.size > 1:
+        shape[dimension] = -1
+    return values.reshape(shape)
 
 
 def _with_zero(low: np.float32, high: np.float32) -> tuple[np.float32, np.float32]:

@@ -258,7 +258,7 @@ class Converter:
                 refuse_float(quantized)
             return quantized
         bias = self._experimental_full_integer_quantization_bias_type
-        border = {"input_type": input_type, "output_type": output_type} if mode is Mode.INT16 else {}
+        at_once = mode is Mode.INT16  # int8 models get the types of their inputs and outputs at the end
         quantized = legacy.quantize(
             model,
             activations_type=TensorType.INT16 if mode is Mode.INT16 else TensorType.INT8,
@@ -266,7 +266,8 @@ class Converter:
             allow_float=self._allow_float,
             disable_per_channel=not per_channel,
             disable_per_channel_for_dense_layers=not per_channel_dense,
-            **border,
+            input_type=input_type if at_once else TensorType.FLOAT32,
+            output_type=output_type if at_once else TensorType.FLOAT32,
         )
         if self.experimental_new_quantizer and {input_type, output_type} <= set(_INTERFACE_TYPES[Mode.INT8]):
             return quantized

@@ -47,6 +47,78 @@ def test_one_ulp_of_a_weight_scale_is_found() -> None:
     assert "bits 0x" in findings["derived-weight-scale"].found
 
 
+def test_one_ulp_of_an_activation_scale_is_found_in_what_follows_from_it() -> None:
+    model = digits()
+    scale = model.tensor(17).quantization.scale  # type: ignore[union-attr]
+    scale[0] = np.nextafter(scale[0], np.float32(1))  # type: ignore[index, call-overload]
+    places = [f.place for f in audit(model, float_model=DIGITS_FLOAT).findings if f.rule.startswith("derived")]
+    assert places and all("tensor 16" in p or "tensor 17" in p or "tensor 5 " in p for p in places)
+
+
+def test_the_rule_of_each_tensor() -> None:
+    report = audit(DIGITS_INT8, float_model=DIGITS_FLOAT, samples=samples(), limit=3)
+    rules = {derivation.place.split()[1]: derivation.rule for derivation in report.derivations}
+    assert len(rules) == 22 and all(derivation.equal for derivation in report.derivations)
+    assert rules["0"] == "input of the model: range 0 to 1, recorded by sample 0"  # black and white pixels in each
+    assert rules["9"] == "32-bit bias: scale = input scale × weight scale, zero point 0"
+    assert rules["10"] == "weights symmetric per channel, axis 3: scale = max |w| / 127"
+    assert rules["14"].startswith("output of DEPTHWISE_CONV_2D: range 0 to 2.68")
+    assert "recorded" not in rules["14"]  # three samples do not reach so far
+    assert rules["17"] == "the scale of what MAX_POOL_2D takes, which only moves or chooses numbers"
+    assert rules["21"] == "scale and zero point that SOFTMAX always has"
+
+
+def test_samples_that_gave_a_range_are_named() -> None:
+    converter = rq.Converter.from_tflite(DIGITS_FLOAT)
+    converter.optimizations = [rq.Optimize.DEFAULT]
+    images = samples()["image"][:6]
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
+    quantized = rq.Model.read(converter.convert())
+    statistics = rq.calibrate(DIGITS_FLOAT, ([image[None]] for image in images))
+    report = audit(quantized, float_model=DIGITS_FLOAT, samples=samples(), limit=6)
+    (rule,) = [d.rule for d in report.derivations if d.rule.startswith("output of FULLY_CONNECTED: range -")]
+    original = rq.Model.read(DIGITS_FLOAT)
+    operators = original.subgraphs[0].operators or []
+    (*_, last) = [o for o in operators if original.operator_name(o) == "FULLY_CONNECTED"]
+    found = statistics.ranges[0, int(last.outputs[0])]  # type: ignore[index]
+    assert f"samples {found.min_sample} (min) and {found.max_sample} (max)" in rule
+
+
+@pytest.mark.parametrize("settings", ["dynamic", "float16", "per tensor", "older", "int16", "int8 border"])
+def test_every_mode_is_derived(settings: str) -> None:
+    converter = rq.Converter.from_tflite(DIGITS_FLOAT)
+    converter.optimizations = [rq.Optimize.DEFAULT]
+    images = samples()["image"][:4]
+    if settings != "dynamic":
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+    if settings == "float16":
+        converter.target_spec.supported_types = [np.float16]
+    if settings == "int16":
+        int16 = rq.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [int16]
+    converter.experimental_new_quantizer = settings != "older"
+    converter._experimental_disable_per_channel = settings == "per tensor"
+    if settings == "int8 border":
+        converter.inference_input_type, converter.inference_output_type = np.int8, np.uint8
+    model = rq.Model.read(converter.convert())
+    report = audit(model, float_model=DIGITS_FLOAT)
+    assert [f for f in report.findings if f.rule.startswith("derived")] == []
+    assert all(derivation.equal for derivation in report.derivations) and report.checks["tensors derived"] >= 14
+    # and one bit of the largest constant is found in each
+    buffers = [buffer for buffer in model.root.buffers or () if buffer.data is not None]
+    data = max(buffers, key=lambda buffer: len(buffer.data)).data  # type: ignore[arg-type]
+    buffer = next(buffer for buffer in buffers if buffer.data is data)
+    buffer.data = np.array(data)
+    buffer.data[100] ^= 1
+    (finding,) = [f for f in audit(model, float_model=DIGITS_FLOAT).findings if f.rule.startswith("derived")]
+    assert "1 of" in finding.found
+
+
+def test_a_float_model_is_no_quantized_one() -> None:
+    report = audit(DIGITS_FLOAT, float_model=DIGITS_FLOAT)
+    assert [f.rule for f in report.findings] == ["not-quantized"] and report.clean
+
+
 def test_samples_give_errors_and_accuracy() -> None:
     report = audit(DIGITS_INT8, float_model=DIGITS_FLOAT, samples=samples(), limit=50)
     assert report.accuracy is not None and report.accuracy.samples == 50

@@ -59,14 +59,19 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["int8", "int16"])
-def test_what_the_converter_makes_has_no_errors(converted: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "weights", "biases"), [("int8", "weights symmetric per channel", 32), ("int16", "weights symmetric", 64)]
+)
+def test_what_the_converter_makes_follows_from_the_float_model(
+    converted: Path, name: str, weights: str, biases: int
+) -> None:
     report = audit(converted / f"{name}.tflite", float_model=converted / "float.tflite")
     assert [f for f in report.findings if f.severity != "note"] == []
-    if name == "int8":
-        assert report.checks["weights derived"] == 7004
-    else:
-        assert report.checks["operators not derived (activations are not int8)"] == 4
+    assert report.checks["weights derived"] == 7004
+    assert all(derivation.equal for derivation in report.derivations)
+    rules = [derivation.rule for derivation in report.derivations]
+    assert any(rule.startswith(weights) for rule in rules)
+    assert f"{biases}-bit bias: scale = input scale × weight scale, zero point 0" in rules
 
 
 @pytest.mark.parametrize("name", ["int8", "int16", "float"])
