@@ -232,7 +232,9 @@ class Converter:
             return model
         if not self._allow_float:
             self._quantize_integer(with_any_ranges(model), mode)
-        return self.calibrate(dataset, model).apply(model)
+        statistics = self.calibrate(dataset, model)
+        refuse_infinite(statistics, model)
+        return statistics.apply(model)
 
     def calibrate(self, dataset: Samples | RepresentativeDataset, model: Model | None = None) -> Statistics:
         """The ranges that the samples give; `refquant.calibrate` of the model."""
@@ -339,6 +341,18 @@ def with_any_ranges(model: Model) -> Model:
                     min=np.array([-1], np.float32), max=np.array([1], np.float32)
                 )
     return model.with_root(root)
+
+
+def refuse_infinite(statistics: Statistics, model: Model) -> None:
+    """Raises `InvalidInputError`, naming the first such tensor, where samples made a range infinite."""
+    for (subgraph, index), found in sorted(statistics.ranges.items()):
+        if np.isinf(found.min) or np.isinf(found.max):
+            name = (model.subgraphs[subgraph].tensors or [])[index].name
+            sample = found.min_sample if np.isinf(found.min) else found.max_sample
+            raise InvalidInputError(
+                f"sample {sample} of the representative dataset makes tensor {index} ({name!r}) of subgraph {subgraph} "
+                "infinite, which has no scale: scale the samples as in training, or leave it out"
+            )
 
 
 def refuse_float(model: Model) -> None:
