@@ -20,6 +20,7 @@ from refquant.quantization.ir import Calibrated, Constant, Function, Operation, 
 from refquant.quantization.operators import STATEFUL_OPERANDS
 from refquant.quantization.options import exported_options
 from refquant.quantization.recurrent import LSTMS
+from refquant.quantization.sparse_constants import SPARSE_CONSTANTS, exported_sparsity
 from refquant.quantization.versions import minimum_runtime_version, update_versions
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -27,7 +28,12 @@ from refquant.tflite.schema import BuiltinOperator, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS
 
 #: what the converter's compiler calls operations whose own name is not that of their operator
-_COMPILER_NAMES = {"CONST": "arith.constant", "QCONST": "tfl.pseudo_qconst"}
+_COMPILER_NAMES = {
+    "CONST": "arith.constant",
+    "QCONST": "tfl.pseudo_qconst",
+    "SPARSE_CONST": "tfl.pseudo_sparse_const",
+    "SPARSE_QCONST": "tfl.pseudo_sparse_qconst",
+}
 
 _INTERMEDIATES = (
     "input_to_input_intermediate",
@@ -115,7 +121,7 @@ class _Exporter:
             intermediates = self._intermediates(tensors, operation)
             for result in operation.results:
                 self._tensor(tensors, result, self.names.of(result, _prefix(result)))
-            if operation.name not in ("CONST", "QCONST"):
+            if operation.name not in _COMPILER_NAMES:
                 operators.append(self._operator(operation, intermediates))
         return schema.SubGraph(
             tensors=tensors,
@@ -158,7 +164,6 @@ class _Exporter:
         options = copy(operation.options)
         for option in SUBGRAPH_FIELDS.get(operation.name, ()):
             setattr(options, option, self.functions.index(operation.attributes[option]))
-        types = [result.type.element for result in operation.results]
         types = [_stored_type(result.type) for result in operation.results]
         return schema.Operator(
             opcode_index=self._code(operation),
@@ -166,7 +171,7 @@ class _Exporter:
             outputs=np.array([self.indices[result] for result in operation.results], np.int32),
             builtin_options=None if operation.custom else exported_options(operation.name, options, types),
             custom_options=operation.custom_options,
-            intermediates=np.array(intermediates, np.int32) if operation.name in LSTMS else None,
+            intermediates=np.array(intermediates, np.int32) if _has_intermediates(operation) else None,
         )
 
     def _code(self, operation: Operation) -> int:
@@ -202,6 +207,8 @@ class _Exporter:
         tensor.is_variable = _is_variable(value)
         if tensor.is_variable:
             tensor.buffer = 0
+        if value.owner is not None and value.owner.name in SPARSE_CONSTANTS:
+            tensor.sparsity = exported_sparsity(value.owner.attributes["sparsity"])
         user = value.only_user
         if user is not None and user.name == "STATISTICS" and value.type.quantized is None:
             tensor.quantization = schema.QuantizationParameters(
@@ -280,6 +287,11 @@ def _stored_type(kind: Type) -> TensorType:
     if isinstance(element, Calibrated):
         return TensorType.FLOAT32
     return element if isinstance(element, TensorType) else element.tensor_type
+
+
+def _has_intermediates(operation: Operation) -> bool:
+    """Whether an operator is written with a list of intermediate tensors, be it empty."""
+    return not operation.custom and (operation.name in LSTMS or operation.name == "BASIC_LSTM")
 
 
 def _prefix(value: Value) -> str:

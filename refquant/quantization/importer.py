@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refquant.errors import InvalidModelError
+from refquant.errors import InvalidModelError, UnsupportedOperatorError
 from refquant.numerics.packed import unpack
 from refquant.quantization.folding import fold_once
 from refquant.quantization.ir import Calibrated, Constant, Function, Operation, Quantized, Type, Value
@@ -222,6 +222,8 @@ class _Importer:
         return self.values[index]
 
     def _constant(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
+        if tensor.sparsity is not None:
+            return self._sparse_constant(tensor, names)
         array = self.model.constant(tensor)
         shape = _shape(tensor)
         if array is None:
@@ -239,6 +241,22 @@ class _Importer:
             return _constant_operation(Constant(tensor.type, array), names)
         kind = Type(quantized, shape)
         return Operation("QCONST", [], [kind], constant=Constant(tensor.type, array), names=names)
+
+    def _sparse_constant(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
+        if tensor.type in PACKED_BITS or tensor.type == TensorType.STRING:
+            raise UnsupportedOperatorError(
+                f"sparse tensor {tensor.name!r} of {tensor.type.name}: only whole bytes are read"
+            )
+        quantized = _quantized(tensor, narrow=True)
+        values = self.model.buffer(tensor.buffer).view(numpy_dtype(tensor.type))
+        return Operation(
+            "SPARSE_CONST" if quantized is None else "SPARSE_QCONST",
+            [],
+            [Type(quantized or tensor.type, _shape(tensor))],
+            constant=Constant(tensor.type, values),
+            names=names,
+            attributes={"sparsity": tensor.sparsity},
+        )
 
     def _variable(self, tensor: schema.Tensor, names: tuple[str, ...]) -> Operation:
         if self.locations is not None:  # not yet one, but the constant that it begins with
