@@ -19,6 +19,7 @@ import numpy.typing as npt
 from refquant.numerics import libm, logarithm, trigonometry
 from refquant.quantization.ir import Constant, Function, Operation, Type, Value
 from refquant.quantization.operators import COMMUTATIVE
+from refquant.quantization.parameters import reals
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 from refquant.tflite.tensor_types import numpy_dtype
 
@@ -162,12 +163,16 @@ def _extreme(operation: Operation) -> Folded:
     return first if _is_limit(b, largest) else None
 
 
+_MOST_BFLOAT16 = np.float32(255 * 2.0**120)
+
+
 def _is_limit(constant: Constant | None, largest: bool) -> bool:
     """Whether nothing lies beyond a constant: the largest number or any infinity (of a maximum: the lowest)."""
     if constant is None or not constant.is_splat:
         return False
-    number = constant.array.flat[0]
-    return bool(np.isinf(number) or number == np.finfo(number.dtype).max * (1 if largest else -1))
+    number = reals(constant).flat[0]
+    most = _MOST_BFLOAT16 if constant.type == TensorType.BFLOAT16 else np.finfo(number.dtype).max
+    return bool(np.isinf(number) or number == most * (1 if largest else -1))
 
 
 _COMPARISONS: dict[str, Callable[[Array, Array], Array]] = {
@@ -297,7 +302,7 @@ def _cast(operation: Operation) -> Folded:
     if value.type == operation.result.type:
         return value
     (x,) = _constants(operation)
-    if x is None or not isinstance(wanted, TensorType):
+    if x is None or not isinstance(wanted, TensorType) or TensorType.BFLOAT16 in (x.type, wanted):
         return None
     if x.array.dtype.kind == "f":
         array = _cast_floats(x.array, x.type, wanted)
@@ -311,16 +316,25 @@ def _cast(operation: Operation) -> Folded:
 
 
 def _cast_floats(array: Array, kind: TensorType, wanted: TensorType) -> Array | None:
-    if kind == TensorType.FLOAT32 and wanted in (TensorType.INT32, TensorType.INT64):
-        limits = np.iinfo(numpy_dtype(wanted))
+    if kind == TensorType.FLOAT32 and wanted in _SIGNED:
+        limits = np.iinfo(numpy_dtype(_SIGNED[wanted]))
         whole = np.trunc(np.where(np.isnan(array), np.float32(0), array)).astype(np.float64)
         inside = (whole > float(limits.min)) & (whole < float(limits.max))
         edge = np.where(whole > 0, limits.max, limits.min)
-        return np.where(inside, np.where(inside, whole, 0).astype(limits.dtype), edge).astype(limits.dtype)
+        integers = np.where(inside, np.where(inside, whole, 0).astype(limits.dtype), edge).astype(limits.dtype)
+        return integers.view(numpy_dtype(wanted))
     if (kind, wanted) in _FLOAT_CASTS:
         return array.astype(numpy_dtype(wanted))
     return None
 
+
+#: the integers into which floats are cast, with those whose limits hold
+_SIGNED = {
+    TensorType.INT32: TensorType.INT32,
+    TensorType.INT64: TensorType.INT64,
+    TensorType.UINT32: TensorType.INT32,
+    TensorType.UINT64: TensorType.INT64,
+}
 
 _FLOAT_CASTS = {
     (TensorType.FLOAT32, TensorType.FLOAT64),
@@ -354,8 +368,9 @@ def _shape(operation: Operation) -> Folded:
 def _rank(operation: Operation) -> Folded:
     value = operation.operands[0]
     assert value is not None
-    if not value.type.shape:
-        return None
+    (constant,) = _constants(operation)
+    if value.type.shape is None or (value.type.shape == () and constant is None):
+        return None  # of rank 0 may also be what has no rank
     return Constant(TensorType.INT32, np.full(operation.result.type.shape or (), len(value.type.shape), np.int32))
 
 

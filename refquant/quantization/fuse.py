@@ -16,6 +16,7 @@ import numpy.typing as npt
 from refquant.quantization.constants import quantize_constant
 from refquant.quantization.constraints import constraint_of
 from refquant.quantization.ir import Constant, Function, Operation, Quantized, Type, Value
+from refquant.quantization.parameters import reals
 from refquant.quantization.propagate import is_quantizable
 from refquant.quantization.rewrite import Pattern, Rewriter, by_name, constant_of, rewrite
 
@@ -165,7 +166,7 @@ def _quantize_constant(operation: Operation, rewriter: Rewriter, integers: Integ
         "QCONST",
         [],
         [operation.result.type],
-        constant=integers(constant.array, quantized),
+        constant=integers(reals(constant), quantized),
         names=operation.names,
         volatile=operation.volatile,
     )

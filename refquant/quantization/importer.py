@@ -233,7 +233,7 @@ class _Importer:
                     f"nor a constant, nor the output of an operator before its first use"
                 )
             array = np.zeros(shape, numpy_dtype(tensor.type))
-        if tensor.type in PACKED_BITS:
+        elif tensor.type in PACKED_BITS:
             signed = tensor.type != TensorType.UINT4
             array = unpack(array, PACKED_BITS[tensor.type], math.prod(shape), signed).reshape(shape)
         quantized = _quantized(tensor, narrow=True)
