@@ -128,7 +128,6 @@ CONSTRAINTS: dict[str, Constraint] = {
     "ADD_N": Constraint(quantized=False, same_scale=True),
     # a bias, but no integer form
     "CONV_3D": Constraint(quantized=False, bias=Bias(2, (0, 1))),
-    "CONV_3D_TRANSPOSE": Constraint(quantized=False, bias=Bias(3, (1, 2))),
 }
 
 _ROOM = (
