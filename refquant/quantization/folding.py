@@ -428,7 +428,7 @@ def _concatenate(operation: Operation) -> Folded:
     axis = operation.options.axis if operation.options is not None else 0
     shape = operation.result.type.shape
     if constants and all(constants) and not _activation(operation) and operation.result.type.is_static:
-        arrays = [constant.array for constant in constants if constant is not None]
+        arrays = [np.atleast_1d(constant.array) for constant in constants if constant is not None]
         return Constant(constants[0].type, np.concatenate(arrays, axis))  # type: ignore[union-attr]
     filled = [value for value in operation.operands if value is not None and not _is_empty(value.type)]
     if len(filled) == len(operation.operands) or shape is None or not filled:

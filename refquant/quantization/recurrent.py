@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from refquant.errors import UnsupportedOperatorError
 from refquant.quantization.constraints import Bias, constraint_of
 from refquant.quantization.ir import Calibrated, Operation, Quantized, Type, Value
 from refquant.quantization.operator_property import OperatorProperty, TensorProperty, operator_property
@@ -107,7 +108,7 @@ def biases_of(operation: Operation) -> tuple[Bias, ...]:
 def _quantize_intermediates(operation: Operation, row: OperatorProperty, bits: int) -> bool:
     """Gives the inner tensors that are used their quantization: the normalized gates 16 bits, the hidden state 8.
 
-    False where one has no range; only the hidden state may do without, if there is no projection.
+    False where one has no range; only the hidden state may do without. With a projection all must have one.
     """
     inner: list[Type] = operation.attributes.get("intermediates", [])
     normalized, projected = operation.operand(21) is not None, operation.operand(16) is not None
@@ -118,7 +119,13 @@ def _quantize_intermediates(operation: Operation, row: OperatorProperty, bits: i
         if isinstance(element, Quantized):
             continue
         if not isinstance(element, Calibrated):
-            return index == _HIDDEN and not projected
+            if projected:
+                name = next(iter(operation.names), "")
+                raise UnsupportedOperatorError(
+                    f"{operation.name} {name!r}: the converter dies of a projection where no ranges of the inner "
+                    f"tensors were recorded; calibrate the model"
+                )
+            return index == _HIDDEN
         if kind.bits == 16:
             largest = max(abs(element.minimum), abs(element.maximum))
             if 2 * largest < np.finfo(np.float64).eps:

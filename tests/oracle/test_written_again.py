@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refquant.errors import RuntimeFailedError
+from refquant.quantization.integer import quantize
 from refquant.quantization.options import exported_options
 from refquant.quantization.refusals import require_convertible
 from refquant.quantization.versions import minimum_runtime_version, update_versions
 from refquant.runtimes import Quantizer
+from refquant.testing.same_model import differences
 from refquant.testing.strategies import Case, Family, families
 from refquant.tflite import schema
 from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
 
 pytestmark = pytest.mark.oracle
 
@@ -66,6 +70,36 @@ def test_what_the_converter_writes(operator: str, quantizer: Quantizer) -> None:
                 types = [(model.subgraphs[0].tensors or [])[index].type for index in before.outputs]
                 options = exported_options(operator, before.builtin_options, types)
                 assert repr(options) == repr(after.builtin_options)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_one_operator_quantized(operator: str, quantizer: Quantizer) -> None:
+    """What mlir_quantize makes of one operator of reals, with random ranges and without, and what we make of it."""
+    for family in (family for family in families() if family.operator == operator):
+        for model in models(family):
+            if is_quantized(model) or is_folded(operator, family):
+                continue
+            for calibrated in (model, with_ranges(model)):
+                try:
+                    written = Model.read(quantizer.mlir_quantize(calibrated))
+                except RuntimeFailedError:
+                    continue
+                assert differences(Model.read(quantize(calibrated).tobytes()), written) == []
+
+
+def is_quantized(model: Model) -> bool:
+    return any(tensor.quantization is not None for graph in model.subgraphs for tensor in graph.tensors or ())
+
+
+def with_ranges(model: Model) -> Model:
+    """The model with a range for each tensor of float32 that is no constant."""
+    calibrated, rng = Model.read(model.tobytes()), np.random.default_rng(0)
+    for graph in calibrated.subgraphs:
+        for tensor in graph.tensors or ():
+            if tensor.type == TensorType.FLOAT32 and not calibrated.buffer(tensor.buffer).size:
+                low, high = np.sort(rng.normal(size=2) * 10.0 ** rng.integers(-3, 3)).astype(np.float32)
+                tensor.quantization = schema.QuantizationParameters(min=[low], max=[high])
+    return calibrated
 
 
 def is_folded(operator: str, family: Family) -> bool:
