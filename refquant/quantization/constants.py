@@ -75,7 +75,8 @@ def affine(values: Array, quantized: Quantized) -> Array:
     inverse = 1.0 / np.asarray(quantized.scales)
     zero_points = np.asarray(quantized.zero_points, np.float64)
     if quantized.axis is None:
-        scaled = values.astype(np.float64) * inverse[0] + zero_points[0]
+        with np.errstate(invalid="ignore"):  # infinity times zero
+            scaled = values.astype(np.float64) * inverse[0] + zero_points[0]
     else:
         axis, rank = quantized.axis, values.ndim
         scaled = values.astype(np.float64) * _along(inverse, axis, rank) + _along(zero_points, axis, rank)

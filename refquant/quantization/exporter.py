@@ -203,6 +203,8 @@ class _Exporter:
     def _tensor(self, tensors: list[schema.Tensor], value: Value, name: str) -> None:
         self.indices[value] = len(tensors)
         tensor = _tensor_of_type(value.type, name)
+        if value.type.shape is None and value.constant is not None:
+            tensor.shape = np.array(value.constant.array.shape, np.int32)
         tensor.buffer = self._buffer(value)
         tensor.is_variable = _is_variable(value)
         if tensor.is_variable:

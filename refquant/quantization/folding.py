@@ -347,7 +347,8 @@ _FLOAT_CASTS = {
 def _same_type(operation: Operation) -> Folded:
     value = operation.operands[0]
     assert value is not None
-    return value if value.type == operation.result.type and value.type.shape is not None else None
+    ranked = value.type.shape is not None or operation.name == "BITCAST"
+    return value if ranked and value.type == operation.result.type else None
 
 
 # shapes
@@ -382,7 +383,7 @@ def _reshape(operation: Operation) -> Folded:
     if value.type.is_static and value.type == result:
         return value
     x, shape = _constants(operation)
-    if x is None:
+    if x is None or x.array.dtype.kind == "c":
         return None
     if result.is_static:
         assert result.shape is not None

@@ -61,7 +61,8 @@ def from_range(
         reals_low = np.where(wide, reals_low, np.minimum(reals_low, -NEAR_ZERO / 2))
         reals_high = np.where(wide, reals_high, np.maximum(reals_high, NEAR_ZERO / 2))
     precision = np.float32 if single else np.float64
-    width = reals_high.astype(precision) - reals_low.astype(precision)
+    with np.errstate(over="ignore"):
+        width = reals_high.astype(precision) - reals_low.astype(precision)
     scales = (width / precision(high - low)).astype(np.float64)
     if high == -low:
         zero_points = np.zeros(len(scales), np.int64)

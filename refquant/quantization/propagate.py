@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from refquant.errors import InvalidModelError
 from refquant.quantization.constraints import Bias, Constraint, constraint_of
 from refquant.quantization.ir import Function, Operation, Quantized, Value
 from refquant.quantization.parameters import of_bias, of_constant, reals
@@ -306,6 +307,9 @@ class _Propagation:
             return
         assert constant is not None and constant.constant is not None and weight is not None
         values = np.abs(constant.constant.array.astype(np.float64)).reshape(-1)
+        if not np.isfinite(values).all():
+            name = next(iter(constant.names), "")
+            raise InvalidModelError(f"constant {name!r} of {operation.name}: a bias of NaN or infinity has no scale")
         scales = np.asarray(quantized.scales)
         if quantized.axis is None:
             largest = values.max(initial=0.0)
