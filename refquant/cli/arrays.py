@@ -36,15 +36,16 @@ def load(path: str | Path) -> Array | dict[str, Array]:
         raise InvalidInputError(f"{path}: not a .npy or .npz file of plain arrays: {why}") from error
 
 
-def load_inputs(arguments: Sequence[str], inputs: Sequence[Sequence[str]]) -> list[Array]:
+def load_inputs(arguments: Sequence[str], inputs: Sequence[Sequence[str]], option: str = "--input") -> list[Array]:
     """One array for each input, from arguments ``FILE`` (in order) or ``NAME=FILE``.
 
     Each entry of `inputs` holds the names by which one input may be called. An .npz file without NAME gives every
-    input that it has an array for, or, holding one array only, the next input in order.
+    input that it has an array for, or, holding one array only, the next input in order. `option` is what the user has
+    called them by.
     """
     found: dict[int, Array] = {}
     for argument in arguments:
-        name, path = _split(argument, inputs)
+        name, path = _split(argument, inputs, option)
         loaded = load(path)
         if isinstance(loaded, Mapping):
             named = {_position(key, inputs): array for key, array in loaded.items()}
@@ -58,7 +59,7 @@ def load_inputs(arguments: Sequence[str], inputs: Sequence[Sequence[str]]) -> li
         _add(found, {position: loaded}, path, inputs)
     missing = [names[0] for i, names in enumerate(inputs) if i not in found]
     if missing:
-        raise InvalidInputError(f"no array for {_say(missing)}: give --input NAME=FILE for each")
+        raise InvalidInputError(f"no array for {_say(missing)}: give {option} NAME=FILE for each")
     return [found[i] for i in range(len(inputs))]
 
 
@@ -92,14 +93,14 @@ def _native(array: Array) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _split(argument: str, inputs: Sequence[Sequence[str]]) -> tuple[str | None, str]:
+def _split(argument: str, inputs: Sequence[Sequence[str]], option: str) -> tuple[str | None, str]:
     """NAME and FILE of an argument; names may hold "=" themselves, and so may files."""
     for at in (i for i, character in enumerate(argument) if character == "="):
         if _position(argument[:at], inputs) is not None:
             return argument[:at], argument[at + 1 :]
     name, equals, path = argument.partition("=")
     if equals and not Path(argument).exists():
-        raise InvalidInputError(f"--input {name}={path}: there is no input {name!r}, the model has {_names(inputs)}")
+        raise InvalidInputError(f"{option} {name}={path}: there is no input {name!r}, the model has {_names(inputs)}")
     return None, argument
 
 

@@ -150,7 +150,7 @@ def _dataset(model: Model, files: list[str], signature: str | None) -> Any:
     from refquant.interpreter import Interpreter
 
     entry = Entry(Interpreter(model=model), signature)
-    batch = Batch(entry.inputs, load_inputs(files, [place.names for place in entry.inputs]), False)
+    batch = Batch(entry.inputs, load_inputs(files, [place.names for place in entry.inputs], "--data"), False)
     names = [place.names[0] for place in entry.inputs]
 
     def samples() -> Any:

@@ -149,8 +149,10 @@ class Converter:
         itself.
         """
         mode = self.mode()
-        if mode is Mode.NONE:
-            return self._model.tobytes()
+        if mode is Mode.NONE:  # as TensorFlow's Python code has written the float file, byte for byte
+            return (without_metadata(self._model) if self.exclude_conversion_metadata else self._model).tobytes(
+                "python"
+            )
         model = without_metadata(self._model)
         refuse_quantized(model)
         if mode is Mode.DYNAMIC_RANGE:
@@ -289,6 +291,8 @@ def tensor_type(kind: Any) -> TensorType:
     if isinstance(kind, TensorType):
         return kind
     try:
+        if kind is None:  # which NumPy takes for float64
+            raise TypeError
         dtype = np.dtype(getattr(kind, "as_numpy_dtype", kind))
         return TensorType[dtype.name.upper()]
     except (TypeError, KeyError):

@@ -80,7 +80,7 @@ def quantize(
     options = _Options(per_channel, per_channel_dense, minimum_elements)
     module, copies = imported(model, within_converter)
     for function in module.functions:
-        _remove_statistics(function)
+        remove_statistics(function)
         _insert_pairs(function, options)
         fuse(function, lambda operation: False, hybrid, _integers)
     return finished(module, copies)
@@ -107,7 +107,8 @@ def finished(module: Module, copies: Copies | None) -> Model:
     return export_model(module)
 
 
-def _remove_statistics(function: Function) -> None:
+def remove_statistics(function: Function) -> None:
+    """Forgets the ranges of a calibrated model: where activations stay in float, nothing has a use for them."""
     for operation in function:
         if operation.name == "STATISTICS":
             value = operation.operands[0]

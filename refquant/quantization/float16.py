@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refquant.quantization.dynamic_range import finished, imported
+from refquant.quantization.dynamic_range import finished, imported, remove_statistics
 from refquant.quantization.fuse import fuse
 from refquant.quantization.ir import Constant, Operation
 from refquant.quantization.rewrite import Pattern, Rewriter, rewrite
@@ -26,6 +26,7 @@ def quantize(model: Model, *, accumulation: str = "fp32", within_converter: bool
     """
     module, copies = imported(model, within_converter)
     for function in module.functions:
+        remove_statistics(function)
         patterns: list[Pattern] = [_to_float16]
         rewrite(function, {"CONST": patterns})
         fuse(function, lambda operation: False, lambda operation: False)
