@@ -3,7 +3,8 @@
 The patterns are in `refquant.quantization.optimization`; here stands which of them are tried together. Patterns of the
 converter that are left out: MatchGelu and MatchGeluWithErfc (their operators are not in a file),
 MatchHardSwishQuantized and FuseAffinOpAndMulWithQDQs (pairs around float operators, which the quantizer has removed
-before), Convert2DUpscalingToResizeNearestNeighor, and those on the bodies of loops.
+before), Convert2DUpscalingToResizeNearestNeighor, RemoveLSTMOpZeroBias, DropFakeQuant (what it looks for is not in a
+file), and those on the bodies of loops.
 
 Source: converter/transforms/optimize_pass.cc, optimize_patterns.td.
 """
