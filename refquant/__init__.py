@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from refquant.quantization.converter import Converter, OpsSet, Optimize, RepresentativeDataset, TargetSpec
     from refquant.tflite.model import Model
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Converter",
