@@ -111,9 +111,27 @@ class Converter:
     `exclude_conversion_metadata`, and of the private ones `_experimental_disable_per_channel`,
     `_experimental_disable_per_channel_quantization_for_dense_layers`,
     `_experimental_full_integer_quantization_bias_type`, `_experimental_variable_quantization` and
-    `_experimental_calibrate_only`. `denylisted_ops` are names
-    of operators that stay in float, `denylisted_nodes` names of output tensors of such.
+    `_experimental_calibrate_only`. `denylisted_ops` are names of operators that stay in float, `denylisted_nodes` names
+    of output tensors of such. Any other attribute is an `AttributeError`.
     """
+
+    __slots__ = (  # so that an attribute of TensorFlow's that is none here is an error and not forgotten
+        "_experimental_calibrate_only",
+        "_experimental_disable_per_channel",
+        "_experimental_disable_per_channel_quantization_for_dense_layers",
+        "_experimental_full_integer_quantization_bias_type",
+        "_experimental_variable_quantization",
+        "_model",
+        "denylisted_nodes",
+        "denylisted_ops",
+        "exclude_conversion_metadata",
+        "experimental_new_quantizer",
+        "inference_input_type",
+        "inference_output_type",
+        "optimizations",
+        "representative_dataset",
+        "target_spec",
+    )
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -156,8 +174,12 @@ class Converter:
         model = without_metadata(self._model)
         refuse_quantized(model)
         if mode is Mode.DYNAMIC_RANGE:
-            per_channel = not self._experimental_disable_per_channel
-            quantized = dynamic_range.quantize(model, per_channel=per_channel, denied_operators=self.denylisted_ops)
+            quantized = dynamic_range.quantize(
+                model,
+                per_channel=not self._experimental_disable_per_channel,
+                per_channel_dense=not self._experimental_disable_per_channel_quantization_for_dense_layers,
+                denied_operators=self.denylisted_ops,
+            )
         elif mode is Mode.FLOAT16:
             quantized = float16.quantize(model)
         else:
