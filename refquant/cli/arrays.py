@@ -83,6 +83,11 @@ def check_output(path: Path, outputs: int) -> None:
         raise InvalidInputError(f"--output {path}: the name must end in .npz, or .npy for a single output")
     if path.suffix == ".npy" and outputs != 1:
         raise InvalidInputError(f"--output {path}: a .npy file takes one output, the model has {outputs}: use .npz")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Raises `InvalidInputError` where no file can come to be at this path."""
     if path.is_dir():
         raise InvalidInputError(f"--output {path}: is a directory")
     if not path.parent.is_dir():

@@ -90,10 +90,12 @@ def quantize(
     The integer modes need --data, samples in the forms that `refquant run` takes, or a model whose tensors carry the
     ranges of a calibration already. An existing output file is replaced in one step, or not at all.
     """
+    from refquant.cli.arrays import check_place
     from refquant.quantization.converter import Converter
     from refquant.tflite.model import Model, write_atomically
 
-    source = Model.read(model)
+    check_place(output)
+    source, size = Model.read(model), model.stat().st_size
     converter = Converter.from_tflite(source)
     _set(converter, mode)
     converter.inference_input_type, converter.inference_output_type = input_type.value, output_type.value
@@ -107,7 +109,7 @@ def quantize(
     _check(converter, mode)
     content = converter.convert()
     write_atomically(output, content)
-    facts = _facts(source, Model.read(content), len(source.tobytes()), len(content))
+    facts = _facts(source, Model.read(content), size, len(content))
     if json:
         print_json({"written_to": str(output), "mode": mode.value, **facts})
     else:

@@ -394,8 +394,8 @@ def refuse_float(model: Model) -> None:
                 found.append(f"{name} ({tensors[outputs[0]].name!r})" if outputs else name)
     if found:
         raise UnsupportedOperatorError(
-            f"{len(found)} operators have no form on integers, or no ranges were recorded for them: "
-            f"{_listed(found)}; add OpsSet.TFLITE_BUILTINS to target_spec.supported_ops to leave them in float"
+            f"no form on integers, or no recorded ranges, for {_listed(found)}; "
+            "add OpsSet.TFLITE_BUILTINS to target_spec.supported_ops to leave what has none in float"
         )
 
 
