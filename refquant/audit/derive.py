@@ -172,7 +172,7 @@ def _compare(
         return [_finding(place, f"derived-{kind}-type", *types)]
     ours, theirs = scales_of(tensor), scales_of(expected)
     findings = _compare_floats(place, f"derived-{kind}-scale", ours, theirs)
-    if values is not None:
+    if values is not None and ours.size:
         counts[f"{kind} scales derived"] += ours.size
     findings += _compare_zero_points(place, kind, tensor, expected)
     if (values is None) != (derived_values is None):

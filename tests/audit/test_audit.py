@@ -7,7 +7,11 @@ import pytest
 
 import refquant as rq
 from refquant.audit import audit
+from refquant.audit.again import range_for
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
+from refquant.quantization.parameters import of_statistics
+from refquant.testing.build import TensorSpec, single_operator_model
+from refquant.tflite.schema import AddOptions, TensorType
 from tests.audit.test_specification import constant_of, digits
 
 
@@ -163,3 +167,23 @@ def test_samples_alone_and_strangers_are_refused() -> None:
         audit(model, float_model=DIGITS_FLOAT)
     with pytest.raises(rq.InvalidInputError, match="there is no runtime 'toaster'"):
         audit(DIGITS_INT8, against_runtime="toaster")
+
+
+def test_what_an_int8_scale_tells_of_its_range() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        low, high = np.sort(rng.normal(0, 10.0 ** rng.integers(-3, 4), 2)).astype(np.float32)
+        quantized = of_statistics(float(low), float(high), 8)
+        scale = np.float32(quantized.scales[0])
+        again = of_statistics(*map(float, range_for(scale, quantized.zero_points[0], TensorType.INT8)), 8)
+        assert (again.scales, again.zero_points) == (quantized.scales, quantized.zero_points)
+
+
+def test_a_model_of_other_operators_is_not_the_origin() -> None:
+    with pytest.raises(rq.InvalidInputError, match=r"not the origin .* operator 0 is ADD there and CONV_2D here"):
+        audit(DIGITS_INT8, float_model=single_add())
+
+
+def single_add() -> rq.Model:
+    x = TensorSpec(TensorType.FLOAT32, (1, 4))
+    return single_operator_model("ADD", [x, x], [x], AddOptions())
