@@ -10,7 +10,7 @@ Weights are those of Keras's initializers, or of a few steps of training on nois
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -345,7 +345,12 @@ def _numbers(network: Network | FusedLSTM, rng: np.random.Generator) -> Array:
 
 
 def convert(
-    quantizer: Quantizer, network: Network | FusedLSTM, *, trained: bool = False, modes: Sequence[str] = tuple(MODES)
+    quantizer: Quantizer,
+    network: Network | FusedLSTM,
+    *,
+    trained: bool = False,
+    modes: Sequence[str] = tuple(MODES),
+    settings_of: Mapping[str, dict[str, Any]] = MODES,
 ) -> Converted:
     """What the whole TFLiteConverter makes of a network in these modes; nothing stays on the disk."""
     samples = samples_for(network)
@@ -354,7 +359,7 @@ def convert(
         path = save(network, Path(folder), trained)
         float_model = quantizer.convert(path)
         for mode in modes:
-            settings = MODES[mode]
+            settings = settings_of[mode]
             needs_samples = "int" in mode or mode == "calibrated"
             try:
                 by_mode[mode] = quantizer.convert(path, samples if needs_samples else None, **settings)
