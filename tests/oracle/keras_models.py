@@ -353,16 +353,32 @@ def convert(
     settings_of: Mapping[str, dict[str, Any]] = MODES,
 ) -> Converted:
     """What the whole TFLiteConverter makes of a network in these modes; nothing stays on the disk."""
+    (converted,) = convert_again(quantizer, network, 1, trained=trained, modes=modes, settings_of=settings_of)
+    return converted
+
+
+def convert_again(
+    quantizer: Quantizer,
+    network: Network | FusedLSTM,
+    times: int,
+    *,
+    trained: bool,
+    modes: Sequence[str],
+    settings_of: Mapping[str, dict[str, Any]] = MODES,
+) -> list[Converted]:
+    """The same several times, of one and the same network: where operators of several results take part, files differ."""
     samples = samples_for(network)
-    by_mode: dict[str, bytes | RefquantError] = {}
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         path = save(network, Path(folder), trained)
         float_model = quantizer.convert(path)
-        for mode in modes:
-            settings = settings_of[mode]
-            needs_samples = "int" in mode or mode == "calibrated"
-            try:
-                by_mode[mode] = quantizer.convert(path, samples if needs_samples else None, **settings)
-            except RefquantError as error:
-                by_mode[mode] = error
-    return Converted(float_model, samples, by_mode)
+        for _ in range(times):
+            by_mode: dict[str, bytes | RefquantError] = {}
+            for mode in modes:
+                needs_samples = "int" in mode or mode == "calibrated"
+                try:
+                    by_mode[mode] = quantizer.convert(path, samples if needs_samples else None, **settings_of[mode])
+                except RefquantError as error:
+                    by_mode[mode] = error
+            results.append(Converted(float_model, samples, by_mode))
+    return results
