@@ -10,10 +10,10 @@ import pytest
 
 import refquant as rq
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
-from refquant.quantization.converter import Mode, OpsSet, RepresentativeDataset, tensor_type
-from refquant.testing import TensorSpec, single_operator_model
+from refquant.quantization.converter import Mode, OpsSet, RepresentativeDataset, tensor_type, with_any_ranges
+from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.tflite.conversion_metadata import NAME, conversion_metadata
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import AddOptions, TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -561,3 +561,31 @@ def test_the_model_stays_as_it_is(attributes: dict[str, Any]) -> None:
     if attributes.get("optimizations", True):
         converted(ready, **attributes)
     assert ready.tobytes() == before
+
+
+def test_trying_with_any_ranges_leaves_no_trace() -> None:
+    """Else what no sample reaches would keep the ranges of the trial."""
+    model = rq.Model.read(DIGITS_FLOAT)
+    tried = with_any_ranges(model)
+    assert tried.tobytes() != model.tobytes("c++")
+    assert model.tobytes("python") == DIGITS_FLOAT.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"supported_types": [np.float16]}, {"representative_dataset": [[np.eye(3, dtype=np.float32)]]}]
+)
+def test_equal_constants_share_their_bytes(attributes: dict[str, Any]) -> None:
+    """As TensorFlow's converter ends: two constants of the same bytes are one."""
+    shape, constant = TensorSpec(TensorType.FLOAT32, (3, 3)), np.arange(9, dtype=np.float32).reshape(3, 3)
+    tensors = [shape, TensorSpec(shape.type, data=constant), shape, TensorSpec(shape.type, data=constant), shape, shape]
+    operators = [
+        OperatorSpec("ADD", [0, 1], [2], AddOptions()),
+        OperatorSpec("TANH", [2], [4]),  # so that the two sums do not become one
+        OperatorSpec("ADD", [4, 3], [5], AddOptions()),
+    ]
+    model = model_of(SubgraphSpec(tensors, operators, [0], [5]))
+    result = rq.Model.read(converted(model, **attributes))
+    data = [buffer.data.tobytes() for buffer in result.root.buffers or () if buffer.data is not None]
+    kind = np.float16 if "supported_types" in attributes else np.int8
+    constants = [content for content in data if len(content) == 9 * np.dtype(kind).itemsize]
+    assert len(constants) == 1
