@@ -1,24 +1,16 @@
-"""Statistics of `rq.calibrate` against those of TensorFlow's calibrator: how many are equal, how far apart the rest is.
-
-``python -m refquant.testing.calibrated MODEL…`` prints a table of the models; they are fed with normally distributed
-numbers (integers: 0 and 1), three samples.
-"""
+"""Statistics of `rq.calibrate` against those of TensorFlow's calibrator: how many are equal, how far apart are others."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from refquant.errors import RefquantError
 from refquant.quantization.calibration import Key, Statistics, calibrate
-from refquant.runtimes.quantizer import CalibrationSample, Quantizer, open_quantizer
+from refquant.runtimes.quantizer import CalibrationSample, Quantizer
 from refquant.testing.same_model import differences
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -95,28 +87,3 @@ def _distance(a: Pair, b: Pair) -> int:
     ordered = np.array([a, b], np.float32).view(np.int32).astype(np.int64)
     ordered = np.where(ordered < 0, -(ordered & 0x7FFFFFFF), ordered)
     return int(np.abs(ordered[0] - ordered[1]).max())
-
-
-def main(paths: Sequence[str]) -> None:
-    """Prints the table."""
-    total = equal = 0
-    print("| model | tensors | equal | largest distance (ULP) |\n|---|---|---|---|")
-    with open_quantizer() as quantizer:
-        for path in paths:
-            model = Model.read(path)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    result = compare(model, samples_for(model, 3), quantizer)
-            except RefquantError as error:
-                print(f"| {Path(path).stem} | {type(error).__name__}: {str(error).splitlines()[0][:100]} | | |")
-                continue
-            unequal = result.unequal
-            largest = max((distance for distance in unequal.values() if distance is not None), default=0)
-            total, equal = total + len(result.theirs), equal + len(result.theirs) - len(unequal)
-            print(f"| {Path(path).stem} | {len(result.theirs)} | {len(result.theirs) - len(unequal)} | {largest} |")
-    print(f"| all | {total} | {equal} | |")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
