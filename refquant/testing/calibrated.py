@@ -1,4 +1,4 @@
-"""Statistics of `rq.calibrate` against those of TensorFlow's calibrator: how many are equal, how far apart are others."""
+"""Statistics of `rq.calibrate` against those of TensorFlow's calibrator: how many are equal, how far the others are."""
 
 from __future__ import annotations
 
