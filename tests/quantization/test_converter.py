@@ -572,7 +572,13 @@ def test_trying_with_any_ranges_leaves_no_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"supported_types": [np.float16]}, {"representative_dataset": [[np.eye(3, dtype=np.float32)]]}]
+    "attributes",
+    [
+        {"supported_types": [np.float16]},
+        {"representative_dataset": [[np.eye(3, dtype=np.float32)]]},
+        # which has a buffer for each of them until the last step
+        {"representative_dataset": [[np.eye(3, dtype=np.float32)]], "experimental_new_quantizer": False},
+    ],
 )
 def test_equal_constants_share_their_bytes(attributes: dict[str, Any]) -> None:
     """As TensorFlow's converter ends: two constants of the same bytes are one."""
