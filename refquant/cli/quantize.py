@@ -43,6 +43,20 @@ class Bias(str, Enum):
     INT64 = "int64"
 
 
+_INT8 = (Mode.INT8, Mode.INT8_ONLY)
+_INT16 = (Mode.INT16X8, Mode.INT16X8_ONLY)
+
+#: the modes in which an option means something
+_MODES_OF = {
+    "--bias": _INT16,
+    "--older": _INT8,
+    "--deny": (Mode.DYNAMIC, *_INT8),
+    "--deny-tensor": _INT8,
+    "--per-tensor": (Mode.DYNAMIC, *_INT8, *_INT16),
+    "--per-tensor-dense": (Mode.DYNAMIC, *_INT8, *_INT16),
+}
+
+
 def quantize(
     model: Annotated[Path, typer.Argument(help="The float .tflite file.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the quantized model here.", show_default=False)],
@@ -91,9 +105,14 @@ def quantize(
     ranges of a calibration already. An existing output file is replaced in one step, or not at all.
     """
     from refquant.cli.arrays import check_place
-    from refquant.quantization.converter import Converter
+    from refquant.errors import InvalidInputError
+    from refquant.quantization.converter import Converter, is_calibrated
     from refquant.tflite.model import Model, write_atomically
 
+    given = {"--bias": bias, "--older": older, "--deny": deny, "--deny-tensor": deny_tensor}
+    _refuse_idle(mode, {**given, "--per-tensor": per_tensor, "--per-tensor-dense": per_tensor_dense}, older)
+    if signature is not None and not data:
+        raise InvalidInputError("--signature says whose samples --data has: give --data too")
     check_place(output)
     source, size = Model.read(model), model.stat().st_size
     converter = Converter.from_tflite(source)
@@ -106,7 +125,7 @@ def quantize(
     converter._experimental_full_integer_quantization_bias_type = None if bias is None else bias.value
     if data:
         converter.representative_dataset = _dataset(source, data, signature)
-    _check(converter, mode)
+    _check(converter, mode, is_calibrated(source))
     content = converter.convert()
     write_atomically(output, content)
     facts = _facts(source, Model.read(content), size, len(content))
@@ -114,6 +133,17 @@ def quantize(
         print_json({"written_to": str(output), "mode": mode.value, **facts})
     else:
         _show(facts, output)
+
+
+def _refuse_idle(mode: Mode, given: dict[str, Any], older: bool) -> None:
+    """Raises `InvalidInputError` for an option that would change nothing in this mode."""
+    from refquant.errors import InvalidInputError
+
+    for option, value in given.items():
+        modes = _MODES_OF[option]
+        if value and (mode not in modes or (older and option.startswith("--deny"))):
+            where = ", ".join(entry.value for entry in modes) + (" without --older" if mode in modes else "")
+            raise InvalidInputError(f"{option} changes nothing with --mode {mode.value}: it is for {where}")
 
 
 def _set(converter: Converter, mode: Mode) -> None:
@@ -130,19 +160,18 @@ def _set(converter: Converter, mode: Mode) -> None:
         spec.supported_ops = [wanted] if mode is Mode.INT16X8_ONLY else [wanted, OpsSet.TFLITE_BUILTINS]
 
 
-def _check(converter: Converter, mode: Mode) -> None:
+def _check(converter: Converter, mode: Mode, calibrated: bool) -> None:
     """Samples and mode must go together: the converter would else choose another mode."""
     from refquant.errors import InvalidInputError
-    from refquant.quantization import converter as modes
 
-    chosen = converter.mode()
-    needs_ranges = mode not in (Mode.DYNAMIC, Mode.FLOAT16)
-    if needs_ranges and chosen is modes.Mode.DYNAMIC_RANGE:
+    has_samples = converter.representative_dataset is not None
+    if mode in (Mode.DYNAMIC, Mode.FLOAT16):
+        if has_samples or (calibrated and mode is Mode.DYNAMIC):
+            raise InvalidInputError(
+                f"mode {mode.value} takes no samples and no calibrated model; did you mean --mode int8?"
+            )
+    elif not has_samples and not calibrated:
         raise InvalidInputError(f"mode {mode.value} needs representative samples: give --data, once for each input")
-    if not needs_ranges and (converter.representative_dataset is not None or chosen is modes.Mode.INT8):
-        raise InvalidInputError(
-            f"mode {mode.value} takes no samples and no calibrated model; did you mean --mode int8?"
-        )
 
 
 def _dataset(model: Model, files: list[str], signature: str | None) -> Any:

@@ -173,6 +173,7 @@ class Converter:
             )
         model = without_metadata(self._model)
         refuse_quantized(model)
+        refuse_unknown(model, self.denylisted_ops, self.denylisted_nodes)
         if mode is Mode.DYNAMIC_RANGE:
             quantized = dynamic_range.quantize(
                 model,
@@ -319,6 +320,24 @@ def tensor_type(kind: Any) -> TensorType:
         return TensorType[dtype.name.upper()]
     except (TypeError, KeyError):
         raise InvalidInputError(f"{kind!r} is not the type of a tensor: use numpy.int8, 'float32', …") from None
+
+
+def refuse_unknown(model: Model, operators: Collection[str], nodes: Collection[str]) -> None:
+    """Raises `InvalidInputError` for denied names that no operator, or no output of one, in the model has."""
+    known_operators, known_nodes = set(), set()
+    for subgraph in model.subgraphs:
+        tensors = subgraph.tensors or []
+        for operator in subgraph.operators or ():
+            known_operators.add(model.operator_name(operator))
+            known_nodes.update(tensors[index].name for index in _indices(operator.outputs))
+    for name in operators:
+        if name not in known_operators:
+            raise InvalidInputError(
+                f"denylisted_ops: the model has no operator {name!r}, it has {', '.join(sorted(known_operators))}"
+            )
+    for name in nodes:
+        if name not in known_nodes:
+            raise InvalidInputError(f"denylisted_nodes: no operator of the model makes a tensor {name!r}")
 
 
 def is_calibrated(model: Model) -> bool:

@@ -246,8 +246,8 @@ def precious(tmp_path: Path) -> Path:
     ("options", "words"),
     [
         ("-m int8", "mode int8 needs representative samples: give --data"),
-        ("-m int8-only", "representative_dataset"),
-        ("-m int16x8", "representative_dataset"),
+        ("-m int8-only", "mode int8-only needs representative samples: give --data"),
+        ("-m int16x8", "mode int16x8 needs representative samples: give --data"),
         ("-m dynamic DATA", "mode dynamic takes no samples"),
         ("-m float16 DATA", "mode float16 takes no samples"),
         ("--input-type int8", "inference_input_type cannot be INT8 in mode dynamic range"),
@@ -259,6 +259,14 @@ def precious(tmp_path: Path) -> Path:
         ("-m int8 DATA DATA", "one file too many"),
         ("-m int8 --data picture=FILE", "--data picture="),
         ("-m int8 DATA --older --per-tensor", "DEPTHWISE_CONV_2D"),
+        ("--bias int32", "--bias changes nothing with --mode dynamic: it is for int16x8, int16x8-only"),
+        ("--older", "--older changes nothing with --mode dynamic"),
+        ("-m float16 --per-tensor", "--per-tensor changes nothing with --mode float16"),
+        ("-m int16x8 DATA --deny ADD", "--deny changes nothing with --mode int16x8"),
+        ("-m int8 DATA --older --deny ADD", "it is for dynamic, int8, int8-only without --older"),
+        ("-m int8 DATA --deny SUB", "the model has no operator 'SUB', it has ADD, CONV_2D"),
+        ("-m int8 DATA --deny-tensor nobody", "no operator of the model makes a tensor 'nobody'"),
+        ("--signature serving_default", "give --data too"),
     ],
 )
 def test_options_that_do_not_go_together(quantize: Any, data: Path, precious: Path, options: str, words: str) -> None:
