@@ -324,7 +324,8 @@ def tensor_type(kind: Any) -> TensorType:
 
 def refuse_unknown(model: Model, operators: Collection[str], nodes: Collection[str]) -> None:
     """Raises `InvalidInputError` for denied names that no operator, or no output of one, in the model has."""
-    known_operators, known_nodes = set(), set()
+    known_operators: set[str] = set()
+    known_nodes: set[str | None] = set()
     for subgraph in model.subgraphs:
         tensors = subgraph.tensors or []
         for operator in subgraph.operators or ():
