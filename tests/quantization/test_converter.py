@@ -354,6 +354,26 @@ def test_what_gives_no_samples(dataset: Any) -> None:
         converted(representative_dataset=dataset)
 
 
+@pytest.mark.filterwarnings("ignore:1 of 2 tensors hold infinity")
+def test_samples_that_lead_to_infinity() -> None:
+    shape = TensorSpec(TensorType.FLOAT32, (2,))
+    model = single_operator_model("EXP", [shape], [shape])
+    with pytest.raises(rq.InvalidInputError, match=r"sample 1 .* makes tensor 1 .* infinite, which has no scale"):
+        converted(model, representative_dataset=[[np.float32([1, 2])], [np.float32([1, 200])]])
+
+
+def test_denied_names_that_nothing_has() -> None:
+    with pytest.raises(rq.InvalidInputError, match="no operator 'SUB', it has ADD, CONV_2D"):
+        converted(representative_dataset=images(1), denylisted_ops=["SUB"])
+    with pytest.raises(rq.InvalidInputError, match="makes a tensor 'nobody'"):
+        converted(representative_dataset=images(1), denylisted_nodes=["nobody"])
+
+
+def test_attributes_that_it_has_not_are_errors() -> None:
+    with pytest.raises(AttributeError, match="experimental_new_dynamic_range_quantizer"):
+        converter().experimental_new_dynamic_range_quantizer = False  # type: ignore[attr-defined]
+
+
 def test_an_error_of_the_generator_is_the_callers_own() -> None:
     def broken() -> Iterator[list[Array]]:
         yield [GOOD]
