@@ -36,7 +36,7 @@ from refquant.kernels.volume_convolution import (
 from refquant.kernels.windows import Axis, taps
 from refquant.numerics.eigen_products import Product, Sums, matrix_product, planned_contraction, planned_product
 from refquant.numerics.fused import fused_float32
-from refquant.tflite.schema import Padding, TransposeConvOptions
+from refquant.tflite.schema import Padding, TensorType, TransposeConvOptions
 
 #: that the calibrator has: it asks for no number. Source: kDefaultNumThreadpoolThreads in eigen_support.cc
 _CALIBRATOR_THREADS = 4
@@ -163,8 +163,14 @@ def _beyond_fours(pixels: int, outputs: int) -> Array:
 
 @kernel("FULLY_CONNECTED", profile="optimized")
 def fully_connected(op: Operator) -> Run:
-    """As in profile "reference", but the order of the sums is Eigen's."""
-    return planned_fully_connected(op, _fully_connected)
+    """As in profile "reference", but the order of the sums is Eigen's; wide int4 weights must have a scale."""
+    run = planned_fully_connected(op, _fully_connected)
+    w = op.input(1)
+    if w.type == TensorType.INT4 and w.value is not None and not w.scales.size and prod(op.output().dims):
+        outputs, inputs = w.dims
+        if outputs >= 4 and inputs >= 32 and inputs % 2 == 0:  # what the kernel for four bits takes
+            raise op.invalid(f"{w.place} has no scale, which int4 weights {w.dims} must have")
+    return run
 
 
 def _fully_connected(op: Operator, activation: int) -> Run:

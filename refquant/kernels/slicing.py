@@ -52,7 +52,8 @@ def slice_(op: Operator) -> Run:
 @kernel(
     "STRIDED_SLICE",
     flaw="where an index to be dropped lies outside, or a length reaches beyond the end, tensorflow 2.21.0 reads or "
-    "leaves behind any bytes, and refquant refuses it; it dies of lengths that are an input while strides are constant",
+    "leaves behind any bytes, and refquant refuses it unless the output is empty; it dies of lengths that are an input "
+    "while strides are constant",
 )
 def strided_slice(op: Operator) -> Run:
     """x[begin:end:stride, …] with NumPy's and TensorFlow's masks, one bit for each entry of `begin`.
@@ -81,9 +82,13 @@ def _slices(
     end: list[int],
     strides: list[int],
 ) -> tuple[list[slice], Shape]:
-    """The slice of each dimension of the input, and the shape of the result (with new and without dropped ones)."""
+    """The slice of each dimension of the input, and the shape of the result (with new and without dropped ones).
+
+    What takes elements that are not there is an error only where the result has elements.
+    """
     index: list[slice] = []
     shape: list[int] = []
+    outside: list[str] = []
     places = _places(op, options, len(dims), len(begin))
     if options.offset and places != list(range(len(dims))):
         raise op.invalid(f"{len(begin)} lengths: there must be one for each of {len(dims)} dimensions")
@@ -102,16 +107,20 @@ def _slices(
         start = _start(begin[i], size, stride, _has(options.begin_mask, i))
         if _has(options.shrink_axis_mask, i):
             if not 0 <= start < size or stride < 0:
-                raise op.invalid(f"index {begin[i]} with stride {stride} takes no element of a dimension of {size}")
+                outside.append(f"index {begin[i]} with stride {stride} takes no element of a dimension of {size}")
             index.append(slice(start, start + 1))
             continue
         stop = start + end[i] if options.offset else end[i]
         stop = _stop(stop, size, stride, _has(options.end_mask, i))
-        count = _count(stop - start, stride)
-        if options.offset and count != _count(end[i], stride):
-            raise op.invalid(f"{end[i]} elements from {start}: takes no element of a dimension of {size} at the end")
+        count = _count(end[i] if options.offset else stop - start, stride)
+        if count != _count(stop - start, stride):
+            outside.append(f"{end[i]} elements from {start}: takes no element of a dimension of {size} at the end")
         index.append(slice(start, None if stop < 0 else stop, stride) if count else slice(0, 0))
         shape.append(count)
+    if 0 in shape:
+        return [slice(0, 0)] * len(dims), tuple(shape)
+    if outside:
+        raise op.invalid(outside[0])
     return index, tuple(shape)
 
 

@@ -278,3 +278,17 @@ def test_every_tensor_of_a_float_model(path: Path, kernels: str, request: pytest
     except RuntimeFailedError as error:
         pytest.skip(str(error))
     assert_every_tensor(interpreter, samples, expected)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "rows", "refused"),
+    [(4, 32, 1, True), (5, 34, 3, True), (3, 32, 1, False), (4, 31, 1, False), (4, 33, 1, False), (4, 32, 0, False)],
+)
+def test_int4_weights_without_a_scale(optimized: Runtime, outputs: int, inputs: int, rows: int, refused: bool) -> None:
+    w = TensorSpec(TensorType.INT4, data=np.ones((outputs, inputs), np.int8))
+    options = schema.FullyConnectedOptions()
+    x = np.ones((rows, inputs), np.float32)
+    model = single_operator_model("FULLY_CONNECTED", [TensorSpec(F32, x.shape), w], [TensorSpec(F32)], options)
+    result = compare(model, [[x]], optimized, "optimized")
+    assert result.outcome is (Outcome.BOTH_REFUSE if refused else Outcome.EQUAL), result
+    assert not refused or "tensor 1 ('input1') has no scale" in result.details

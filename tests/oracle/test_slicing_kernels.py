@@ -34,6 +34,33 @@ def test_slice_outside(reference: Runtime, begin: list[int], size: list[int]) ->
     assert_both_refuse(reference, model, np.zeros((4, 2), np.float32))
 
 
+@pytest.mark.parametrize(
+    ("shape", "slices", "options"),
+    [
+        ((3, 4), [(7, 0, 1), (2, 2, 1)], {"shrink_axis_mask": 1}),
+        ((3, 4), [(1, 0, -1), (2, 2, 1)], {"shrink_axis_mask": 1}),
+        ((3, 0), [(5, 6, 1)], {"shrink_axis_mask": 1}),
+        ((3, 4, 0), [(-1, 7, 2), (1, 1, 1), (0, 0, 1)], {"offset": True}),
+    ],
+)
+def test_strided_slice_outside_takes_nothing_for_an_empty_output(
+    reference: Runtime, shape: tuple[int, ...], slices: list[tuple[int, int, int]], options: dict[str, Any]
+) -> None:
+    parameters = [constant(values) for values in zip(*slices)]
+    inputs = [tensor(TensorType.FLOAT32, shape), *parameters]
+    options_of_model = schema.StridedSliceOptions(**options)
+    model = single_operator_model("STRIDED_SLICE", inputs, [tensor(TensorType.FLOAT32)], options_of_model)
+    assert_same_bits(reference, model, np.zeros(shape, np.float32))
+
+
+def test_strided_slice_outside() -> None:
+    inputs = [tensor(TensorType.FLOAT32, (3, 4)), constant([3]), constant([4]), constant([1])]
+    options = schema.StridedSliceOptions(shrink_axis_mask=1)
+    model = single_operator_model("STRIDED_SLICE", inputs, [tensor(TensorType.FLOAT32)], options)
+    with pytest.raises(RefquantError, match="index 3 with stride 1 takes no element of a dimension of 3"):
+        Interpreter(model=model).allocate_tensors()
+
+
 @pytest.mark.parametrize("index", [-1, 3])
 def test_gather_outside(reference: Runtime, index: int) -> None:
     inputs = [tensor(TensorType.FLOAT32, (3,)), TensorSpec(TensorType.INT32, (1,))]
