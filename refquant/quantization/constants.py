@@ -58,15 +58,18 @@ def _weights(values: Array, quantized: Quantized) -> Array:
 
 
 def _sixteen_bits(values: Array, quantized: Quantized) -> Array:
-    inverse = np.float32(1) / np.float32(quantized.scales[0])
-    return np.clip(round_half_away(values * inverse), -32767, 32767)
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = np.float32(1) / np.float32(quantized.scales[0])
+        integers = to_int32(round_half_away(values * inverse))  # the lowest one, where the reciprocal is infinite
+    return np.clip(integers, -32767, 32767)
 
 
 def _biases(values: Array, quantized: Quantized) -> Array:
     scales = np.asarray(quantized.scales).astype(np.float32)
     along = scales.reshape(-1) if quantized.axis is None else _along(scales, quantized.axis, values.ndim)
-    inverse = np.where(along == 0, np.float32(0), np.float32(1) / np.where(along == 0, np.float32(1), along))
-    product = values * inverse
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = np.where(along == 0, np.float32(0), np.float32(1) / np.where(along == 0, np.float32(1), along))
+        product = values * inverse
     return np.clip(round_half_away(product).astype(np.float64), -(2**31) + 1, 2**31 - 1).astype(np.int64)
 
 

@@ -145,13 +145,16 @@ class _Exporter:
         """An absent operand is a value for the converter's compiler, and takes a name that no tensor gets then.
 
         That is the name of the operation which did not mention it, unless there are several of those, or others that
-        did mention it.
+        did mention it. Several copies of one operation share the value.
         """
         absent = [operation for operation in function if None in operation.operands]
-        if len(absent) != 1:
+        counts = {
+            (operation.attributes.get("implied", (0, ())), operation.operands.count(None)) for operation in absent
+        }
+        if len(counts) != 1:
             return
-        count, names = absent[0].attributes.get("implied", (0, ()))
-        if any(names) and absent[0].operands.count(None) == count:
+        (((implied, names), count),) = counts
+        if any(names) and count == implied:
             self.names.unique(";".join(names))
 
     def _numbers(self, operation: Operation) -> list[int]:

@@ -141,10 +141,22 @@ class _Importer:
         outputs: list[Value | None] = [self._value(index) for index in _indices(subgraph.outputs)]
         names = tuple(self.tensors[index].name or "" for index in _indices(subgraph.outputs))
         self.function.append(Operation("RETURN", outputs, names=names))
+        self._merge_absent_operands()
+        _renew_branches(self.function)
         fold_once(self.function)
         for operation in self.function:
             if operation.name == "CONST" and locations is None:
                 operation.result.turn_uses()  # the quantizer begins by making constants anew, in another dialect
+
+    def _merge_absent_operands(self) -> None:
+        """Forgets the names of absent operands where there are several.
+
+        The converter makes one value of them all, which has no name even when only one of its users is left.
+        """
+        lacking = [operation for operation in self.function if None in operation.operands]
+        if len(lacking) > 1:
+            for operation in lacking:
+                operation.attributes.pop("implied", None)
 
     def _constants_before(self, index: int) -> None:
         """Reads the constants whose tensors stand before one."""
@@ -263,7 +275,11 @@ class _Importer:
             zeros = np.zeros(_shape(tensor), numpy_dtype(tensor.type))
             return _constant_operation(Constant(tensor.type, zeros), names)
         number = self.variables.next()
-        array = np.full(_shape(tensor), number, numpy_dtype(tensor.type))
+        array = np.full(_shape(tensor), np.array(number).astype(numpy_dtype(tensor.type)))
+        quantized = _quantized(tensor, narrow=True)
+        if quantized is not None:
+            kind = Type(quantized, _shape(tensor))
+            return Operation("QCONST", [], [kind], constant=Constant(tensor.type, array), names=names)
         operation = _constant_operation(Constant(tensor.type, array), names)
         operation.attributes["variable"] = number
         return operation
@@ -279,6 +295,18 @@ class _Importer:
         statistics = Operation("STATISTICS", [value], [value.type], attributes={"min": low, "max": high})
         statistics.attributes["axis"] = table.quantized_dimension if len(low) > 1 else None
         return self.function.append(statistics).result
+
+
+def _renew_branches(function: Function) -> None:
+    """Has the uses that IF makes of values count as the newest.
+
+    The converter reads IF as an operation of another dialect than all others. The real quantizer asks it before all
+    others that use a value whether they take integers.
+    """
+    for operation in function:
+        if operation.name == "IF":
+            for position, value in enumerate(operation.operands):
+                operation.set_operand(position, value)
 
 
 def type_of(tensor: schema.Tensor) -> Type:

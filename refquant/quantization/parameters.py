@@ -127,7 +127,8 @@ def of_values(
 def of_bias(parts: Sequence[Quantized], axis: int) -> Quantized | None:
     """The quantization of a bias: 32 bits, its scale the product of those of what is multiplied (`parts`).
 
-    Per channel along `axis` where a part is per channel; None where two parts are so along different axes.
+    Per channel along `axis` where a part is per channel; None where two parts are so along different axes, and where
+    the product is too small or too large for a float32.
     """
     size, quantized_axis = 1, None
     for part in parts:
@@ -138,5 +139,8 @@ def of_bias(parts: Sequence[Quantized], axis: int) -> Quantized | None:
     scales = np.ones(size)
     for part in parts:
         scales = scales * np.asarray(part.scales)
-    exact = scales.astype(np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):
+        exact = scales.astype(np.float32).astype(np.float64)
+    if not ((exact > 0) & (exact <= _MOST_SCALE)).all():
+        return None
     return Quantized(32, tuple(exact.tolist()), (0,) * size, -(2**31), 2**31 - 1, axis if size > 1 else None)

@@ -23,6 +23,7 @@ from refquant.quantization.rewrite import Pattern, Rewriter
 LSTMS = ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM")
 _WITHOUT_INPUT_GATE = (1, 5, 9, 12, 20)
 _HIDDEN = 4
+_LEAST_SCALE = float(np.finfo(np.float32).smallest_subnormal)
 
 
 def property_of(operation: Operation) -> OperatorProperty:
@@ -145,7 +146,8 @@ def _of_weight(constant: Operation, kind: TensorProperty) -> Quantized | None:
     if kind.bits != 10:
         return of_values(values, weight=True, bits=kind.bits)
     largest = float(np.abs(values).max(initial=np.float32(0)))
-    return Quantized(16, (largest / 512,), (0,), -512, 512) if 0 < largest < np.inf else None
+    scale = largest / 512
+    return Quantized(16, (scale,), (0,), -512, 512) if _LEAST_SCALE <= scale < np.inf else None
 
 
 def _of_range(statistics: Operation, kind: TensorProperty) -> Quantized:
