@@ -193,7 +193,9 @@ class _Graph:
     def model(self, outputs: list[int], *others: SubgraphSpec) -> Model:
         made = model_of(SubgraphSpec(self.tensors, self.operators, self.inputs, outputs), *others)
         for index, (low, high) in self.ranges.items():
-            quantization = schema.QuantizationParameters(min=np.float32([low]), max=np.float32([high]))
+            quantization = schema.QuantizationParameters(
+                min=np.array([low], np.float32), max=np.array([high], np.float32)
+            )
             (made.subgraphs[0].tensors or [])[index].quantization = quantization
         return made
 
@@ -222,7 +224,7 @@ def _absent_bias_that_comes_later() -> Model:
     x = graph.input(1, 4)
     first = graph.add("FULLY_CONNECTED", [x, graph.weights(2, 4)], 1, 2, options=schema.FullyConnectedOptions())
     second = graph.add("FULLY_CONNECTED", [x, x, -1], 1, 1, options=schema.FullyConnectedOptions(), range_=None)
-    constant = graph.tensor(1, 1, range_=None, data=np.float32([[300.0]]))
+    constant = graph.tensor(1, 1, range_=None, data=np.array([[300.0]], np.float32))
     sum_ = graph.add("ADD", [constant, second], 1, 1, options=schema.AddOptions(), range_=None)
     return graph.model([first, sum_])
 
@@ -257,7 +259,7 @@ def _if_beside_recurrence() -> Model:
 def _quantized_states() -> Model:
     """States that are on integers already keep their scales and stand where they are used."""
     graph = _Graph()
-    kinds = {"type": INT8, "range_": None}
+    kinds: dict[str, Any] = {"type": INT8, "range_": None}
     x = graph.input(1, 4, scale=0.5, **kinds)
     features = graph.tensor(2, 4, scale=0.25, data=np.arange(8, dtype=np.int8).reshape(2, 4), **kinds)
     times = graph.tensor(
