@@ -166,7 +166,7 @@ def fully_connected(op: Operator) -> Run:
     """As in profile "reference", but the order of the sums is Eigen's; wide int4 weights must have a scale."""
     run = planned_fully_connected(op, _fully_connected)
     w = op.input(1)
-    if w.type == TensorType.INT4 and w.value is not None and not w.scales.size and prod(op.output().dims):
+    if w.type == TensorType.INT4 and w.value is not None and not w.scales.size and 0 not in op.output().dims:
         outputs, inputs = w.dims
         if outputs >= 4 and inputs >= 32 and inputs % 2 == 0:  # what the kernel for four bits takes
             raise op.invalid(f"{w.place} has no scale, which int4 weights {w.dims} must have")
