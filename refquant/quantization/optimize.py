@@ -93,6 +93,7 @@ _AROUND_DENSE = [
 _CANONICAL = [
     moving.broadcast_as_reshape,
     dense.remove_zero_bias,
+    dense.remove_zero_bias_of_projection,
     moving.unpacked_before,
     moving.pack_of_one,
     moving.narrow_paddings,
@@ -105,7 +106,7 @@ _CANONICAL = [
 
 _PHASES = [
     table([], _BEFORE_OTHERS),
-    table(_DECLARED, [_same_again, *_AROUND_DENSE, dense.fuse_mul_before, *_CANONICAL]),
+    table(_DECLARED, [_same_again, moving.twice_as_large, *_AROUND_DENSE, dense.fuse_mul_before, *_CANONICAL]),
     table(
         _DECLARED,
         [

@@ -55,6 +55,10 @@ class Sketch:
         """A new constant of random numbers."""
         return self.constant(self.rng.standard_normal(shape).astype(np.float32))
 
+    def state(self, *shape: int) -> int:
+        """A new variable."""
+        return self._new(TensorSpec(FLOAT32, shape, is_variable=True), "state")
+
     def op(
         self, name: str, inputs: Sequence[int], shape: Sequence[int], type: TensorType = FLOAT32, **options: Any
     ) -> int:

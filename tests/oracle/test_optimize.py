@@ -5,13 +5,17 @@ TensorFlow's `mlir_quantize` does all of it also where no tensor has a range, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from refquant.quantization import dynamic_range, integer
+from refquant.quantization.intermediates import with_intermediate_tensors
 from refquant.runtimes import Quantizer
+from refquant.testing.float_graphs.statistics import activations, with_statistics
+from refquant.testing.same_model import differences
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType as Activation
 from refquant.tflite.schema import Padding
@@ -286,6 +290,54 @@ def gathering(s: Sketch) -> list[int]:
         s.like("ABS", s.op("GATHER_ND", [s.input(3, 2), s.constant([[0], [1], [2]])], (3, 2))),
         s.like("ABS", s.op("SCATTER_ND", [s.constant([[0], [1], [2]]), s.input(3, 2), s.constant([3, 2])], (3, 2))),
         s.op("GATHER", [whole, s.constant([1, 0])], (2, 2)),
+    ]
+
+
+def _upscaled(s: Sketch, first: list[int], second: list[int], orders: Sequence[Sequence[int]], *sides: int) -> int:
+    """Rows and columns of an image, given by their indices."""
+
+    def gather(image: int, rows: list[int]) -> int:
+        indices = s.constant(np.array(rows, np.int32).reshape(-1, 1))
+        return s.op("GATHER_ND", [image, indices], (len(rows), *s.shape(image)[1:]))
+
+    rows = gather(s.input(*sides), first)
+    turned = s.transpose(rows, *orders[0])
+    return s.transpose(gather(turned, second), *orders[1])
+
+
+_TWICE = [0, 0, 1, 1, 2, 2]
+_TURNS = ((2, 1, 0, 3), (1, 2, 0, 3))
+
+
+@case
+def upscaling(s: Sketch) -> list[int]:
+    last = _upscaled(s, _TWICE, _TWICE, _TURNS, 3, 1, 3, 5)
+    return [_upscaled(s, _TWICE, _TWICE, _TURNS, 3, 1, 3, 1), s.like("ABS", last), s.like("NEG", last)]
+
+
+@case
+def upscaling_of_one_place(s: Sketch) -> list[int]:
+    return [_upscaled(s, [0, 0], [0, 0], _TURNS, 1, 1, 1, 5), _upscaled(s, [0, 0], [0, 0], _TURNS, 1, 1, 1, 1)]
+
+
+@case
+def almost_upscaling(s: Sketch) -> list[int]:
+    fewer = [0, 0, 1, 1]
+    shared = s.input(3, 1, 3, 5)
+    indices = s.constant(np.array(_TWICE, np.int32).reshape(-1, 1))
+    rows = s.op("GATHER_ND", [shared, indices], (6, 1, 3, 5))
+    columns = s.op("GATHER_ND", [s.transpose(rows, *_TURNS[0]), indices], (6, 1, 6, 5))
+    return [
+        _upscaled(s, _TWICE, [0, 1, 2, 0, 1, 2], _TURNS, 3, 1, 3, 5),
+        _upscaled(s, [0, 1, 2, 0, 1, 2], _TWICE, _TURNS, 3, 1, 3, 5),
+        _upscaled(s, _TWICE, fewer, _TURNS, 3, 1, 3, 5),
+        _upscaled(s, fewer, _TWICE, _TURNS, 3, 1, 3, 5),
+        _upscaled(s, _TWICE, _TWICE, _TURNS, 3, 1, 4, 5),
+        _upscaled(s, _TWICE, _TWICE, _TURNS, 3, 2, 3, 5),
+        _upscaled(s, _TWICE, _TWICE, (_TURNS[0], (1, 0, 2, 3)), 3, 1, 3, 5),
+        _upscaled(s, _TWICE, _TWICE, ((2, 0, 1, 3), _TURNS[1]), 3, 1, 3, 5),
+        s.transpose(columns, *_TURNS[1]),
+        s.like("ABS", rows),
     ]
 
 
@@ -583,6 +635,39 @@ def test_pattern(quantizer: Quantizer, name: str, ranges: bool) -> None:
     sketch = Sketch()
     outputs = CASES[name](sketch)
     check(sketch.model(outputs, ranges=ranges), quantizer, {}, {})
+
+
+def lstm(s: Sketch, biases: Sequence[bool], projection: bool | None, *, gate: bool) -> int:
+    """An LSTM, perhaps with a projection: True stands for a bias of zeros, False for one of other numbers."""
+
+    def bias(size: int, zeros: bool) -> int:
+        return s.constant(np.zeros(size, np.float32)) if zeros else s.weights(size)
+
+    cells, outputs = 4, 4 if projection is None else 3
+    weights = [*(s.weights(cells, 5) for _ in range(4)), *(s.weights(cells, outputs) for _ in range(4))]
+    of_gates = [bias(cells, zeros) for zeros in biases]
+    if not gate:
+        weights[0] = weights[4] = of_gates[0] = -1
+    projected = [-1, -1] if projection is None else [s.weights(outputs, cells), bias(outputs, projection)]
+    states = [s.state(2, outputs), s.state(2, cells)]
+    inputs = [s.input(2, 5), *weights, -1, -1, -1, *of_gates, *projected, *states]
+    return s.op("LSTM", inputs, (2, outputs), fused_activation_function=Activation.TANH)
+
+
+@pytest.mark.parametrize("gate", [False, True], ids=["without input gate", "with input gate"])
+@pytest.mark.parametrize("projection", [None, False, True], ids=["without projection", "bias", "zeros"])
+@pytest.mark.parametrize("zeros", [False, True], ids=["biases", "zeros as biases"])
+def test_lstm_that_stays_float(quantizer: Quantizer, zeros: bool, projection: bool | None, gate: bool) -> None:
+    """Zeros as the bias of the input gate are left out: the real one refuses what it makes of them."""
+    sketch = Sketch()
+    output = lstm(sketch, [False, zeros, zeros, zeros], projection, gate=gate)
+    model = sketch.model([output])
+    expected = quantizer.quantize_weights(model)
+    assert not differences(dynamic_range.quantize(model, within_converter=False), expected)
+    model = with_intermediate_tensors(model)  # without them the real one dies of a projection
+    model = with_statistics(model, dict.fromkeys(activations(model), (-1.0, 1.0)))
+    expected = quantizer.mlir_quantize(model, denylisted_ops=["LSTM"])
+    assert not differences(integer.quantize(model, denied_operators=["LSTM"]), expected)
 
 
 @settings(max_examples=10 * EXAMPLES, suppress_health_check=list(HealthCheck))

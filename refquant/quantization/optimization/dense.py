@@ -225,11 +225,25 @@ def fuse_mul_before(dense: Operation, rewriter: Rewriter) -> bool:
 @native("FULLY_CONNECTED")
 def remove_zero_bias(dense: Operation, rewriter: Rewriter) -> bool:
     """A bias of zeros goes."""
-    bias = dense.operand(2)
-    constant = None if bias is None else bias.constant
+    return _drop_zeros(dense, 2)
+
+
+@native("LSTM")
+def remove_zero_bias_of_projection(lstm: Operation, rewriter: Rewriter) -> bool:
+    """The same of the projection at the end of an LSTM.
+
+    The converter drops zeros that are the bias of the input gate too, and refuses what it made then: here they stay.
+    """
+    return _drop_zeros(lstm, 17)
+
+
+def _drop_zeros(operation: Operation, position: int) -> bool:
+    """Has the operand at a position be absent if it is a constant of zeros, all of one sign."""
+    value = operation.operand(position)
+    constant = None if value is None else value.constant
     if constant is None or constant.array.dtype.kind != "f" or not constant.is_splat or constant.array.flat[0] != 0:
         return False
-    dense.set_operand(2, None)
+    operation.set_operand(position, None)
     return True
 
 

@@ -402,6 +402,66 @@ def _gather_all(m: Match) -> Value | None:
     return x if indices.array.shape == (rows, 1) and integers(indices) == list(range(rows)) else None
 
 
+@native("GATHER_ND")
+def twice_as_large(gather: Operation, rewriter: Rewriter) -> bool:
+    """Rows twice, turned, columns twice, turned back: the way JAX writes RESIZE_NEAREST_NEIGHBOR of a square image."""
+    chain = _only_users(gather, "TRANSPOSE", "GATHER_ND", "TRANSPOSE")
+    if chain is None:
+        return False
+    turn, again, last = chain
+    x, indices = gather.operands[:2]
+    if x is None or indices is None or indices.type.element != TensorType.INT32 or not has_rank(indices, 2, 2):
+        return False
+    if x.type.element != TensorType.FLOAT32 or not has_rank(x, 4, 4) or not has_rank(gather.result, 1):
+        return False
+    side, one, width, depth = shape_of(x)
+    if one != 1 or side != width or shape_of(gather.result)[0] != 2 * side:
+        return False
+    if not all(_names_each_row_twice(operation.operands[1]) for operation in (gather, again)):
+        return False
+    if not _is_constant(turn.operands[1], [2, 1, 0, 3]) or not _is_constant(last.operands[1], [1, 2, 0, 3]):
+        return False
+
+    def put_constant(numbers: list[int]) -> Value:
+        constant = constant_operation(np.array(numbers, np.int32), TensorType.INT32, gather.names)
+        return rewriter.insert_before(gather, constant).result
+
+    def put(name: str, operands: list[Value | None], kind: Type, options: object = None) -> Value:
+        made = Operation(name, operands, [kind], options=options, names=gather.names)
+        return rewriter.insert_before(gather, made).result
+
+    image = (1, side, side, depth)
+    reshaped = put("RESHAPE", [x, put_constant([*image])], Type(gather.result.type.element, image))
+    size = put_constant([2 * side, 2 * side])
+    options = schema.ResizeNearestNeighborOptions()
+    rewriter.replace(last, put("RESIZE_NEAREST_NEIGHBOR", [reshaped, size], last.result.type, options))
+    return True
+
+
+def _only_users(operation: Operation, *names: str) -> list[Operation] | None:
+    """The operation's only user, that one's only user, and so on, if they have these names."""
+    users: list[Operation] = []
+    for name in names:
+        user = operation.result.only_user
+        if user is None or user.name != name:
+            return None
+        users.append(user)
+        operation = user
+    return users
+
+
+def _is_constant(value: Value | None, numbers: list[int]) -> bool:
+    """Whether a value is a constant of these integers."""
+    return value is not None and value.constant is not None and integers(value.constant) == numbers
+
+
+def _names_each_row_twice(indices: Value | None) -> bool:
+    """Whether indices are 0, 0, 1, 1, 2, 2, …"""
+    if indices is None or indices.constant is None:
+        return False
+    return all(row == place // 2 for place, row in enumerate(integers(indices.constant)))
+
+
 @declared(RULES, "ReorderGatherAndCast", op("GATHER", op("CAST", "x", name="cast"), "indices"))
 def _gather_before_cast(m: Match) -> Value | None:
     if not m["cast"].has_one_use:
