@@ -123,7 +123,7 @@ def _restore_constant(operation: Operation, rewriter: Rewriter) -> bool:
     maker = quantize.defining(0)
     if maker is None or maker.name != "CONST" or maker.attributes.get("restored") or not _is_float32(maker.result.type):
         return False
-    names = tuple(dict.fromkeys((*operation.names, *quantize.names, *maker.names)))
+    names = tuple(dict.fromkeys((*operation.names, *maker.names, *quantize.names)))
     restored = Operation("CONST", [], [maker.result.type], constant=maker.constant, names=names)
     restored.attributes["restored"] = True
     rewriter.insert_before(operation, restored)

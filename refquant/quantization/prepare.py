@@ -1,7 +1,8 @@
 """From recorded ranges to QUANTIZE and DEQUANTIZE pairs around the values that have one.
 
-Ranges that another one decides are dropped first: those of results whose scale is fixed, those of a result that must
-have the scale of its only operand, and those of the operands of an operator that has several and one scale for all.
+Ranges that something else decides are dropped first: those of values that the file quantizes itself, those of results
+whose scale is fixed, those of a result that must have the scale of its only operand, and those of the operands of an
+operator that has several and one scale for all.
 
 Source: converter/transforms/prepare_quantize.cc, RemoveRedundantStatsOps in quantization_utils.cc.
 """
@@ -29,7 +30,13 @@ def prepare(function: Function, bits: int) -> None:
 
 
 def remove_redundant_statistics(function: Function) -> None:
-    """Drops the ranges that the constraints of the operators make superfluous."""
+    """Drops the ranges that a QUANTIZE of the file or the constraints of the operators make superfluous."""
+    for quantize in function:
+        statistics = quantize.defining(0)
+        if quantize.name == "QUANTIZE" and statistics is not None and statistics.name == "STATISTICS":
+            quantize.set_operand(0, statistics.operands[0])
+            if not statistics.result.is_used:
+                statistics.erase()
     every = [operation for operation in function if operation.name == "STATISTICS"]
     redundant: dict[Operation, None] = {}
     work = list(every)

@@ -76,6 +76,14 @@ class Sketch:
         self.operators.append(OperatorSpec(name, inputs, found, table))
         return found
 
+    def custom(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[tuple[Sequence[int], TensorType]]
+    ) -> list[int]:
+        """The outputs, by shape and type, of a new custom operator without options."""
+        found = [self._new(TensorSpec(type, shape), name.lower()) for shape, type in outputs]
+        self.operators.append(OperatorSpec(name, inputs, found, custom_options=b""))
+        return found
+
     def like(self, name: str, *inputs: int, **options: Any) -> int:
         """The output of a new operator, of the shape of its first input."""
         return self.op(name, inputs, self.shape(inputs[0]), **options)
@@ -89,6 +97,13 @@ class Sketch:
         """The tensor with its axes in another order."""
         shape = self.shape(tensor)
         return self.op("TRANSPOSE", [tensor, self.constant(list(order))], [shape[axis] for axis in order])
+
+    def pair(self, tensor: int, scale: npt.ArrayLike, axis: int = 0) -> int:
+        """The tensor quantized and back again, as training with quantization in mind leaves it in a file."""
+        scales = np.asarray(scale, np.float32)
+        spec = TensorSpec(TensorType.INT8, self.shape(tensor), scales, np.zeros(scales.shape, int), axis)
+        self.operators.append(OperatorSpec("QUANTIZE", [tensor], [self._new(spec, "quantize")], None))
+        return self.like("DEQUANTIZE", len(self.tensors) - 1)
 
     def model(self, outputs: Sequence[int], *, ranges: bool = False) -> Model:
         """The model with these outputs; with `ranges` each float tensor has a random minimum and maximum."""

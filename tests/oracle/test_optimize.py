@@ -125,6 +125,26 @@ for _operator in ARITHMETIC:
                 )
 
 
+def _with_pair(name: str, channels: int, bias: bool) -> Drawing:
+    """A convolution whose weights the file quantizes, and a product, which goes into the floats that they were."""
+
+    def draw(s: Sketch) -> list[int]:
+        depthwise = name == "DEPTHWISE_CONV_2D"
+        filters = s.weights(1, 3, 3, 3) if depthwise else s.weights(3, 3, 3, 3)
+        weights = s.pair(filters, np.linspace(0.02, 0.03, channels) if channels else 0.02, 3 if depthwise else 0)
+        options = {"stride_h": 1, "stride_w": 1, **({"depth_multiplier": 1} if depthwise else {})}
+        inputs = [s.input(1, 4, 4, 3), weights, s.weights(3) if bias else -1]
+        return [s.like("MUL", s.op(name, inputs, (1, 4, 4, 3), **options), s.weights(3))]
+
+    return draw
+
+
+for _name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+    for _channels in (0, 3):
+        for _bias in (False, True):
+            every(f"{_name} of a pair, {_channels}, {_bias}", _with_pair(_name, _channels, _bias))
+
+
 @case
 def activations_of_two_users(s: Sketch) -> list[int]:
     y, z = conv(s), dense(s)
@@ -396,6 +416,17 @@ def hard_swishes(s: Sketch) -> list[int]:
 
 
 @case
+def hard_swishes_with_pairs(s: Sketch) -> list[int]:
+    outputs = []
+    for pairs in range(4):
+        x = s.input(4)
+        cut = s.like("ADD", x, s.constant(3.0), fused_activation_function=Activation.RELU6)
+        product = s.like("MUL", x, s.pair(cut, 0.05) if pairs & 1 else cut)
+        outputs.append(s.like("MUL", s.pair(product, 0.25) if pairs & 2 else product, s.constant(1 / 6)))
+    return outputs
+
+
+@case
 def lengths(s: Sketch) -> list[int]:
     outputs = []
     for first, second in (("MUL", "RSQRT"), ("DIV", "SQRT")):
@@ -448,6 +479,21 @@ def gelus(s: Sketch) -> list[int]:
         outputs.append(
             s.like("MUL", s.like("MUL", x, half), outer) if way % 2 else s.like("MUL", x, s.like("MUL", outer, half))
         )
+    return outputs
+
+
+@case
+def gelu_with_erf(s: Sketch) -> list[int]:
+    """No builtin operator is erf, and a custom one stays what it is: the pattern for this never fits."""
+    outputs = []
+    for name in ("FlexErf", "Erf"):
+        x = s.input(4)
+        (erf,) = s.custom(name, [s.like("MUL", x, s.constant(0.707106769))], [((4,), FLOAT32)])
+        outputs.append(s.like("MUL", s.like("MUL", x, s.constant(0.5)), s.like("ADD", erf, s.constant(1.0))))
+    for name in ("FlexErfc", "Erfc"):
+        x = s.input(4)
+        (erfc,) = s.custom(name, [s.like("MUL", s.like("NEG", x), s.constant(0.707106769))], [((4,), FLOAT32)])
+        outputs.append(s.like("MUL", s.like("MUL", x, s.constant(0.5)), erfc))
     return outputs
 
 

@@ -53,12 +53,22 @@ def _relu6_of_sum() -> Tree:
     return op("ADD", "x", const("three"), fused_activation_function=ActivationFunctionType.RELU6)
 
 
+def _pair_of(tree: Tree) -> Tree:
+    """Quantized and back again, as training with quantization in mind left it in the file."""
+    return op("DEQUANTIZE", op("QUANTIZE", tree))
+
+
 @declared(
     RULES,
     "MatchHardSwishPattern1",
     plain("MUL", plain("MUL", "x", _relu6_of_sum()), const("sixth")),
     plain("MUL", "x", plain("MUL", _relu6_of_sum(), const("sixth"))),
     plain("MUL", plain("MUL", _relu6_of_sum(), const("sixth")), "x"),
+)
+@declared(
+    RULES,
+    "MatchHardSwishQuantized",
+    plain("MUL", _pair_of(plain("MUL", "x", _pair_of(_relu6_of_sum()))), const("sixth")),
 )
 def _hard_swish(m: Match) -> Value | None:
     exact = is_scalar(m.constant("three"), 3) and is_scalar(m.constant("sixth"), 0.166666666)
