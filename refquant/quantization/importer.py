@@ -90,7 +90,7 @@ def import_model(model: Model, locations: Locations | None = None) -> Module:
         if index == 0 if one_entry else index in signatures:
             module.entries.append(function)
         if index in signatures:
-            module.signatures.append(_signature(signatures[index], function, subgraph))
+            module.signatures += _signature(signatures[index], function, subgraph)
     for function in module.functions:
         for operation in function:
             for option in SUBGRAPH_FIELDS.get(operation.name, ()):
@@ -374,14 +374,29 @@ def _absent_operand(place: str) -> Operation:
     return operation
 
 
-def _signature(table: schema.SignatureDef, function: Function, subgraph: schema.SubGraph) -> Signature:
-    inputs, outputs = _indices(subgraph.inputs), _indices(subgraph.outputs)
-    return Signature(
-        table.signature_key or "",
-        function,
-        {entry.name or "": inputs.index(entry.tensor_index) for entry in table.inputs or ()},
-        {entry.name or "": outputs.index(entry.tensor_index) for entry in table.outputs or ()},
-    )
+def _signature(table: schema.SignatureDef, function: Function, subgraph: schema.SubGraph) -> list[Signature]:
+    """The signature, or none where the converter drops it: one that does not name all inputs and outputs, each once.
+
+    Of several names for one input the last is kept.
+    """
+    arguments: dict[int, str] = {}
+    outputs: dict[int, str] = {}
+    for entries, tensors, names in (
+        (table.inputs, _indices(subgraph.inputs), arguments),
+        (table.outputs, _indices(subgraph.outputs), outputs),
+    ):
+        for entry in entries or ():
+            left = (i for i, tensor in enumerate(tensors) if tensor == entry.tensor_index)
+            place = next((i for i in left if names is arguments or i not in outputs), None)
+            if place is None:
+                return []
+            names[place] = entry.name or ""
+        if len(names) != len(tensors):
+            return []
+    if not arguments and not outputs:
+        return []
+    by_name = ({name: place for place, name in sorted(names.items())} for names in (arguments, outputs))
+    return [Signature(table.signature_key or "", function, *by_name)]
 
 
 def _shape(tensor: schema.Tensor) -> tuple[int, ...]:

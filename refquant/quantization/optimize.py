@@ -1,10 +1,16 @@
 """Simplifications that the converter applies after quantization, to float and to quantized operations alike.
 
 The patterns are in `refquant.quantization.optimization`; here stands which of them are tried together. Patterns of the
-converter that are left out: MatchGelu and MatchGeluWithErfc (their operators are not in a file),
-MatchHardSwishQuantized and FuseAffinOpAndMulWithQDQs (pairs around float operators, which the quantizer has removed
-before), Convert2DUpscalingToResizeNearestNeighor, RemoveLSTMOpZeroBias, DropFakeQuant (what it looks for is not in a
-file), and those on the bodies of loops.
+converter that are left out, because nothing in a file leads to them:
+
+| pattern | why |
+|---|---|
+| MatchGelu, MatchGeluWithErfc | begin at tf.Erf and tf.Erfc; custom operators ("Erf", "FlexErf") stay what they are |
+| FuseAffinOpAndMulWithQDQs | by then no constant is left in a pair, be it one of the file or of a denied operator |
+| DropFakeQuant | looks for an attribute "minmax" of the users of FAKE_QUANT, which no file has |
+
+Of RemoveLSTMOpZeroBias the half about the input gate is left out: the converter refuses the LSTM that it makes. The
+patterns on the bodies of loops are left out as well.
 
 Source: converter/transforms/optimize_pass.cc, optimize_patterns.td.
 """
