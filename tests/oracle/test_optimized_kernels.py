@@ -25,7 +25,9 @@ from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType
 
 pytestmark = pytest.mark.oracle
 
-EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "20")) // 2  # most kernels are the ones that test_operators has asked
+EXAMPLES = (
+    int(os.environ.get("REFQUANT_EXAMPLES", "20")) // 2
+)  # most kernels are the ones that test_operators has asked
 F32, I32 = TensorType.FLOAT32, TensorType.INT32
 
 PRODUCTS = {
