@@ -104,9 +104,9 @@ def range_for(scale: np.float32, zero_point: int, type: TensorType) -> tuple[np.
     (-10.0, 15.5)
     """
     if type == TensorType.INT16:
-        power_of_two = np.frexp(scale)[0] == 0.5  # the cell state of an LSTM: the power of two above the magnitude
-        magnitude = np.float32(np.float64(scale) * (32768 if power_of_two else 32767))
-        return np.float32(-magnitude), magnitude
+        magnitudes = _near(np.float32(np.float64(scale) * 32767))  # and below the power of two of an LSTM's cell state
+        magnitude = magnitudes[np.argmax(magnitudes / np.float32(32767) == scale)]
+        return np.float32(-magnitude), np.float32(magnitude)
     low, high = (np.float32(np.float64(scale) * (q - zero_point)) for q in (-128, 127))
     lows, highs = (grid.ravel() for grid in np.meshgrid(_near(low), _near(high), indexing="ij"))
     found = from_range(lows, highs, axis=0)
@@ -126,6 +126,11 @@ def zero_points_of(tensor: schema.Tensor) -> list[int]:
     if quantization is None or quantization.zero_point is None or not len(quantization.zero_point):
         return [0] * scales_of(tensor).size
     return indices_of(quantization.zero_point)
+
+
+def type_name(tensor: schema.Tensor) -> str:
+    """The name of the tensor's type, its number where there is no such type."""
+    return tensor.type.name if isinstance(tensor.type, TensorType) else str(tensor.type)
 
 
 def is_quantized(tensor: schema.Tensor) -> bool:
@@ -180,7 +185,7 @@ def _interface(model: Model, side: str) -> TensorType:
     """The type of quantized inputs or outputs of the model, FLOAT32 where none is quantized."""
     subgraph = model.subgraphs[0]
     types = [(subgraph.tensors or [])[index] for index in indices_of(getattr(subgraph, side))]
-    return next((TensorType(tensor.type) for tensor in types if is_quantized(tensor)), TensorType.FLOAT32)
+    return next((tensor.type for tensor in types if is_quantized(tensor)), TensorType.FLOAT32)
 
 
 def counterparts(float_model: Model, quantized: Model, pairs: list[Pair]) -> Iterator[tuple[int, int, int]]:
@@ -203,9 +208,9 @@ def _behind(model: Model, number: int) -> dict[int, int]:
     found: dict[int, int] = {}
     for operator in subgraph.operators or ():
         if model.operator_name(operator) == "QUANTIZE":
-            (x,), (y,) = indices_of(operator.inputs)[:1], indices_of(operator.outputs)[:1]
-            if (subgraph.tensors or [])[x].type not in (TensorType.INT8, TensorType.INT16):
-                found.setdefault(x, y)
+            for x, y in zip(indices_of(operator.inputs), indices_of(operator.outputs)):
+                if x >= 0 and (subgraph.tensors or [])[x].type not in (TensorType.INT8, TensorType.INT16):
+                    found.setdefault(x, y)
     return found
 
 

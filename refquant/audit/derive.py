@@ -22,6 +22,7 @@ from refquant.audit.again import (
     pair_models,
     quantize_again,
     scales_of,
+    type_name,
     zero_points_of,
 )
 from refquant.audit.pairs import CONVERSIONS, Pair, indices_of
@@ -70,9 +71,8 @@ def check_derivation(float_model: Model, quantized: Model, statistics: Statistic
         rules = Rules(quantized, number, mode, ranges)
         for index, tensor in enumerate(subgraph.tensors or ()):
             place = _place(quantized, number, index)
-            type_ = TensorType(tensor.type).name
             equal = place not in unequal if (number, index) in result.compared else None
-            result.tensors.append(Derivation(place, tensor.name or "", type_, rules.of(index), equal))
+            result.tensors.append(Derivation(place, tensor.name or "", type_name(tensor), rules.of(index), equal))
     return result
 
 
@@ -153,9 +153,10 @@ def _of_operators(pairs: list[Pair], again: Model, quantized: Model) -> dict[int
 def _conversions(model: Model, number: int) -> dict[int, tuple[str, int]]:
     """Of each tensor that a QUANTIZE or DEQUANTIZE makes: which of the two, and from which tensor."""
     return {
-        indices_of(operator.outputs)[0]: (model.operator_name(operator), indices_of(operator.inputs)[0])
+        y: (model.operator_name(operator), x)
         for operator in model.subgraphs[number].operators or ()
         if model.operator_name(operator) in CONVERSIONS
+        for x, y in zip(indices_of(operator.inputs), indices_of(operator.outputs))
     }
 
 
@@ -168,8 +169,7 @@ def _compare(
     values, derived_values = quantized.constant(tensor), again.constant(expected)
     kind = _kind(tensor, values is not None)
     if tensor.type != expected.type:
-        types = (TensorType(t.type).name for t in (tensor, expected))
-        return [_finding(place, f"derived-{kind}-type", *types)]
+        return [_finding(place, f"derived-{kind}-type", type_name(tensor), type_name(expected))]
     ours, theirs = scales_of(tensor), scales_of(expected)
     findings = _compare_floats(place, f"derived-{kind}-scale", ours, theirs)
     if values is not None and ours.size:

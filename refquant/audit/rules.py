@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.audit.again import is_quantized, scales_of, zero_points_of
+from refquant.audit.again import is_quantized, scales_of, type_name, zero_points_of
 from refquant.audit.pairs import indices_of
 from refquant.quantization.calibration import Range
 from refquant.quantization.constraints import Constraint, constraint_of
@@ -26,7 +26,7 @@ from refquant.tflite.schema import TensorType
 
 Array = npt.NDArray[Any]
 
-_BITS = {TensorType.INT8: 8, TensorType.INT16: 16}
+_BITS = {TensorType.INT2: 2, TensorType.INT4: 4, TensorType.INT8: 8, TensorType.INT16: 16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,14 @@ class Rules:
         if bias is None or bias.operand != user.position:
             return f"{bits}-bit bias: the scale of what it is added to"
         factors = [self._scales(user, position) for position in bias.of]
-        product = factors[0].astype(np.float64) * factors[1]
         scales = scales_of(tensor)
-        equal = product.size and np.array_equal(np.broadcast_to(product.astype(np.float32), scales.shape), scales)
+        fits = all(factor.size in (1, scales.size) for factor in factors)
+        equal = fits and bool(np.all((factors[0].astype(np.float64) * factors[1]).astype(np.float32) == scales))
         rule = f"{bits}-bit bias: scale = input scale × weight scale, zero point 0"
         return rule if equal else rule + ", but not exactly here"
 
     def _weights(self, tensor: schema.Tensor) -> str:
-        bits = {TensorType.INT4: 4, TensorType.INT2: 2, TensorType.INT16: 16}.get(TensorType(tensor.type), 8)
+        bits = _BITS.get(tensor.type, 8)
         most = 2 ** (bits - 1) - 1
         channels = scales_of(tensor).size
         rule = (
@@ -173,7 +173,7 @@ class Rules:
     def _plain(self, index: int, tensor: schema.Tensor) -> str:
         maker = self.makers.get(index)
         if tensor.type != TensorType.FLOAT32:
-            return f"{TensorType(tensor.type).name}: nothing to quantize"
+            return f"{type_name(tensor)}: nothing to quantize"
         if self.mode in (Mode.DYNAMIC_RANGE, Mode.FLOAT16):
             return (
                 "activation in float, as all are in this mode"
@@ -221,7 +221,7 @@ def _axis(tensor: schema.Tensor) -> int:
 
 
 def _limits(tensor: schema.Tensor) -> str:
-    bits = _BITS.get(TensorType(tensor.type), 8)
+    bits = _BITS.get(tensor.type, 8)
     return f"-{2 ** (bits - 1)} to {2 ** (bits - 1) - 1}"
 
 
