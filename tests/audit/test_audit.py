@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,16 @@ def test_a_model_of_other_operators_is_not_the_origin() -> None:
 def single_add() -> rq.Model:
     x = TensorSpec(TensorType.FLOAT32, (1, 4))
     return single_operator_model("ADD", [x, x], [x], AddOptions())
+
+
+def test_damaged_models_give_findings_or_a_clear_error() -> None:
+    rng = np.random.default_rng(7)
+    original, content = rq.Model.read(DIGITS_FLOAT), DIGITS_INT8.read_bytes()
+    audited = 0
+    for _ in range(120):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), 3):
+            damaged[place] = rng.integers(0, 256)
+        with contextlib.suppress(rq.RefquantError):
+            audited += audit(rq.Model.read(bytes(damaged)), float_model=original) is not None
+    assert audited > 40
