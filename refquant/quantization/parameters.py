@@ -69,7 +69,7 @@ def from_range(
     else:
         with np.errstate(divide="ignore", invalid="ignore"):
             exact = (low - reals_low / scales).astype(np.float32)
-        zero_points = np.clip(round_half_away(exact), low, high).astype(np.int64)
+            zero_points = np.clip(round_half_away(exact), low, high).astype(np.int64)
     return Quantized(bits, tuple(scales.tolist()), tuple(zero_points.tolist()), low, high, axis)
 
 
