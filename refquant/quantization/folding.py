@@ -522,11 +522,10 @@ def _embedding_lookup(operation: Operation) -> Folded:
 
 @_folder("DYNAMIC_UPDATE_SLICE")
 def _dynamic_update_slice(operation: Operation) -> Folded:
-    """An update that covers everything, but not between input and output of the function."""
+    """An update that covers everything."""
     value, update = operation.operands[:2]
     assert value is not None and update is not None
-    returned = any(user.name == "RETURN" for user in operation.result.users)
-    if (value.owner is None and returned) or not value.type.is_static or value.type != update.type:
+    if not value.type.is_static or value.type != update.type:
         return None
     return update if _is_splat_of(_constants(operation)[2], 0) else None
 

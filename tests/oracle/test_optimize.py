@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from refquant.quantization import dynamic_range, integer
 from refquant.quantization.intermediates import with_intermediate_tensors
 from refquant.runtimes import Quantizer
+from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
 from refquant.testing.float_graphs.statistics import activations, with_statistics
 from refquant.testing.same_model import differences
 from refquant.tflite.model import Model
@@ -726,3 +727,13 @@ def test_random_graphs(quantizer: Quantizer, model: Model) -> None:
 @given(scribbles(ranges=True))
 def test_random_graphs_with_ranges(quantizer: Quantizer, model: Model) -> None:
     check(model, quantizer, {}, {})
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_an_update_of_everything_between_input_and_output(quantizer: Quantizer, constant: bool) -> None:
+    shape, begin = (2, 3), TensorSpec(INT32, data=np.zeros(2, np.int32))
+    x = TensorSpec(FLOAT32, shape)
+    update = TensorSpec(FLOAT32, data=np.ones(shape, np.float32)) if constant else x
+    operator = OperatorSpec("DYNAMIC_UPDATE_SLICE", [0, 1, 2], [3])
+    model = model_of(SubgraphSpec([x, update, begin, x], [operator], [0] if constant else [0, 1], [3]))
+    assert differences(integer.quantize(model), quantizer.mlir_quantize(model)) == []
