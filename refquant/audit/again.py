@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from refquant.audit.pairs import CONVERSIONS, Pair, indices_of, pair_operators
+from refquant.audit.pairs import CONVERSIONS, Pair, pair_operators
 from refquant.errors import InvalidInputError
 from refquant.quantization.converter import Converter, Mode, OpsSet, Optimize, without_metadata
 from refquant.quantization.intermediates import with_intermediate_tensors
@@ -21,6 +21,7 @@ from refquant.quantization.parameters import from_range
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from refquant.tflite.vectors import indices_of, scales_of
 
 Ranges = dict[tuple[int, int], tuple[np.float32, np.float32]]
 
@@ -112,12 +113,6 @@ def range_for(scale: np.float32, zero_point: int, type: TensorType) -> tuple[np.
     found = from_range(lows, highs, axis=0)
     fits = (np.array(found.scales, np.float32) == scale) & (np.asarray(found.zero_points) == zero_point)
     return (lows[np.argmax(fits)], highs[np.argmax(fits)]) if fits.any() else (low, high)
-
-
-def scales_of(tensor: schema.Tensor) -> npt.NDArray[np.float32]:
-    """The scales of a tensor, none where it is not quantized."""
-    quantization = tensor.quantization
-    return np.asarray(() if quantization is None or quantization.scale is None else quantization.scale, np.float32)
 
 
 def zero_points_of(tensor: schema.Tensor) -> list[int]:

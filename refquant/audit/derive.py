@@ -21,11 +21,10 @@ from refquant.audit.again import (
     mode_of,
     pair_models,
     quantize_again,
-    scales_of,
     type_name,
     zero_points_of,
 )
-from refquant.audit.pairs import CONVERSIONS, Pair, indices_of
+from refquant.audit.pairs import CONVERSIONS, Pair
 from refquant.audit.report import Derivation, Finding
 from refquant.audit.rules import Rules
 from refquant.errors import InvalidInputError, RefquantError
@@ -37,6 +36,7 @@ from refquant.quantization.parameters import of_statistics
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from refquant.tflite.vectors import indices_of, scales_of
 
 Array = npt.NDArray[Any]
 #: a subgraph and a tensor of it

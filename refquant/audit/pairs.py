@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from refquant.errors import InvalidInputError
 from refquant.tflite import schema
 from refquant.tflite.model import Model
+from refquant.tflite.vectors import indices_of
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -53,8 +52,3 @@ def pair_operators(float_model: Model, quantized_model: Model, subgraph: int = 0
             f"{here[0]} there and {here[1]} here ({len(names[0])} operators against {len(names[1])})"
         )
     return [Pair(name, subgraph, fi, qi, f, q) for name, (fi, f), (qi, q) in zip(names[0], *sides)]
-
-
-def indices_of(vector: object) -> list[int]:
-    """The indices of a vector of the file, none where it is absent."""
-    return [] if vector is None else [int(i) for i in np.asarray(vector, np.int64)]

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.audit.again import is_quantized, scales_of, type_name, zero_points_of
-from refquant.audit.pairs import indices_of
+from refquant.audit.again import is_quantized, type_name, zero_points_of
 from refquant.quantization.calibration import Range
 from refquant.quantization.constraints import Constraint, constraint_of
 from refquant.quantization.converter import Mode
@@ -23,6 +22,7 @@ from refquant.quantization.recurrent import LSTMS
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from refquant.tflite.vectors import indices_of, scales_of
 
 Array = npt.NDArray[Any]
 

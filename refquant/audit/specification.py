@@ -23,6 +23,7 @@ from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 from refquant.tflite.tensor_types import numpy_dtype
+from refquant.tflite.vectors import scales_of
 
 _INT8, _UINT8, _INT16, _INT32, _INT64 = (
     TensorType.INT8,
@@ -148,22 +149,17 @@ def check_specification(model: Model) -> tuple[list[Finding], dict[str, int]]:
     return list(dict.fromkeys(findings)), {"tensors": tensors, "operators with rules of the specification": operators}
 
 
-def _scales(tensor: schema.Tensor | None) -> npt.NDArray[Any]:
-    quantization = None if tensor is None else tensor.quantization
-    return np.asarray(() if quantization is None or quantization.scale is None else quantization.scale, np.float32)
-
-
 def _zero_points(tensor: schema.Tensor | None) -> npt.NDArray[Any]:
     quantization = None if tensor is None else tensor.quantization
     missing = quantization is None or quantization.zero_point is None
     if missing or quantization is None:
-        return np.zeros(_scales(tensor).size, np.int64)
+        return np.zeros(scales_of(tensor).size, np.int64)
     return np.asarray(quantization.zero_point, np.int64)
 
 
 def _usable(tensor: schema.Tensor | None) -> bool:
     """Whether the tensor has scales that later checks can compute with."""
-    scales = _scales(tensor)
+    scales = scales_of(tensor)
     return (
         scales.size > 0
         and bool(np.all(np.isfinite(scales) & (scales > 0)))
@@ -173,7 +169,7 @@ def _usable(tensor: schema.Tensor | None) -> bool:
 
 def _check_tensor(place: str, tensor: schema.Tensor) -> Iterator[Finding]:
     """Scales that are usable numbers, as many as there are channels; zero points that the type can hold."""
-    scales, zero_points = _scales(tensor), _zero_points(tensor)
+    scales, zero_points = scales_of(tensor), _zero_points(tensor)
     if not scales.size or tensor.quantization is None:
         return
     bad = ~np.isfinite(scales) | (scales <= 0)
@@ -243,7 +239,7 @@ def _check_tensor(place: str, tensor: schema.Tensor) -> Iterator[Finding]:
 def _check_weights(place: _Place, rule: Rule) -> Iterator[Finding]:
     """Symmetric weights from -127 to 127; per channel only along the dimension of the specification."""
     weights = place.input(rule.weights)
-    if weights is None or weights.type != _INT8 or not _scales(weights).size:
+    if weights is None or weights.type != _INT8 or not scales_of(weights).size:
         return
     x = place.input(0)
     if x is not None and x.type == _UINT8:
@@ -271,7 +267,7 @@ def _check_weights(place: _Place, rule: Rule) -> Iterator[Finding]:
             "kernels may rely on it to add two products in 16 bits; quantize to -127",
         )
     dimension = weights.quantization.quantized_dimension if weights.quantization is not None else 0
-    if _scales(weights).size > 1 and dimension != rule.dimension:
+    if scales_of(weights).size > 1 and dimension != rule.dimension:
         yield Finding(
             "error",
             "weights-dimension",
@@ -280,7 +276,7 @@ def _check_weights(place: _Place, rule: Rule) -> Iterator[Finding]:
             f"along dimension {rule.dimension}",
             "the kernels take the output channels' dimension",
         )
-    if values is not None and _scales(weights).size > 1 and dimension == rule.dimension and dimension < values.ndim:
+    if values is not None and scales_of(weights).size > 1 and dimension == rule.dimension and dimension < values.ndim:
         dead = ~np.any(values, axis=tuple(i for i in range(values.ndim) if i != dimension))
         if dead.any():
             yield Finding(
@@ -321,8 +317,8 @@ def _check_bias(place: _Place, rule: Rule) -> Iterator[Finding]:
             "0",
             "a bias has no zero point",
         )
-    expected = _scales(x)[0] * _scales(weights)
-    found = _scales(bias)
+    expected = scales_of(x)[0] * scales_of(weights)
+    found = scales_of(bias)
     if found.size and found.size == expected.size and np.any(found != expected):
         i = int(np.argmax(found != expected))
         steps = int(found[i : i + 1].view(np.int32)[0]) - int(expected[i : i + 1].view(np.int32)[0])
@@ -354,7 +350,7 @@ def _check_accumulator(place: _Place, rule: Rule) -> Iterator[Finding]:
     x, weights, bias = place.input(0), place.input(rule.weights), place.input(rule.bias)
     if place.name == "TRANSPOSE_CONV" or x is None or weights is None or x.type not in _QUANTIZED:
         return
-    if not (_usable(x) and _usable(weights)) or weights.type not in (_INT8, _UINT8) or _scales(x).size != 1:
+    if not (_usable(x) and _usable(weights)) or weights.type not in (_INT8, _UINT8) or scales_of(x).size != 1:
         return
     values = place.model.constant(weights)
     bias_values = None if bias is None else place.model.constant(bias)
@@ -392,7 +388,11 @@ def _check_multiplier(place: _Place, rule: Rule) -> Iterator[Finding]:
         return
     if not (_usable(x) and _usable(weights) and _usable(out)):
         return
-    real = _scales(x)[0].astype(np.float64) * _scales(weights).astype(np.float64) / _scales(out)[0].astype(np.float64)
+    real = (
+        scales_of(x)[0].astype(np.float64)
+        * scales_of(weights).astype(np.float64)
+        / scales_of(out)[0].astype(np.float64)
+    )
     multiplier, shift = quantize_multiplier(real)
     if np.any(multiplier == 0):
         i = int(np.argmax(multiplier == 0))
@@ -423,12 +423,12 @@ def _check_same_scale(place: _Place, rule: Rule) -> Iterator[Finding]:
     tensors = [
         t for t in (*place.tensors(place.operator.inputs), *place.tensors(place.operator.outputs)) if t is not None
     ]
-    quantized = [t for t in tensors if t.type in _QUANTIZED and _scales(t).size]
+    quantized = [t for t in tensors if t.type in _QUANTIZED and scales_of(t).size]
     if len(quantized) < 2:
         return
     first = quantized[0]
     for other in quantized[1:]:
-        if not np.array_equal(_scales(first), _scales(other)) or not np.array_equal(
+        if not np.array_equal(scales_of(first), scales_of(other)) or not np.array_equal(
             _zero_points(first), _zero_points(other)
         ):
             legacy = first.type == _UINT8
@@ -454,8 +454,8 @@ def _check_fixed_output(place: _Place, rule: Rule) -> Iterator[Finding]:
     if fixed is None:
         return
     scale, zero_point = np.float32(fixed[0]), fixed[1]
-    if _scales(out)[0] != scale or _zero_points(out)[0] != zero_point:
-        near = abs(float(_scales(out)[0]) / float(scale) - 1) < 1e-3 and _zero_points(out)[0] == zero_point
+    if scales_of(out)[0] != scale or _zero_points(out)[0] != zero_point:
+        near = abs(float(scales_of(out)[0]) / float(scale) - 1) < 1e-3 and _zero_points(out)[0] == zero_point
         yield Finding(
             "warning" if near else "error",
             "fixed-output",
@@ -478,7 +478,7 @@ def _check_activation(place: _Place, rule: Rule) -> Iterator[Finding]:
     if bounds is None or out is None or out.type not in _QUANTIZED or not _usable(out):
         return
     limits = np.iinfo(numpy_dtype(out.type))
-    scale, zero = float(_scales(out)[0]), int(_zero_points(out)[0])
+    scale, zero = float(scales_of(out)[0]), int(_zero_points(out)[0])
     low = max(float(limits.min), zero + np.round(bounds[0] / scale))
     high = min(float(limits.max), zero + np.round(bounds[1] / scale))
     codes = int(max(high - low + 1, 0))
@@ -515,4 +515,4 @@ _CHECKS: tuple[Callable[[_Place, Rule], Iterator[Finding]], ...] = (
 
 
 def _affine(tensor: schema.Tensor) -> str:
-    return f"scale {_scales(tensor)[0]!s}, zero point {_zero_points(tensor)[0] if _zero_points(tensor).size else '-'}"
+    return f"scale {scales_of(tensor)[0]!s}, zero point {_zero_points(tensor)[0] if _zero_points(tensor).size else '-'}"

@@ -29,6 +29,7 @@ from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
+from refquant.tflite.vectors import indices_of
 
 for _module in pkgutil.iter_modules(refquant.kernels.__path__):  # importing a module of kernels registers them
     import_module(f"refquant.kernels.{_module.name}")
@@ -81,8 +82,8 @@ class SubgraphPlan:
         self.subgraphs = subgraphs
         self.index = subgraph
         self.table = model.subgraphs[subgraph]
-        self.inputs = _indices(self.table.inputs)
-        self.outputs = _indices(self.table.outputs)
+        self.inputs = indices_of(self.table.inputs)
+        self.outputs = indices_of(self.table.outputs)
         self.tensors = [
             _tensor_info(model, subgraph, i, tensor, profile) for i, tensor in enumerate(self.table.tensors or ())
         ]
@@ -177,9 +178,9 @@ class SubgraphPlan:
             custom_options=b""
             if table.custom_options is None
             else np.asarray(table.custom_options, np.uint8).tobytes(),
-            inputs=[None if i < 0 else self.tensors[i] for i in _indices(table.inputs)],
-            outputs=[self.tensors[i] for i in _indices(table.outputs)],
-            intermediates=[self.tensors[i] for i in _indices(table.intermediates)],
+            inputs=[None if i < 0 else self.tensors[i] for i in indices_of(table.inputs)],
+            outputs=[self.tensors[i] for i in indices_of(table.outputs)],
+            intermediates=[self.tensors[i] for i in indices_of(table.intermediates)],
             profile=registry.BASES.get(profile, profile),
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
@@ -218,7 +219,7 @@ class SubgraphPlan:
 
     def _fill_empty_constants(self) -> None:
         """A tensor of no elements that nobody writes is a constant without bytes, such as the shape of a scalar."""
-        filled = set(self.inputs).union(*(_indices(operator.outputs) for operator in self.table.operators or ()))
+        filled = set(self.inputs).union(*(indices_of(operator.outputs) for operator in self.table.operators or ()))
         for tensor in self.tensors:
             if tensor.value is None and 0 in tensor.dims and tensor.index not in filled and not tensor.is_variable:
                 tensor.value = np.empty(tensor.dims, tensor.dtype)
@@ -378,10 +379,6 @@ def _placed(operator: Operator, what: str) -> Iterator[None]:
         raise operator.invalid(f"its options are missing or another operator's: {error}") from error
     except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
         raise operator.invalid(f"cannot be {what}: {type(error).__name__}: {error}") from error
-
-
-def _indices(vector: Any) -> list[int]:
-    return [] if vector is None else [int(i) for i in vector]
 
 
 def _written(step: Step) -> list[int]:

@@ -40,6 +40,7 @@ from refquant.tflite.conversion_metadata import (
 )
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from refquant.tflite.vectors import indices_of
 
 
 class Optimize(Enum):
@@ -330,7 +331,7 @@ def refuse_unknown(model: Model, operators: Collection[str], nodes: Collection[s
         tensors = subgraph.tensors or []
         for operator in subgraph.operators or ():
             known_operators.add(model.operator_name(operator))
-            known_nodes.update(tensors[index].name for index in _indices(operator.outputs))
+            known_nodes.update(tensors[index].name for index in indices_of(operator.outputs))
     for name in operators:
         if name not in known_operators:
             raise InvalidInputError(
@@ -408,8 +409,8 @@ def refuse_float(model: Model) -> None:
         tensors = subgraph.tensors or []
         for operator in subgraph.operators or ():
             name = model.operator_name(operator)
-            outputs = _indices(operator.outputs)
-            indices = [] if name in _CONVERSIONS else [*_indices(operator.inputs), *outputs]
+            outputs = indices_of(operator.outputs)
+            indices = [] if name in _CONVERSIONS else [*indices_of(operator.inputs), *outputs]
             if any(index >= 0 and tensors[index].type == TensorType.FLOAT32 for index in indices):
                 found.append(f"{name} ({tensors[outputs[0]].name!r})" if outputs else name)
     if found:
@@ -420,10 +421,6 @@ def refuse_float(model: Model) -> None:
 
 
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
-
-
-def _indices(vector: Any) -> list[int]:
-    return [] if vector is None else [int(index) for index in vector]
 
 
 def _listed(names: Sequence[str]) -> str:

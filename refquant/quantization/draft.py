@@ -19,6 +19,7 @@ from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import BuiltinOperator, TensorType
 from refquant.tflite.table import Kind, Table, UnknownMember
+from refquant.tflite.vectors import indices_of
 
 T = TypeVar("T", bound=Table)
 Bytes = npt.NDArray[np.uint8]
@@ -179,8 +180,8 @@ def _graph(model: Model, table: schema.SubGraph) -> Graph:
             operator.custom_options = model.custom_options(operator)
             operator.large_custom_options_offset = operator.large_custom_options_size = 0
         tensors = (operator.inputs, operator.outputs, operator.intermediates)
-        nodes.append(Node(operator, *map(_indices, tensors)))
-    return Graph(table, table.tensors or [], nodes, _indices(table.inputs), _indices(table.outputs))
+        nodes.append(Node(operator, *map(indices_of, tensors)))
+    return Graph(table, table.tensors or [], nodes, indices_of(table.inputs), indices_of(table.outputs))
 
 
 def _subgraph(graph: Graph) -> schema.SubGraph:
@@ -196,10 +197,6 @@ def _operator(node: Node) -> schema.Operator:
     table.inputs, table.outputs = _vector(node.inputs, table.inputs), _vector(node.outputs, table.outputs)
     table.intermediates = _vector(node.intermediates, table.intermediates)
     return table
-
-
-def _indices(vector: Any) -> list[int]:
-    return [] if vector is None else np.asarray(vector).tolist()
 
 
 def _vector(indices: list[int], before: Any) -> Any:

@@ -21,6 +21,7 @@ from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import LSTMKernelType, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
+from refquant.tflite.vectors import indices_of
 
 
 @dataclass
@@ -125,21 +126,21 @@ class _Importer:
         self.variables = variables
         self.function = Function(name)
         self.values: dict[int, Value] = {}
-        for index in _indices(subgraph.inputs):
+        for index in indices_of(subgraph.inputs):
             tensor = self.tensors[index]
             argument = Value(type_of(tensor), name=tensor.name or "")
             self.function.arguments.append(argument)
             self.values[index] = self._with_statistics(argument, tensor)
-        made = {index for operator in subgraph.operators or () for index in _indices(operator.outputs)}
+        made = {index for operator in subgraph.operators or () for index in indices_of(operator.outputs)}
         self.pending = [i for i in range(len(self.tensors)) if i not in made and i not in self.values][::-1]
-        self.used = {index for operator in subgraph.operators or () for index in _indices(operator.inputs)}
-        self.used |= set(_indices(subgraph.outputs))
+        self.used = {index for operator in subgraph.operators or () for index in indices_of(operator.inputs)}
+        self.used |= set(indices_of(subgraph.outputs))
         for operator in subgraph.operators or ():
             if locations is not None:
-                self._constants_before(min(_indices(operator.outputs), default=0))
+                self._constants_before(min(indices_of(operator.outputs), default=0))
             self._operator(operator)
-        outputs: list[Value | None] = [self._value(index) for index in _indices(subgraph.outputs)]
-        names = tuple(self.tensors[index].name or "" for index in _indices(subgraph.outputs))
+        outputs: list[Value | None] = [self._value(index) for index in indices_of(subgraph.outputs)]
+        names = tuple(self.tensors[index].name or "" for index in indices_of(subgraph.outputs))
         self.function.append(Operation("RETURN", outputs, names=names))
         self._merge_absent_operands()
         _renew_branches(self.function)
@@ -183,8 +184,8 @@ class _Importer:
         if name == "LSTM" and getattr(operator.builtin_options, "kernel_type", None) == LSTMKernelType.BASIC:
             name = "BASIC_LSTM"  # an operator of its own for the converter
         custom = self.model.is_custom(operator)
-        operands = [None if index == -1 else self._value(index) for index in _indices(operator.inputs)]
-        outputs = _indices(operator.outputs)
+        operands = [None if index == -1 else self._value(index) for index in indices_of(operator.inputs)]
+        outputs = indices_of(operator.outputs)
         if name == "RESHAPE" and not custom:
             operands = self._reshape_operands(operator, operands)
         implied = max(_OPERANDS.get(name, 0) - len(operands), 0)
@@ -202,7 +203,7 @@ class _Importer:
         )
         if implied and self.locations is None:
             operation.attributes["implied"] = (implied, operation.names)
-        intermediates = _indices(operator.intermediates)
+        intermediates = indices_of(operator.intermediates)
         if intermediates:
             operation.attributes["intermediates"] = [_intermediate(self.tensors[index]) for index in intermediates]
         for index, result in zip(outputs, operation.results, strict=True):
@@ -218,7 +219,7 @@ class _Importer:
             if constant is None or constant.array.ndim <= 1:
                 return operands
             shape = constant.array.reshape(-1)
-        name = self.tensors[_indices(operator.outputs)[0]].name or ""
+        name = self.tensors[indices_of(operator.outputs)[0]].name or ""
         operation = _constant_operation(Constant(TensorType.INT32, shape), (name,))
         return [operands[0], self.function.append(operation).result]
 
@@ -382,8 +383,8 @@ def _signature(table: schema.SignatureDef, function: Function, subgraph: schema.
     arguments: dict[int, str] = {}
     outputs: dict[int, str] = {}
     for entries, tensors, names in (
-        (table.inputs, _indices(subgraph.inputs), arguments),
-        (table.outputs, _indices(subgraph.outputs), outputs),
+        (table.inputs, indices_of(subgraph.inputs), arguments),
+        (table.outputs, indices_of(subgraph.outputs), outputs),
     ):
         for entry in entries or ():
             left = (i for i, tensor in enumerate(tensors) if tensor == entry.tensor_index)
@@ -401,10 +402,6 @@ def _signature(table: schema.SignatureDef, function: Function, subgraph: schema.
 
 def _shape(tensor: schema.Tensor) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
-
-
-def _indices(vector: object) -> list[int]:
-    return [] if vector is None else [int(index) for index in vector]  # type: ignore[attr-defined]
 
 
 def _floats(vector: object) -> list[float]:

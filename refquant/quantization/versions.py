@@ -20,6 +20,7 @@ from refquant.quantization.releases import RELEASES
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import LSTMKernelType, TensorType
+from refquant.tflite.vectors import indices_of
 
 FLOAT32, FLOAT16, BFLOAT16, FLOAT64 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.BFLOAT16, TensorType.FLOAT64
 INT2, INT4, INT8, INT16 = TensorType.INT2, TensorType.INT4, TensorType.INT8, TensorType.INT16
@@ -51,8 +52,8 @@ def operator_version(model: Model, subgraph: schema.SubGraph, operator: schema.O
     name = model.operator_name(operator)
     signature = _Signature(
         name,
-        [_tensor(subgraph, index, name) for index in _indices(operator.inputs)],
-        [_tensor(subgraph, index, name) for index in _indices(operator.outputs)],
+        [_tensor(subgraph, index, name) for index in indices_of(operator.inputs)],
+        [_tensor(subgraph, index, name) for index in indices_of(operator.outputs)],
         operator.builtin_options,
     )
     if model.is_custom(operator):
@@ -104,10 +105,6 @@ class _Signature:
                 f"{self.name} with {len(self.outputs)} outputs: its version depends on output {index}"
             )
         return self.outputs[index]
-
-
-def _indices(indices: schema.Vector | None) -> list[int]:
-    return [] if indices is None else [int(index) for index in indices]
 
 
 def _tensor(subgraph: schema.SubGraph, index: int, name: str) -> schema.Tensor | None:
