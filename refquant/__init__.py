@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from refquant.compression import clustering, pruning
     from refquant.errors import (
         InvalidInputError,
         InvalidModelError,
@@ -43,6 +44,8 @@ __all__ = [
     "TargetSpec",
     "UnsupportedOperatorError",
     "calibrate",
+    "clustering",
+    "pruning",
     "register_custom_operator",
 ]
 
@@ -63,6 +66,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'refquant' has no attribute {name!r}")
+    if name in ("clustering", "pruning"):
+        return import_module(f"refquant.compression.{name}")
     return getattr(import_module(_HOMES.get(name, "refquant.errors")), name)
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from refquant.runtimes import Quantizer, Runtime, is_installed, open_quantizer, open_runtime
+from refquant.errors import RuntimeUnavailableError
+from refquant.runtimes import (
+    ModelOptimization,
+    Quantizer,
+    Runtime,
+    is_installed,
+    open_model_optimization,
+    open_quantizer,
+    open_runtime,
+)
 
 #: the same examples in every run, others in each with REFQUANT_EXPLORE=1
 settings.register_profile(
@@ -69,6 +78,17 @@ def quantizer() -> Iterator[Quantizer]:
     if not is_installed("tensorflow"):
         pytest.skip("tensorflow is not installed: python -m pip install 'refquant[runtimes]'")
     with open_quantizer() as tools:
+        yield tools
+
+
+@pytest.fixture(scope="session")
+def model_optimization() -> Iterator[ModelOptimization]:
+    """tensorflow_model_optimization, in a process of its own."""
+    try:
+        tools = open_model_optimization()
+    except RuntimeUnavailableError as error:
+        pytest.skip(str(error))
+    with tools:
         yield tools
 
 

@@ -5,15 +5,18 @@ for us; a runtime that aborts takes only its server along, and the next question
 """
 
 from refquant.runtimes.client import RUNTIMES, Runtime, Sample, is_installed, open_runtime
+from refquant.runtimes.model_optimization import ModelOptimization, open_model_optimization
 from refquant.runtimes.quantizer import CalibrationSample, Quantizer, open_quantizer
 
 __all__ = [
     "RUNTIMES",
     "CalibrationSample",
+    "ModelOptimization",
     "Quantizer",
     "Runtime",
     "Sample",
     "is_installed",
+    "open_model_optimization",
     "open_quantizer",
     "open_runtime",
 ]

@@ -18,7 +18,7 @@ import struct
 import sys
 from typing import IO, Any, Protocol
 
-from refquant.runtimes import litert, micro, quantizer, tensorflow
+from refquant.runtimes import litert, micro, model_optimization, quantizer, tensorflow
 
 
 class Adapter(Protocol):
@@ -44,13 +44,15 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        adapter: Adapter | quantizer.Adapter
+        adapter: Adapter | quantizer.Adapter | model_optimization.Adapter
         if name == "micro":
             adapter = micro.Adapter()
         elif name == "litert":
             adapter = litert.Adapter(kernels)
         elif name == "quantizer":
             adapter = quantizer.Adapter()
+        elif name == "model_optimization":
+            adapter = model_optimization.Adapter()
         else:
             adapter = tensorflow.Adapter(kernels)
     except Exception as error:  # whatever a foreign package raises at import is its answer
@@ -68,7 +70,12 @@ def main() -> None:
         _answer(answers, "died", status)
 
 
-def _serve(adapter: Adapter | quantizer.Adapter, questions: IO[bytes], answers: IO[bytes], seconds: int) -> None:
+def _serve(
+    adapter: Adapter | quantizer.Adapter | model_optimization.Adapter,
+    questions: IO[bytes],
+    answers: IO[bytes],
+    seconds: int,
+) -> None:
     while header := questions.read(8):
         question, *arguments = pickle.loads(questions.read(struct.unpack("<Q", header)[0]))
         signal.alarm(seconds)

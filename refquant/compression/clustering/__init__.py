@@ -1,0 +1,25 @@
+"""Clustering of weights as tensorflow_model_optimization does it (its `clustering.keras`), to the bit.
+
+The public names are those of `tfmot.clustering.keras`; each is imported when it is first used, so that a training
+framework is imported only by those who train.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+#: public name: the module that has it
+_HOMES: dict[str, str] = {}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'refquant.clustering' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
