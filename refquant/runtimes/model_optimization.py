@@ -10,8 +10,13 @@ import importlib.util
 import os
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from refquant.errors import RuntimeUnavailableError
 from refquant.runtimes.client import Server
+
+Array = npt.NDArray[Any]
 
 
 def open_model_optimization(timeout: float = 120.0) -> ModelOptimization:
@@ -37,6 +42,21 @@ class ModelOptimization(Server):
     def __init__(self, timeout: float) -> None:
         super().__init__(("model_optimization", ""), "tensorflow_model_optimization", timeout)
 
+    def schedule(self, name: str, config: dict[str, Any], steps: list[int]) -> list[tuple[bool, Any]]:
+        """What the schedule `name` of these arguments says at each step: whether it prunes, and the sparsity."""
+        return self._ask(("schedule", name, config, steps))
+
+    def pruning_mask(
+        self,
+        weights: Array,
+        sparsity: float,
+        block_size: tuple[int, int] = (1, 1),
+        block_pooling_type: str = "AVG",
+        sparsity_m_by_n: tuple[int, int] | None = None,
+    ) -> tuple[Array, Array]:
+        """The mask and the threshold of one kernel."""
+        return self._ask(("pruning_mask", weights, sparsity, block_size, block_pooling_type, sparsity_m_by_n))
+
 
 class Adapter:
     """The side of the server."""
@@ -52,3 +72,33 @@ class Adapter:
     def version(self) -> str:
         """The version of the installed package."""
         return str(self._tfmot.__version__)
+
+    def schedule(self, name: str, config: dict[str, Any], steps: list[int]) -> list[tuple[bool, Any]]:
+        """See `ModelOptimization.schedule`."""
+        schedule = getattr(self._tfmot.sparsity.keras, name)(**config)
+        answers = (schedule(self._tf.constant(step, self._tf.int64)) for step in steps)
+        return [(bool(prunes), np.asarray(sparsity)[()]) for prunes, sparsity in answers]
+
+    def pruning_mask(
+        self,
+        weights: Array,
+        sparsity: float,
+        block_size: tuple[int, int],
+        block_pooling_type: str,
+        sparsity_m_by_n: tuple[int, int] | None,
+    ) -> tuple[Array, Array]:
+        """See `ModelOptimization.pruning_mask`."""
+        from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning
+
+        variable = self._tf.Variable(weights)
+        constant = self._tfmot.sparsity.keras.ConstantSparsity(sparsity, 0)
+        pruning = Pruning(
+            lambda: self._tf.constant(0, self._tf.int64),
+            [(variable, None, None)],
+            constant,
+            block_size,
+            block_pooling_type,
+            sparsity_m_by_n,
+        )
+        threshold, mask = pruning._maybe_update_block_mask(variable)
+        return np.asarray(mask), np.asarray(threshold)

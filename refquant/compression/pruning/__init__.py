@@ -7,12 +7,35 @@ framework is imported only by those who train.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refquant.compression.pruning.m_by_n import is_pruned_m_by_n, m_by_n_mask
+    from refquant.compression.pruning.masks import Mask, magnitude_mask, sparsity_of
+    from refquant.compression.pruning.schedules import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 #: public name: the module that has it
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "ConstantSparsity": "refquant.compression.pruning.schedules",
+    "Mask": "refquant.compression.pruning.masks",
+    "PolynomialDecay": "refquant.compression.pruning.schedules",
+    "PruningSchedule": "refquant.compression.pruning.schedules",
+    "is_pruned_m_by_n": "refquant.compression.pruning.m_by_n",
+    "m_by_n_mask": "refquant.compression.pruning.m_by_n",
+    "magnitude_mask": "refquant.compression.pruning.masks",
+    "sparsity_of": "refquant.compression.pruning.masks",
+}
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "ConstantSparsity",
+    "Mask",
+    "PolynomialDecay",
+    "PruningSchedule",
+    "is_pruned_m_by_n",
+    "m_by_n_mask",
+    "magnitude_mask",
+    "sparsity_of",
+]
 
 
 def __getattr__(name: str) -> Any:
