@@ -1,7 +1,7 @@
 """What a compressor makes of a model: the bytes of the file, and of each constant with how much there is to gain.
 
-Files are compressed as they would be for a download: gzip at its highest level and without a time, zstd at level 19, the
-highest that needs no more memory to decompress than the others.
+Files are compressed as for a download: gzip at its highest level and without a time, zstd at level 19, the highest
+that asks no more memory of those who decompress.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def measure_tensors(
             if constant and tensor.buffer not in tensors:
                 tensors[tensor.buffer], places[tensor.buffer] = tensor, (number, index)
         for operator in graph.operators or ():
-            for index in () if operator.inputs is None else operator.inputs:
-                buffer = buffers[index] if 0 <= index < len(buffers) else None
+            for source in () if operator.inputs is None else operator.inputs.tolist():
+                buffer = buffers[source] if 0 <= source < len(buffers) else None
                 if buffer is not None:
                     users.setdefault(buffer, []).append(model.operator_name(operator))
     measured = []
@@ -169,20 +169,17 @@ def _stored(model: Model, tensor: schema.Tensor) -> bytes:
 def _zeros(values: Array, tensor: schema.Tensor) -> Array:
     """Which values are real zeros."""
     if tensor.type in _BITS_OF_FLOATS:
-        zeros: Array = (values & _BITS_OF_FLOATS[tensor.type]) == 0
-        return zeros
+        return np.asarray((values & _BITS_OF_FLOATS[tensor.type]) == 0)
     table = tensor.quantization
     if table is None or table.scale is None or table.zero_point is None or len(table.zero_point) == 0:
-        zeros = values == 0
-        return zeros
+        return np.asarray(values == 0)
     along = np.asarray(table.zero_point)
     if len(along) > 1:
         _check_channels(values, tensor, table.quantized_dimension, len(along))
         sides = [1] * values.ndim
         sides[table.quantized_dimension] = len(along)
         along = along.reshape(sides)
-    zeros = values == along
-    return zeros
+    return np.asarray(values == along)
 
 
 def _check_channels(values: Array, tensor: schema.Tensor, dimension: int, count: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from refquant.tflite import schema
 from refquant.tflite.schema import DimensionType, SparsityParameters
+from refquant.tflite.sparsity import index_vector
 
 #: Operations that are sparse constants, of reals and of quantized numbers: each with the values that are stored.
 SPARSE_CONSTANTS = ("SPARSE_CONST", "SPARSE_QCONST")
@@ -36,13 +37,7 @@ def _level(level: schema.DimensionMetadata) -> schema.DimensionMetadata:
 
 
 def _narrowed(vector: Any) -> Any:
-    values = _vector(getattr(vector, "values", None), np.int64)
-    most = int(values.max(initial=0))
-    if most <= np.iinfo(np.uint8).max:
-        return schema.Uint8Vector(values=values.astype(np.uint8))
-    if most <= np.iinfo(np.uint16).max:
-        return schema.Uint16Vector(values=values.astype(np.uint16))
-    return schema.Int32Vector(values=values.astype(np.int32))
+    return index_vector(_vector(getattr(vector, "values", None), np.int64))
 
 
 def _vector(values: Any, dtype: Any) -> Any:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import zstandard
 
-from refquant.errors import InvalidModelError
 from refquant.compression.sizes import TensorSize, compare_sizes, measure_tensors, sizes_of
+from refquant.errors import InvalidModelError
 from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.tflite.schema import TensorType
 
