@@ -107,7 +107,7 @@ def measure_tensors(
             if constant and tensor.buffer not in tensors:
                 tensors[tensor.buffer], places[tensor.buffer] = tensor, (number, index)
         for operator in graph.operators or ():
-            for source in () if operator.inputs is None else operator.inputs.tolist():
+            for source in () if operator.inputs is None else map(int, operator.inputs):
                 buffer = buffers[source] if 0 <= source < len(buffers) else None
                 if buffer is not None:
                     users.setdefault(buffer, []).append(model.operator_name(operator))

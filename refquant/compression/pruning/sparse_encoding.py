@@ -69,10 +69,14 @@ def sparse_choices(model: Model) -> list[SparseChoice]:
 def encode_sparse(model: Model) -> Model:
     """The model with its sparse weights (float32, float16, int8) encoded as the converter encodes them.
 
-    The outputs stay the same. Weights with less than three tenths of zeros stay dense, as do those that are an output
-    of the graph or sparse already: `sparse_choices` tells which and why; a model that has no others comes back as it
-    is. It differs from the converter where what the converter writes cannot run: rows that are not whole blocks, and
-    float16 weights behind DEQUANTIZE, are never cut into blocks, and weights that others also use get a DENSIFY.
+    The outputs stay the same; but where FULLY_CONNECTED uses blocks as they are stored and its sums are of floats,
+    these are added in another order. Weights with less than three tenths of zeros stay dense, and so do those of
+    nothing but zeros, those that are an output of the graph, and those that are sparse already: `sparse_choices` tells
+    which and why. A model that has no others comes back as it is.
+
+    It differs from the converter where what that writes cannot run. Rows that are not whole blocks are never cut into
+    blocks, because the rest of the row would be lost. Neither are float16 weights behind DEQUANTIZE, which knows
+    nothing of sparse inputs: its output would not be a number. Weights that others also use get a DENSIFY.
 
     Raises `InvalidModelError` where the data of a weight do not fit its shape.
     """
@@ -86,7 +90,7 @@ def encode_sparse(model: Model) -> Model:
         graph = result.subgraphs[choice.subgraph]
         tensors = graph.tensors or []
         tensor = tensors[choice.tensor]
-        shape = tuple(int(n) for n in tensor.shape)
+        shape = tuple(_list(tensor.shape))
         key = (tensor.buffer, choice.block, shape)
         if key not in stored:
             dense = model.constant(tensor)
@@ -187,6 +191,8 @@ def _choose(model: Model, subgraph: int, index: int, direct: bool) -> SparseChoi
     sparsity = _share(np.count_nonzero(values == 0), values.size)
     if sparsity < _LEAST_SPARSITY:
         return dense("less than three tenths of it are zeros", float(sparsity))
+    if not values.any():
+        return dense("all its values are zeros: nothing would be stored", 1.0)
     block, ratio = _BLOCKS[tensor.type]
     if direct and values.ndim == 2 and values.shape[1] % block == 0:
         empty = ~(values != 0).reshape(-1, block).any(1)
@@ -197,7 +203,7 @@ def _choose(model: Model, subgraph: int, index: int, direct: bool) -> SparseChoi
     return SparseChoice(subgraph, index, tensor.name or "", float(sparsity), True, 1, True, why)
 
 
-def _share(zeros: int, elements: int) -> np.float32:
+def _share(zeros: Any, elements: int) -> np.float32:
     return np.float32(zeros / elements)
 
 
