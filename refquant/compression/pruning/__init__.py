@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from refquant.compression.pruning.m_by_n import is_pruned_m_by_n, m_by_n_mask
     from refquant.compression.pruning.masks import Mask, magnitude_mask, sparsity_of
     from refquant.compression.pruning.schedules import ConstantSparsity, PolynomialDecay, PruningSchedule
+    from refquant.compression.pruning.sparse_encoding import SparseChoice, decode_sparse, encode_sparse, sparse_choices
 
 #: public name: the module that has it
 _HOMES: dict[str, str] = {
@@ -20,9 +21,13 @@ _HOMES: dict[str, str] = {
     "Mask": "refquant.compression.pruning.masks",
     "PolynomialDecay": "refquant.compression.pruning.schedules",
     "PruningSchedule": "refquant.compression.pruning.schedules",
+    "SparseChoice": "refquant.compression.pruning.sparse_encoding",
+    "decode_sparse": "refquant.compression.pruning.sparse_encoding",
+    "encode_sparse": "refquant.compression.pruning.sparse_encoding",
     "is_pruned_m_by_n": "refquant.compression.pruning.m_by_n",
     "m_by_n_mask": "refquant.compression.pruning.m_by_n",
     "magnitude_mask": "refquant.compression.pruning.masks",
+    "sparse_choices": "refquant.compression.pruning.sparse_encoding",
     "sparsity_of": "refquant.compression.pruning.masks",
 }
 
@@ -31,9 +36,13 @@ __all__ = [
     "Mask",
     "PolynomialDecay",
     "PruningSchedule",
+    "SparseChoice",
+    "decode_sparse",
+    "encode_sparse",
     "is_pruned_m_by_n",
     "m_by_n_mask",
     "magnitude_mask",
+    "sparse_choices",
     "sparsity_of",
 ]
 
