@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refquant.cli.output import add_row, console, count_of, print_json, printable, shape_of, size_of, table
+from refquant.cli.output import (
+    add_row,
+    console,
+    count_of,
+    print_json,
+    printable,
+    shape_of,
+    size_of,
+    table,
+    with_progress,
+)
+
+if TYPE_CHECKING:
+    from refquant.tflite.model import Model
 
 #: how many of the largest buffers are shown
 BUFFERS_SHOWN = 5
@@ -22,17 +35,26 @@ def inspect(
         bool, typer.Option("--operators", help="Only the operators (and tensors, with both).")
     ] = False,
     tensors: Annotated[bool, typer.Option("--tensors", help="Only the tensors (and operators, with both).")] = False,
+    compressed: Annotated[
+        bool, typer.Option("--compressed", help="What gzip and zstd make of the file and of each constant, and why.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every scale and zero point.")] = False,
 ) -> None:
     """Show what is in a model: signatures, operators, tensors, quantization, and where the bytes are.
 
     Any file that can be read is shown, also one whose operators refquant cannot run. MACs are the multiplications and
-    additions of convolutions, fully connected layers and matrix products.
+    additions of convolutions, fully connected layers and matrix products. With --compressed, entropy is the least that
+    a code of single values could take, and zeros are the share of the values that are zero.
     """
     from refquant.cli.facts import describe
     from refquant.tflite.model import Model
 
     content = model.read_bytes()
+    if compressed:
+        if subgraph is not None or operators or tensors:
+            raise typer.BadParameter("is of the whole file: it takes --json only", param_hint="--compressed")
+        _show_compressed(Model.read(content), content, json)
+        return
     facts = describe(Model.read(content), content)
     graphs = facts["subgraphs"]
     if subgraph is not None:
@@ -82,6 +104,29 @@ def _show_summary(name: str, facts: dict[str, Any]) -> None:
         for buffer in facts["buffers"][:BUFFERS_SHOWN]:
             add_row(largest, size_of(buffer["bytes"]), buffer["index"], buffer["kind"], _short(buffer["of"]))
         console.print(largest)
+
+
+def _show_compressed(model: Model, content: bytes, json: bool) -> None:
+    from refquant.compression.sizes import measure_tensors, sizes_of
+
+    whole = sizes_of(content)
+    sizes = measure_tensors(model, lambda constants: with_progress(constants, len(constants), "Compressing"))
+    if json:
+        rows = [{**size._asdict(), "sizes": size.sizes._asdict()} for size in sizes]
+        print_json({**whole._asdict(), "tensors": rows})
+        return
+    _line(f"{size_of(whole.raw)}, gzip {size_of(whole.gzip)}, zstd {size_of(whole.zstd)}", "bold")
+    rows_shown = table("raw>", "gzip>", "zstd>", "entropy>", "zeros>", "values>", "type", "shape", "used by", "name")
+    for size in sorted(sizes, key=lambda size: -size.sizes.raw):
+        bound = "" if size.entropy_bytes is None else size_of(size.entropy_bytes)
+        zeros = "" if size.sparsity is None else f"{size.sparsity:.1%}"
+        values = "" if size.unique is None else count_of(size.unique)
+        if size.unique_per_channel is not None:
+            values += f" ({size.unique_per_channel} a channel)"
+        users, shape = " ".join(size.operators), shape_of(size.shape)
+        cells = (*map(size_of, size.sizes), bound, zeros, values, size.dtype.lower(), shape, users, _short(size.name))
+        add_row(rows_shown, *cells)
+    console.print(rows_shown)
 
 
 def _show_operators(graph: dict[str, Any]) -> None:

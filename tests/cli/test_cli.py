@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -69,6 +70,17 @@ def test_inspect_as_json(refquant: Any) -> None:
     (graph,) = facts["subgraphs"]
     assert [op["name"] for op in graph["operators"]][:2] == ["CONV_2D", "DEPTHWISE_CONV_2D"]
     assert len(graph["tensors"]) == 22
+
+
+def test_inspect_what_compressors_make_of_it(refquant: Any) -> None:
+    content = Path(DIGITS_INT8).read_bytes()
+    sizes = json.loads(refquant("inspect", DIGITS_INT8, "--compressed", "--json").out)
+    assert sizes["raw"] == len(content) and sizes["gzip"] == len(gzip.compress(content, 9, mtime=0))
+    weights = next(row for row in sizes["tensors"] if row["operators"] == ["CONV_2D"] and row["dtype"] == "INT8")
+    assert weights["unique_per_channel"] <= weights["unique"] <= weights["sizes"]["raw"]
+    result = refquant("inspect", DIGITS_INT8, "--compressed")
+    assert result.status == 0 and "CONV_2D" in result.out and "zstd" in result.out
+    assert refquant("inspect", DIGITS_INT8, "--compressed", "--tensors").status == 2
 
 
 def test_run_one_sample(refquant: Any, tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def sparse_choices(model: Model) -> list[SparseChoice]:
 def encode_sparse(model: Model) -> Model:
     """The model with its sparse weights (float32, float16, int8) encoded as the converter encodes them.
 
-    The outputs stay the same; but where FULLY_CONNECTED uses blocks as they are stored and its sums are of floats,
-    these are added in another order. Weights with less than three tenths of zeros stay dense, and so do those of
-    nothing but zeros, those that are an output of the graph, and those that are sparse already: `sparse_choices` tells
-    which and why. A model that has no others comes back as it is.
+    The outputs stay the same, except where FULLY_CONNECTED uses blocks as they are stored: its sums of floats are
+    added in another order, and the optimized kernels of TensorFlow Lite round its sums of int8 otherwise. Weights with
+    less than three tenths of zeros stay dense, and so do those of nothing but zeros, those that are an output of the
+    graph, and those that are sparse already: `sparse_choices` tells which and why. A model that has no others comes
+    back as it is.
 
     It differs from the converter where what that writes cannot run. Rows that are not whole blocks are never cut into
     blocks, because the rest of the row would be lost. Neither are float16 weights behind DEQUANTIZE, which knows
