@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from refquant.compression.pruning.m_by_n import is_pruned_m_by_n, m_by_n_mask
     from refquant.compression.pruning.masks import Mask, magnitude_mask, sparsity_of
+    from refquant.compression.pruning.model import Pruned, PrunedTensor, prune_model
     from refquant.compression.pruning.schedules import ConstantSparsity, PolynomialDecay, PruningSchedule
     from refquant.compression.pruning.sparse_encoding import SparseChoice, decode_sparse, encode_sparse, sparse_choices
 
@@ -20,6 +21,8 @@ _HOMES: dict[str, str] = {
     "ConstantSparsity": "refquant.compression.pruning.schedules",
     "Mask": "refquant.compression.pruning.masks",
     "PolynomialDecay": "refquant.compression.pruning.schedules",
+    "Pruned": "refquant.compression.pruning.model",
+    "PrunedTensor": "refquant.compression.pruning.model",
     "PruningSchedule": "refquant.compression.pruning.schedules",
     "SparseChoice": "refquant.compression.pruning.sparse_encoding",
     "decode_sparse": "refquant.compression.pruning.sparse_encoding",
@@ -27,6 +30,7 @@ _HOMES: dict[str, str] = {
     "is_pruned_m_by_n": "refquant.compression.pruning.m_by_n",
     "m_by_n_mask": "refquant.compression.pruning.m_by_n",
     "magnitude_mask": "refquant.compression.pruning.masks",
+    "prune_model": "refquant.compression.pruning.model",
     "sparse_choices": "refquant.compression.pruning.sparse_encoding",
     "sparsity_of": "refquant.compression.pruning.masks",
 }
@@ -35,6 +39,8 @@ __all__ = [
     "ConstantSparsity",
     "Mask",
     "PolynomialDecay",
+    "Pruned",
+    "PrunedTensor",
     "PruningSchedule",
     "SparseChoice",
     "decode_sparse",
@@ -42,6 +48,7 @@ __all__ = [
     "is_pruned_m_by_n",
     "m_by_n_mask",
     "magnitude_mask",
+    "prune_model",
     "sparse_choices",
     "sparsity_of",
 ]

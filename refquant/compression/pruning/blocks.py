@@ -29,9 +29,7 @@ def check_block(weights: Array, block_size: tuple[int, int], pooling_type: str, 
     if weights.ndim != 2:
         raise InvalidInputError(f"{name}: blocks are for weights of two dimensions, these have shape {weights.shape}")
     if sizes[0] > weights.shape[0] or sizes[1] > weights.shape[1]:
-        raise InvalidInputError(
-            f"{name}: a block of {sizes[0]} x {sizes[1]} is larger than their shape {weights.shape}"
-        )
+        raise InvalidInputError(f"{name}: a block of {sizes[0]} x {sizes[1]} is larger than shape {weights.shape}")
     return int(sizes[0]), int(sizes[1])
 
 

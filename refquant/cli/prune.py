@@ -1,0 +1,115 @@
+"""`refquant prune MODEL --sparsity 0.8 -o OUT`: the smallest weights of a float model become zero."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refquant.cli.output import add_row, console, print_json, printable, shape_of, size_of, table
+
+
+def prune(
+    model: Annotated[Path, typer.Argument(help="The float .tflite file.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Write the pruned model here.", show_default=False)],
+    sparsity: Annotated[float | None, typer.Option(help="The share of zeros in each weight, in [0, 1).")] = None,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN[=SPARSITY]",
+            help="Prune only weights whose name fits the pattern, or of this kind of operator; may be repeated.",
+        ),
+    ] = None,
+    block: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Prune blocks: inputs x outputs of a FULLY_CONNECTED.")
+    ] = None,
+    pooling: Annotated[str, typer.Option(metavar="AVG|MAX", help="What ranks a block: its mean or largest.")] = "AVG",
+    m_by_n: Annotated[
+        str | None, typer.Option("--m-by-n", metavar="M:N", help="M zeros in every N weights, such as 2:4.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Prune a float model by magnitude as tensorflow_model_optimization does, to the bit, without training.
+
+    The table says for each weight what share is zero now and from which magnitude on weights stayed, and what was left
+    alone and why. An existing output file is replaced in one step, or not at all.
+    """
+    from refquant.cli.arrays import check_place
+    from refquant.compression.pruning import prune_model
+    from refquant.compression.sizes import compare_sizes
+    from refquant.errors import InvalidInputError
+    from refquant.tflite.model import Model, write_atomically
+
+    if (sparsity is None) == (m_by_n is None) and not any("=" in entry for entry in operator or ()):
+        raise InvalidInputError("give either --sparsity or --m-by-n")
+    check_place(output)
+    before = Model.read(model)
+    result = prune_model(
+        before,
+        sparsity,
+        operators=None if operator is None else _patterns(operator, sparsity, m_by_n is not None),
+        block_size=(1, 1) if block is None else _two(block, "x", "--block"),
+        block_pooling_type=pooling.upper(),
+        sparsity_m_by_n=None if m_by_n is None else _two(m_by_n, ":", "--m-by-n"),
+    )
+    content = result.model.tobytes()
+    changes = compare_sizes(model.read_bytes(), content)
+    write_atomically(output, content)
+    if json:
+        print_json(
+            {
+                "written_to": str(output),
+                "sizes": {c.what: {"before": c.before, "after": c.after} for c in changes},
+                "pruned": [
+                    {
+                        name: getattr(t, name)
+                        for name in ("name", "operator", "shape", "sparsity", "reached", "threshold")
+                    }
+                    for t in result.tensors
+                ],
+                "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
+            }
+        )
+        return
+    rows = table("weight", "operator", "shape", "zeros>", "threshold>")
+    for t in result.tensors:
+        threshold = "" if t.threshold is None else f"{t.threshold:.6g}"
+        add_row(rows, t.name, t.operator, shape_of(t.shape), f"{t.reached:.2%}", threshold)
+    console.print(rows)
+    for s in result.skipped:
+        console.print(f"Left alone: {printable(s.name)} of {s.operator}: {s.reason}", markup=False, soft_wrap=True)
+    sizes = table("size", "before>", "after>", "times smaller>")
+    for change in changes:
+        add_row(sizes, change.what, size_of(change.before), size_of(change.after), f"{change.ratio:.2f}")
+    console.print(sizes)
+    console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
+
+
+def _patterns(entries: list[str], sparsity: float | None, m_by_n: bool) -> list[str] | dict[str, float]:
+    """Patterns, or patterns with a sparsity of their own where any has one."""
+    from refquant.errors import InvalidInputError
+
+    if m_by_n or not any("=" in entry for entry in entries):
+        return entries
+    patterns = {}
+    for entry in entries:
+        pattern, equals, own = entry.rpartition("=")
+        try:
+            value = float(own) if equals else sparsity
+        except ValueError:
+            raise InvalidInputError(f"--operator {entry}: {own!r} is not a sparsity") from None
+        if value is None:
+            raise InvalidInputError(f"--operator {entry}: give it a sparsity, or --sparsity for all")
+        patterns[pattern if equals else entry] = value
+    return patterns
+
+
+def _two(text: str, separator: str, option: str) -> tuple[int, int]:
+    from refquant.errors import InvalidInputError
+
+    try:
+        first, second = (int(part) for part in text.split(separator))
+    except ValueError:
+        raise InvalidInputError(f"{option} {text}: give two whole numbers, such as 1{separator}4") from None
+    return first, second
