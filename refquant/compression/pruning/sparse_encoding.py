@@ -70,7 +70,7 @@ def encode_sparse(model: Model) -> Model:
     """The model with its sparse weights (float32, float16, int8) encoded as the converter encodes them.
 
     The outputs stay the same, except where FULLY_CONNECTED uses blocks as they are stored: its sums of floats are
-    added in another order, and the optimized kernels of TensorFlow Lite round its sums of int8 otherwise. Weights with
+    added in another order, and TensorFlow Lite's kernel for them rounds its sums of int8 otherwise. Weights with
     less than three tenths of zeros stay dense, and so do those of nothing but zeros, those that are an output of the
     graph, and those that are sparse already: `sparse_choices` tells which and why. A model that has no others comes
     back as it is.
