@@ -28,6 +28,12 @@ def prune(
     m_by_n: Annotated[
         str | None, typer.Option("--m-by-n", metavar="M:N", help="M zeros in every N weights, such as 2:4.")
     ] = None,
+    sparse_encoding: Annotated[
+        bool,
+        typer.Option(
+            "--sparse-encoding", help="Store the weights without their zeros, where TensorFlow's converter does."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Prune a float model by magnitude as tensorflow_model_optimization does, to the bit, without training.
@@ -36,7 +42,7 @@ def prune(
     alone and why. An existing output file is replaced in one step, or not at all.
     """
     from refquant.cli.arrays import check_place
-    from refquant.compression.pruning import prune_model
+    from refquant.compression.pruning import encode_sparse, prune_model, sparse_choices
     from refquant.compression.sizes import compare_sizes
     from refquant.errors import InvalidInputError
     from refquant.tflite.model import Model, write_atomically
@@ -53,7 +59,8 @@ def prune(
         block_pooling_type=pooling.upper(),
         sparsity_m_by_n=None if m_by_n is None else _two(m_by_n, ":", "--m-by-n"),
     )
-    content = result.model.tobytes()
+    choices = sparse_choices(result.model) if sparse_encoding else []
+    content = (encode_sparse(result.model) if sparse_encoding else result.model).tobytes()
     changes = compare_sizes(model.read_bytes(), content)
     write_atomically(output, content)
     if json:
@@ -68,6 +75,7 @@ def prune(
                     }
                     for t in result.tensors
                 ],
+                "encoded": [choice._asdict() for choice in choices],
                 "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
             }
         )
@@ -79,6 +87,9 @@ def prune(
     console.print(rows)
     for s in result.skipped:
         console.print(f"Left alone: {printable(s.name)} of {s.operator}: {s.reason}", markup=False, soft_wrap=True)
+    for choice in choices:
+        how = "encoded" if choice.encoded else "stays dense"
+        console.print(f"{printable(choice.name)} {how}: {choice.reason}", markup=False, soft_wrap=True)
     sizes = table("size", "before>", "after>", "times smaller>")
     for change in changes:
         add_row(sizes, change.what, size_of(change.before), size_of(change.after), f"{change.ratio:.2f}")

@@ -64,3 +64,22 @@ def test_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: 
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.count("\n") == 1
     assert not output.exists()
+
+
+def test_sparse_encoding_gives_a_smaller_file_with_the_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dense, encoded = tmp_path / "dense.tflite", tmp_path / "encoded.tflite"
+    assert run(str(data.DIGITS_FLOAT), "--sparsity", "0.75", "-o", str(dense)) == 0
+    assert run(str(data.DIGITS_FLOAT), "--sparsity", "0.75", "--sparse-encoding", "-o", str(encoded)) == 0
+    assert "encoded" in capsys.readouterr().out
+    assert encoded.stat().st_size < dense.stat().st_size
+    model = Model.read(encoded)
+    assert "DENSIFY" in [model.operator_name(operator) for operator in model.subgraphs[0].operators or ()]
+    before = {
+        tensor.name: Model.read(dense).constant(tensor) for tensor in Model.read(dense).subgraphs[0].tensors or ()
+    }
+    sparse = [tensor for tensor in model.subgraphs[0].tensors or () if tensor.sparsity is not None]
+    assert sparse
+    for tensor in sparse:
+        assert (model.constant(tensor) == before[tensor.name]).all()
