@@ -133,12 +133,12 @@ def test_zeros_in_blocks_need_no_densify(dtype, block) -> None:  # type: ignore[
 
 
 def test_rows_that_are_not_whole_blocks_are_not_cut() -> None:
-    weights = np.zeros((2, 6), np.float32)
-    weights[:, 4:] = 3
+    weights = np.zeros((2, 18), np.float32)
+    weights[1, 16:] = 3
     model = _dense_layer(weights)
     encoded = encode_sparse(model)
     assert _names(encoded) == ["DENSIFY", "FULLY_CONNECTED"]
-    assert _outputs(encoded)[0].tolist() == _outputs(model)[0].tolist() == [[27.0, 27.0]]
+    assert _outputs(encoded)[0].tolist() == _outputs(model)[0].tolist() == [[0.0, 99.0]]
 
 
 def test_weights_of_two_operators_get_one_densify() -> None:
