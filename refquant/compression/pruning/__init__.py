@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from refquant.compression.pruning.filters import FilterPruned, PrunedFilters, prune_filters
     from refquant.compression.pruning.m_by_n import is_pruned_m_by_n, m_by_n_mask
     from refquant.compression.pruning.masks import Mask, magnitude_mask, sparsity_of
     from refquant.compression.pruning.model import Pruned, PrunedTensor, prune_model
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 #: public name: the module that has it
 _HOMES: dict[str, str] = {
     "ConstantSparsity": "refquant.compression.pruning.schedules",
+    "FilterPruned": "refquant.compression.pruning.filters",
     "Mask": "refquant.compression.pruning.masks",
     "PolynomialDecay": "refquant.compression.pruning.schedules",
     "Pruned": "refquant.compression.pruning.model",
+    "PrunedFilters": "refquant.compression.pruning.filters",
     "PrunedTensor": "refquant.compression.pruning.model",
     "PruningSchedule": "refquant.compression.pruning.schedules",
     "SparseChoice": "refquant.compression.pruning.sparse_encoding",
@@ -30,6 +33,7 @@ _HOMES: dict[str, str] = {
     "is_pruned_m_by_n": "refquant.compression.pruning.m_by_n",
     "m_by_n_mask": "refquant.compression.pruning.m_by_n",
     "magnitude_mask": "refquant.compression.pruning.masks",
+    "prune_filters": "refquant.compression.pruning.filters",
     "prune_model": "refquant.compression.pruning.model",
     "sparse_choices": "refquant.compression.pruning.sparse_encoding",
     "sparsity_of": "refquant.compression.pruning.masks",
@@ -37,9 +41,11 @@ _HOMES: dict[str, str] = {
 
 __all__ = [
     "ConstantSparsity",
+    "FilterPruned",
     "Mask",
     "PolynomialDecay",
     "Pruned",
+    "PrunedFilters",
     "PrunedTensor",
     "PruningSchedule",
     "SparseChoice",
@@ -48,6 +54,7 @@ __all__ = [
     "is_pruned_m_by_n",
     "m_by_n_mask",
     "magnitude_mask",
+    "prune_filters",
     "prune_model",
     "sparse_choices",
     "sparsity_of",
