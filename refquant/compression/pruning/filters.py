@@ -214,7 +214,7 @@ class _Channels:
         return None if array is None or not array.ndim else array.shape
 
     def _shape(self, index: int) -> tuple[int, ...]:
-        return tuple(int(n) for n in self.tensors[index].shape) if self.tensors[index].shape is not None else ()
+        return tuple(indices_of(self.tensors[index].shape))
 
     def _keep(self, index: int, why: str) -> None:
         for i in self.labels.get(index, np.zeros(0, int)).tolist():
