@@ -57,6 +57,10 @@ class ModelOptimization(Server):
         """The mask and the threshold of one kernel."""
         return self._ask(("pruning_mask", weights, sparsity, block_size, block_pooling_type, sparsity_m_by_n))
 
+    def cluster(self, weights: Array, number: int, init: str, preserve_sparsity: bool) -> tuple[Array, Array, Array]:
+        """Clustered weights, centroids and indices of one kernel, as they are before the first step of training."""
+        return self._ask(("cluster", weights, number, init, preserve_sparsity))
+
 
 class Adapter:
     """The side of the server."""
@@ -102,3 +106,21 @@ class Adapter:
         )
         threshold, mask = pruning._maybe_update_block_mask(variable)
         return np.asarray(mask), np.asarray(threshold)
+
+    def cluster(self, weights: Array, number: int, init: str, preserve_sparsity: bool) -> tuple[Array, Array, Array]:
+        """See `ModelOptimization.cluster`."""
+        from tensorflow_model_optimization.python.core.clustering.keras.clustering_algorithm import ClusteringAlgorithm
+        from tensorflow_model_optimization.python.core.clustering.keras.clustering_centroids import (
+            CentroidsInitializerFactory,
+        )
+
+        kernel = self._tf.constant(weights)
+        kind = self._tfmot.clustering.keras.CentroidInitialization[init]
+        initializer = CentroidsInitializerFactory.get_centroid_initializer(kind)
+        centroids = self._tf.Variable(
+            initializer(kernel, number, preserve_sparsity=preserve_sparsity).get_cluster_centroids()
+        )
+        algorithm = ClusteringAlgorithm(centroids)
+        indices = algorithm.get_pulling_indices(kernel)
+        clustered = algorithm.get_clustered_weight(indices, kernel)
+        return np.asarray(clustered), np.asarray(centroids), np.asarray(indices)

@@ -7,12 +7,20 @@ framework is imported only by those who train.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refquant.compression.clustering.arrays import Clustered, cluster_weights
+    from refquant.compression.clustering.centroids import CentroidInitialization
 
 #: public name: the module that has it
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "CentroidInitialization": "refquant.compression.clustering.centroids",
+    "Clustered": "refquant.compression.clustering.arrays",
+    "cluster_weights": "refquant.compression.clustering.arrays",
+}
 
-__all__ = sorted(_HOMES)
+__all__ = ["CentroidInitialization", "Clustered", "cluster_weights"]
 
 
 def __getattr__(name: str) -> Any:
