@@ -40,8 +40,8 @@ def cluster_weights(
     """Real weights of any shape, taken as float32, with `number_of_clusters` values; tfmot's, before any training.
 
     The centroid with the least |weight - centroid| counts, in float32, of equal ones the first. As in tfmot a weight
-    below -1e6 gets its centroid's negative. Where the least or largest weight is zero and there are zeros of both signs,
-    the sign of that centroid may not be TensorFlow's. With `preserve_sparsity` one centroid is zero and all zeros stay.
+    below -1e6 gets its centroid's negative. Where the least or largest weight is zero, of both signs, the sign of that
+    centroid may not be TensorFlow's. With `preserve_sparsity` one centroid is zero and all zeros stay.
 
     Raises `InvalidInputError` for no weights, NaN or infinities, clusters fewer than 2 (3 with `preserve_sparsity`) or
     more than there are distinct weights.

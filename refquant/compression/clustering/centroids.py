@@ -73,7 +73,7 @@ def linspace(start: np.float32, end: np.float32, number: int) -> Float32s:
         return np.array([start], np.float32)
     step = (end - start) / np.float32(number - 1)
     places = start + step * np.arange(number, dtype=np.float32)
-    places[-1] = end
+    places[0], places[-1] = start, end
     return places
 
 
