@@ -337,15 +337,19 @@ def test_bad_datasets(samples: Any, message: str) -> None:
 
 
 def test_fast_calibration_is_near() -> None:
-    """Either sum is off by at most n * 2**-24 * sum of |x * w|."""
-    rng = np.random.default_rng(1)
-    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((50, 300), (40, 300)))
-    model = single_operator_model(
-        "FULLY_CONNECTED", [place(50, 300), place(data=w)], [place(50, 40)], schema.FullyConnectedOptions()
-    )
-    exact, fast = (rq.calibrate(model, [[x]], float_mode=mode).ranges[0, 2] for mode in ("exact", "fast"))
-    bound = 300 * 2.0**-24 * (abs(x.astype(np.float64)) @ abs(w.T)).max()
-    assert 0 < max(abs(exact.min - fast.min), abs(exact.max - fast.max)) <= 2 * bound
+    """Either sum is off by at most n * 2**-24 * sum of |x * w|; which sums differ hangs on the processor's BLAS."""
+    differences = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((50, 300), (40, 300)))
+        model = single_operator_model(
+            "FULLY_CONNECTED", [place(50, 300), place(data=w)], [place(50, 40)], schema.FullyConnectedOptions()
+        )
+        exact, fast = (rq.calibrate(model, [[x]], float_mode=mode).ranges[0, 2] for mode in ("exact", "fast"))
+        bound = 300 * 2.0**-24 * (abs(x.astype(np.float64)) @ abs(w.T)).max()
+        differences.append(max(abs(exact.min - fast.min), abs(exact.max - fast.max)))
+        assert differences[-1] <= 2 * bound
+    assert max(differences) > 0
 
 
 def test_quantized_model_is_refused() -> None:
