@@ -24,6 +24,11 @@ def test_ties_stay() -> None:
     assert mask.tolist() == [1, 1, 1, 0] and threshold == 2
 
 
+def test_bytes_the_other_way_round() -> None:
+    mask, threshold = magnitude_mask(np.array([0.1, 0.4, 0.3, 0.2], ">f4"), 0.5)
+    assert mask.tolist() == [0, 1, 1, 0] and threshold == np.float32(0.3)
+
+
 def test_half_rounds_to_even() -> None:
     """Of five weights, 5 * (1 - 0.5) = 2.5 gives 2."""
     assert magnitude_mask(np.arange(1, 6, dtype=np.float32), 0.5).mask.tolist() == [0, 0, 0, 1, 1]

@@ -61,8 +61,7 @@ def as_weights(weights: npt.ArrayLike, name: str) -> Array:
     array = np.asarray(weights)
     if array.dtype.kind not in "fiu":
         raise InvalidInputError(f"{name} must be real numbers, they are {array.dtype}")
-    if array.dtype.type not in _BITS:
-        array = array.astype(np.float32)
+    array = array.astype(array.dtype.newbyteorder("=") if array.dtype.type in _BITS else np.float32, copy=False)
     if not array.size:
         raise InvalidInputError(f"{name} of shape {array.shape} are empty: there is nothing to prune")
     if np.isnan(array).any():
