@@ -57,9 +57,20 @@ class ModelOptimization(Server):
         """The mask and the threshold of one kernel."""
         return self._ask(("pruning_mask", weights, sparsity, block_size, block_pooling_type, sparsity_m_by_n))
 
-    def cluster(self, weights: Array, number: int, init: str, preserve_sparsity: bool) -> tuple[Array, Array, Array]:
-        """Clustered weights, centroids and indices of one kernel, as they are before the first step of training."""
-        return self._ask(("cluster", weights, number, init, preserve_sparsity))
+    def cluster(
+        self,
+        weights: Array,
+        number: int,
+        init: str,
+        preserve_sparsity: bool,
+        per_channel: str | None = None,
+        seed: int | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """Clustered weights, centroids and indices of one kernel, as they are before the first step of training.
+
+        `per_channel` is a data format; `seed` is given to `tf.random.set_seed`.
+        """
+        return self._ask(("cluster", weights, number, init, preserve_sparsity, per_channel, seed))
 
 
 class Adapter:
@@ -107,20 +118,26 @@ class Adapter:
         threshold, mask = pruning._maybe_update_block_mask(variable)
         return np.asarray(mask), np.asarray(threshold)
 
-    def cluster(self, weights: Array, number: int, init: str, preserve_sparsity: bool) -> tuple[Array, Array, Array]:
+    def cluster(
+        self, weights: Array, number: int, init: str, preserve_sparsity: bool, per_channel: str | None, seed: int | None
+    ) -> tuple[Array, Array, Array]:
         """See `ModelOptimization.cluster`."""
-        from tensorflow_model_optimization.python.core.clustering.keras.clustering_algorithm import ClusteringAlgorithm
+        from tensorflow_model_optimization.python.core.clustering.keras import clustering_algorithm
         from tensorflow_model_optimization.python.core.clustering.keras.clustering_centroids import (
             CentroidsInitializerFactory,
         )
 
+        if seed is not None:
+            self._tf.random.set_seed(seed)
         kernel = self._tf.constant(weights)
         kind = self._tfmot.clustering.keras.CentroidInitialization[init]
         initializer = CentroidsInitializerFactory.get_centroid_initializer(kind)
-        centroids = self._tf.Variable(
-            initializer(kernel, number, preserve_sparsity=preserve_sparsity).get_cluster_centroids()
-        )
-        algorithm = ClusteringAlgorithm(centroids)
+        options = (per_channel is not None, per_channel or "channels_last", preserve_sparsity)
+        centroids = self._tf.Variable(initializer(kernel, number, *options).get_cluster_centroids())
+        if per_channel is None:
+            algorithm = clustering_algorithm.ClusteringAlgorithm(centroids)
+        else:
+            algorithm = clustering_algorithm.ClusteringAlgorithmPerChannel(centroids, data_format=per_channel)
         indices = algorithm.get_pulling_indices(kernel)
         clustered = algorithm.get_clustered_weight(indices, kernel)
         return np.asarray(clustered), np.asarray(centroids), np.asarray(indices)

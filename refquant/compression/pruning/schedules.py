@@ -113,13 +113,18 @@ class PolynomialDecay(PruningSchedule):
             done = np.minimum(np.maximum(np.float32(step - self.begin_step) / span, np.float32(0)), np.float32(1))
             # two numbers of NumPy give the powf of the C library, as TensorFlow does; arrays have paths of their own
             rest = (np.float32(1) - done) ** np.float32(self.power)
-            sparsity = np.float32(self.initial_sparsity - self.final_sparsity) * rest + np.float32(self.final_sparsity)
-        return self.prunes_at(step), np.float32(sparsity)
+            sparsity = _flushed(np.float32(self.initial_sparsity - self.final_sparsity) * rest)
+        return self.prunes_at(step), _flushed(sparsity + np.float32(self.final_sparsity))
 
     def get_config(self) -> dict[str, Any]:
         """The class's name and its arguments."""
         names = ("initial_sparsity", "final_sparsity", "power", "begin_step", "end_step", "frequency")
         return {"class_name": "PolynomialDecay", "config": {name: getattr(self, name) for name in names}}
+
+
+def _flushed(number: np.float32) -> np.float32:
+    """TensorFlow takes subnormal numbers for zero."""
+    return np.float32(0) if abs(number) < np.finfo(np.float32).tiny else number
 
 
 def check_sparsity(sparsity: float, name: str) -> float:
