@@ -98,6 +98,17 @@ def measure(
     return errors, Accuracy(count, float(correct[0] / count), float(correct[1] / count), agreement / count)
 
 
+def share_correct(model: Model, samples: list[Array], labels: Array, progress: Progress) -> float:
+    """The share of the samples whose largest number in the first output stands at the place of the label."""
+    interpreter = Interpreter(model=model)
+    interpreter.allocate_tensors()
+    correct, count = 0, len(labels)
+    for n in progress(range(count), count):
+        _invoke(interpreter, [array[n] for array in samples])
+        correct += int(np.argmax(_output(interpreter))) == labels[n]
+    return float(correct / count)
+
+
 def real_samples(model: Model, arrays: dict[str, Array], limit: int | None) -> tuple[list[Array], Array | None]:
     """From the arrays of an .npz: N samples for each input, and the labels (`labels` or `y`) if there are any.
 

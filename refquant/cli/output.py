@@ -7,12 +7,17 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from refquant.compression.sizes import SizeChange
+    from refquant.compression.weights import Skipped
 
 T = TypeVar("T")
 
@@ -99,6 +104,26 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return value
+
+
+def print_sizes(changes: Iterable[SizeChange]) -> None:
+    """Prints the sizes of a file before and after."""
+    sizes = table("size", "before>", "after>", "times smaller>")
+    for change in changes:
+        add_row(sizes, change.what, size_of(change.before), size_of(change.after), f"{change.ratio:.2f}")
+    console.print(sizes)
+
+
+def print_skipped(skipped: Iterable[Skipped]) -> None:
+    """Prints what was left alone, and why."""
+    for entry in skipped:
+        what = f"{printable(entry.name)} of {entry.operator}: {entry.reason}"
+        console.print(f"Left alone: {what}", markup=False, soft_wrap=True)
+
+
+def working(what: str) -> Status:
+    """A sign of life on standard error, where that is a terminal, for as long as its block takes."""
+    return Console(stderr=True).status(what)
 
 
 def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:

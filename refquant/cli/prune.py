@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from refquant.cli.output import add_row, console, print_json, printable, shape_of, size_of, table
+from refquant.cli.output import (
+    add_row,
+    console,
+    print_json,
+    print_sizes,
+    print_skipped,
+    printable,
+    shape_of,
+    table,
+    working,
+)
 
 
 def prune(
@@ -61,7 +71,8 @@ def prune(
     )
     choices = sparse_choices(result.model) if sparse_encoding else []
     content = (encode_sparse(result.model) if sparse_encoding else result.model).tobytes()
-    changes = compare_sizes(model.read_bytes(), content)
+    with working("Compressing"):
+        changes = compare_sizes(model.read_bytes(), content)
     write_atomically(output, content)
     if json:
         print_json(
@@ -85,15 +96,11 @@ def prune(
         threshold = "" if t.threshold is None else f"{t.threshold:.6g}"
         add_row(rows, t.name, t.operator, shape_of(t.shape), f"{t.reached:.2%}", threshold)
     console.print(rows)
-    for s in result.skipped:
-        console.print(f"Left alone: {printable(s.name)} of {s.operator}: {s.reason}", markup=False, soft_wrap=True)
+    print_skipped(result.skipped)
     for choice in choices:
         how = "encoded" if choice.encoded else "stays dense"
         console.print(f"{printable(choice.name)} {how}: {choice.reason}", markup=False, soft_wrap=True)
-    sizes = table("size", "before>", "after>", "times smaller>")
-    for change in changes:
-        add_row(sizes, change.what, size_of(change.before), size_of(change.after), f"{change.ratio:.2f}")
-    console.print(sizes)
+    print_sizes(changes)
     console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
 
 

@@ -10,21 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, printable, size_of, table, with_progress
+from refquant.quantization.modes import ModeName
 
 if TYPE_CHECKING:
     from refquant.quantization.converter import Converter
     from refquant.tflite.model import Model
-
-
-class Mode(str, Enum):
-    """The modes of the converter, by the names of the command line."""
-
-    DYNAMIC = "dynamic"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-    INT8_ONLY = "int8-only"
-    INT16X8 = "int16x8"
-    INT16X8_ONLY = "int16x8-only"
 
 
 class Type(str, Enum):
@@ -43,24 +33,24 @@ class Bias(str, Enum):
     INT64 = "int64"
 
 
-_INT8 = (Mode.INT8, Mode.INT8_ONLY)
-_INT16 = (Mode.INT16X8, Mode.INT16X8_ONLY)
+_INT8 = (ModeName.INT8, ModeName.INT8_ONLY)
+_INT16 = (ModeName.INT16X8, ModeName.INT16X8_ONLY)
 
 #: the modes in which an option means something
 _MODES_OF = {
     "--bias": _INT16,
     "--older": _INT8,
-    "--deny": (Mode.DYNAMIC, *_INT8),
+    "--deny": (ModeName.DYNAMIC, *_INT8),
     "--deny-tensor": _INT8,
-    "--per-tensor": (Mode.DYNAMIC, *_INT8, *_INT16),
-    "--per-tensor-dense": (Mode.DYNAMIC, *_INT8, *_INT16),
+    "--per-tensor": (ModeName.DYNAMIC, *_INT8, *_INT16),
+    "--per-tensor-dense": (ModeName.DYNAMIC, *_INT8, *_INT16),
 }
 
 
 def quantize(
     model: Annotated[Path, typer.Argument(help="The float .tflite file.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the quantized model here.", show_default=False)],
-    mode: Annotated[Mode, typer.Option("--mode", "-m", help="How to quantize, see above.")] = Mode.DYNAMIC,
+    mode: Annotated[ModeName, typer.Option("--mode", "-m", help="How to quantize, see above.")] = ModeName.DYNAMIC,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +97,7 @@ def quantize(
     from refquant.cli.arrays import check_place
     from refquant.errors import InvalidInputError
     from refquant.quantization.converter import Converter, is_calibrated
+    from refquant.quantization.modes import set_mode
     from refquant.tflite.model import Model, write_atomically
 
     given = {"--bias": bias, "--older": older, "--deny": deny, "--deny-tensor": deny_tensor}
@@ -116,7 +107,7 @@ def quantize(
     check_place(output)
     source, size = Model.read(model), model.stat().st_size
     converter = Converter.from_tflite(source)
-    _set(converter, mode)
+    set_mode(converter, mode)
     converter.inference_input_type, converter.inference_output_type = input_type.value, output_type.value
     converter.experimental_new_quantizer = not older
     converter.denylisted_ops, converter.denylisted_nodes = deny or (), deny_tensor or ()
@@ -135,7 +126,7 @@ def quantize(
         _show(facts, output)
 
 
-def _refuse_idle(mode: Mode, given: dict[str, Any], older: bool) -> None:
+def _refuse_idle(mode: ModeName, given: dict[str, Any], older: bool) -> None:
     """Raises `InvalidInputError` for an option that would change nothing in this mode."""
     from refquant.errors import InvalidInputError
 
@@ -146,27 +137,13 @@ def _refuse_idle(mode: Mode, given: dict[str, Any], older: bool) -> None:
             raise InvalidInputError(f"{option} changes nothing with --mode {mode.value}: it is for {where}")
 
 
-def _set(converter: Converter, mode: Mode) -> None:
-    from refquant.quantization.converter import OpsSet, Optimize
-
-    converter.optimizations = [Optimize.DEFAULT]
-    spec = converter.target_spec
-    if mode is Mode.FLOAT16:
-        spec.supported_types = ["float16"]
-    elif mode is Mode.INT8_ONLY:
-        spec.supported_ops = [OpsSet.TFLITE_BUILTINS_INT8]
-    elif mode in (Mode.INT16X8, Mode.INT16X8_ONLY):
-        wanted = OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        spec.supported_ops = [wanted] if mode is Mode.INT16X8_ONLY else [wanted, OpsSet.TFLITE_BUILTINS]
-
-
-def _check(converter: Converter, mode: Mode, calibrated: bool) -> None:
+def _check(converter: Converter, mode: ModeName, calibrated: bool) -> None:
     """Samples and mode must go together: the converter would else choose another mode."""
     from refquant.errors import InvalidInputError
 
     has_samples = converter.representative_dataset is not None
-    if mode in (Mode.DYNAMIC, Mode.FLOAT16):
-        if has_samples or (calibrated and mode is Mode.DYNAMIC):
+    if mode in (ModeName.DYNAMIC, ModeName.FLOAT16):
+        if has_samples or (calibrated and mode is ModeName.DYNAMIC):
             raise InvalidInputError(
                 f"mode {mode.value} takes no samples and no calibrated model; did you mean --mode int8?"
             )

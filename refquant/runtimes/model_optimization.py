@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,10 @@ class ModelOptimization(Server):
         """
         return self._ask(("cluster", weights, number, init, preserve_sparsity, per_channel, seed))
 
+    def seconds(self, method: str, *arguments: Any) -> float:
+        """How long one of the methods above takes in the server, without the way there and back."""
+        return self._ask(("seconds", method, arguments))
+
 
 class Adapter:
     """The side of the server."""
@@ -98,9 +103,9 @@ class Adapter:
         self,
         weights: Array,
         sparsity: float,
-        block_size: tuple[int, int],
-        block_pooling_type: str,
-        sparsity_m_by_n: tuple[int, int] | None,
+        block_size: tuple[int, int] = (1, 1),
+        block_pooling_type: str = "AVG",
+        sparsity_m_by_n: tuple[int, int] | None = None,
     ) -> tuple[Array, Array]:
         """See `ModelOptimization.pruning_mask`."""
         from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning
@@ -119,7 +124,13 @@ class Adapter:
         return np.asarray(mask), np.asarray(threshold)
 
     def cluster(
-        self, weights: Array, number: int, init: str, preserve_sparsity: bool, per_channel: str | None, seed: int | None
+        self,
+        weights: Array,
+        number: int,
+        init: str,
+        preserve_sparsity: bool,
+        per_channel: str | None = None,
+        seed: int | None = None,
     ) -> tuple[Array, Array, Array]:
         """See `ModelOptimization.cluster`."""
         from tensorflow_model_optimization.python.core.clustering.keras import clustering_algorithm
@@ -141,3 +152,9 @@ class Adapter:
         indices = algorithm.get_pulling_indices(kernel)
         clustered = algorithm.get_clustered_weight(indices, kernel)
         return np.asarray(clustered), np.asarray(centroids), np.asarray(indices)
+
+    def seconds(self, method: str, arguments: tuple[Any, ...]) -> float:
+        """See `ModelOptimization.seconds`."""
+        start = time.perf_counter()
+        getattr(self, method)(*arguments)
+        return time.perf_counter() - start

@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from refquant.compression.clustering.arrays import Clustered, cluster_weights
     from refquant.compression.clustering.centroids import CentroidInitialization
+    from refquant.compression.clustering.model import ClusteredModel, ClusteredTensor, cluster_model
 
 #: public name: the module that has it
 _HOMES: dict[str, str] = {
     "CentroidInitialization": "refquant.compression.clustering.centroids",
     "Clustered": "refquant.compression.clustering.arrays",
+    "ClusteredModel": "refquant.compression.clustering.model",
+    "ClusteredTensor": "refquant.compression.clustering.model",
+    "cluster_model": "refquant.compression.clustering.model",
     "cluster_weights": "refquant.compression.clustering.arrays",
 }
 
-__all__ = ["CentroidInitialization", "Clustered", "cluster_weights"]
+__all__ = [
+    "CentroidInitialization",
+    "Clustered",
+    "ClusteredModel",
+    "ClusteredTensor",
+    "cluster_model",
+    "cluster_weights",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -62,7 +62,8 @@ def cluster_weights(
     >>> cluster_weights([0.0, 0.1, 0.9, 1.0], 2, CentroidInitialization.LINEAR).clustered
     array([0., 0., 1., 1.], dtype=float32)
     """
-    array = _checked(weights, number_of_clusters, preserve_sparsity, name)
+    array = _checked(weights, name)
+    check_clusters(number_of_clusters, preserve_sparsity)
     initializer = Initializer(initialization(cluster_centroids_init), check_seed(seed))
 
     def cluster(part: Array, what: str) -> tuple[Array, Array]:
@@ -136,7 +137,7 @@ def check_seed(seed: int | None) -> int | None:
     return int(seed)
 
 
-def _checked(weights: npt.ArrayLike, number_of_clusters: int, preserve_sparsity: bool, name: str) -> Array:
+def _checked(weights: npt.ArrayLike, name: str) -> Array:
     array = np.asarray(weights)
     if array.dtype.kind not in "fiu":
         raise InvalidInputError(f"{name} must be real numbers, they are {array.dtype}")
@@ -145,6 +146,11 @@ def _checked(weights: npt.ArrayLike, number_of_clusters: int, preserve_sparsity:
         raise InvalidInputError(f"{name} of shape {array.shape} are empty: there is nothing to cluster")
     if not np.isfinite(array).all():
         raise InvalidInputError(f"{name} hold NaN or infinity, which no centroid is near to")
+    return array
+
+
+def check_clusters(number_of_clusters: int, preserve_sparsity: bool) -> None:
+    """Raises `InvalidInputError` for what is no number of clusters: 2 or more, 3 with a zero among them."""
     least = 3 if preserve_sparsity else 2
     if isinstance(number_of_clusters, bool) or not isinstance(number_of_clusters, (int, np.integer)):
         raise InvalidInputError(f"number_of_clusters must be a whole number, it is {number_of_clusters!r}")
@@ -152,4 +158,3 @@ def _checked(weights: npt.ArrayLike, number_of_clusters: int, preserve_sparsity:
         raise InvalidInputError(f"number_of_clusters must be {least} or more, it is {number_of_clusters}")
     if number_of_clusters > _MOST:
         raise InvalidInputError(f"number_of_clusters must be {_MOST} or less, it is {number_of_clusters}")
-    return array

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 
+from refquant.compression.choice import choose
 from refquant.compression.pruning.m_by_n import m_by_n_mask
 from refquant.compression.pruning.masks import magnitude_mask, sparsity_of
 from refquant.compression.pruning.schedules import check_sparsity
-from refquant.compression.weights import Skipped, Weight, find_weights, replace_constants
+from refquant.compression.weights import Skipped, find_weights, replace_constants
 from refquant.errors import InvalidInputError
 from refquant.tflite.model import Model
 
@@ -64,7 +62,9 @@ def prune_model(
         raise InvalidInputError("give a sparsity, or sparsity_m_by_n")
     if sparsity is not None:
         check_sparsity(sparsity, "sparsity")
-    chosen = _choose(weights, skipped, sparsity, operators)
+    for pattern, own in operators.items() if isinstance(operators, Mapping) else ():
+        check_sparsity(own, f"the sparsity of {pattern!r}")
+    chosen = choose(weights, skipped, operators, sparsity, "prune")
     arrays, report = {}, []
     for weight, wanted in chosen:
         kernel, name = weight.to_keras(weight.array), f"weight {weight.name!r} of {weight.operator}"
@@ -88,46 +88,3 @@ def prune_model(
             )
         )
     return Pruned(replace_constants(model, arrays), report, skipped)
-
-
-def _choose(
-    weights: list[Weight],
-    skipped: list[Skipped],
-    sparsity: float | None,
-    operators: Sequence[str] | Mapping[str, float] | None,
-) -> list[tuple[Weight, float | None]]:
-    """The weights to prune, each with its sparsity; what the patterns leave out is added to `skipped`."""
-    if not weights:
-        raise InvalidInputError("the model has no float32 weights to prune" + "".join(f"; {_told(s)}" for s in skipped))
-    if operators is None:
-        return [(weight, sparsity) for weight in weights]
-    if isinstance(operators, str):
-        raise InvalidInputError(f"operators must be a list of patterns: give [{operators!r}]")
-    patterns: dict[str, Any] = dict(operators) if isinstance(operators, Mapping) else dict.fromkeys(operators, sparsity)
-    for pattern, own in patterns.items():
-        if own is not None:
-            check_sparsity(own, f"the sparsity of {pattern!r}")
-        if not any(_fits(weight, pattern) for weight in weights):
-            known = [name for weight in weights for name in (weight.name, weight.operator)]
-            close = get_close_matches(pattern, known, 3, 0.4)
-            left = next((s for s in skipped if pattern in (s.name, s.operator)), None)
-            why = (
-                _told(left) if left else f"close are {', '.join(map(repr, close))}" if close else "see refquant inspect"
-            )
-            raise InvalidInputError(f"no weight fits {pattern!r}: {why}")
-    chosen = []
-    for weight in weights:
-        fitting = [own for pattern, own in patterns.items() if _fits(weight, pattern)]
-        if fitting:
-            chosen.append((weight, fitting[0]))
-        else:
-            skipped.append(Skipped(weight.name, weight.operator, "not chosen"))
-    return chosen
-
-
-def _fits(weight: Weight, pattern: str) -> bool:
-    return weight.operator == pattern or fnmatchcase(weight.name, pattern)
-
-
-def _told(skipped: Skipped) -> str:
-    return f"{skipped.name!r} of {skipped.operator}: {skipped.reason}"
