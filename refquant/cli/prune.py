@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,9 @@ from refquant.cli.output import (
     table,
     working,
 )
+
+if TYPE_CHECKING:
+    from refquant.compression.pruning import PruningSchedule
 
 
 def prune(
@@ -38,6 +42,14 @@ def prune(
     m_by_n: Annotated[
         str | None, typer.Option("--m-by-n", metavar="M:N", help="M zeros in every N weights, such as 2:4.")
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Go to the sparsity in so many steps by a polynomial schedule, each on what the last one left."
+        ),
+    ] = None,
+    initial_sparsity: Annotated[float, typer.Option(help="Where --steps begin.")] = 0.0,
+    power: Annotated[float, typer.Option(help="The power of the polynomial of --steps.")] = 3.0,
     sparse_encoding: Annotated[
         bool,
         typer.Option(
@@ -52,19 +64,23 @@ def prune(
     alone and why. An existing output file is replaced in one step, or not at all.
     """
     from refquant.cli.arrays import check_place
-    from refquant.compression.pruning import encode_sparse, prune_model, sparse_choices
+    from refquant.compression.pruning import PolynomialDecay, encode_sparse, prune_model, sparse_choices
     from refquant.compression.sizes import compare_sizes
     from refquant.errors import InvalidInputError
     from refquant.tflite.model import Model, write_atomically
 
     if (sparsity is None) == (m_by_n is None) and not any("=" in entry for entry in operator or ()):
         raise InvalidInputError("give either --sparsity or --m-by-n")
+
+    def scheduled(final: float) -> float | PruningSchedule:
+        return final if steps is None else PolynomialDecay(initial_sparsity, final, 0, steps, power, frequency=1)
+
     check_place(output)
     before = Model.read(model)
     result = prune_model(
         before,
-        sparsity,
-        operators=None if operator is None else _patterns(operator, sparsity, m_by_n is not None),
+        None if sparsity is None else scheduled(sparsity),
+        operators=None if operator is None else _patterns(operator, sparsity, m_by_n is not None, scheduled),
         block_size=(1, 1) if block is None else _two(block, "x", "--block"),
         block_pooling_type=pooling.upper(),
         sparsity_m_by_n=None if m_by_n is None else _two(m_by_n, ":", "--m-by-n"),
@@ -104,13 +120,15 @@ def prune(
     console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
 
 
-def _patterns(entries: list[str], sparsity: float | None, m_by_n: bool) -> list[str] | dict[str, float]:
+def _patterns(
+    entries: list[str], sparsity: float | None, m_by_n: bool, scheduled: Callable[[float], float | PruningSchedule]
+) -> list[str] | dict[str, float | PruningSchedule]:
     """Patterns, or patterns with a sparsity of their own where any has one."""
     from refquant.errors import InvalidInputError
 
     if m_by_n or not any("=" in entry for entry in entries):
         return entries
-    patterns = {}
+    patterns: dict[str, float | PruningSchedule] = {}
     for entry in entries:
         pattern, equals, own = entry.rpartition("=")
         try:
@@ -119,7 +137,7 @@ def _patterns(entries: list[str], sparsity: float | None, m_by_n: bool) -> list[
             raise InvalidInputError(f"--operator {entry}: {own!r} is not a sparsity") from None
         if value is None:
             raise InvalidInputError(f"--operator {entry}: give it a sparsity, or --sparsity for all")
-        patterns[pattern if equals else entry] = value
+        patterns[pattern if equals else entry] = scheduled(value)
     return patterns
 
 

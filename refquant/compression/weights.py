@@ -6,7 +6,7 @@ so that blocks, ties and m-by-n groups are those of the layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,9 @@ Array = npt.NDArray[Any]
 KERNELS: dict[str, tuple[int, tuple[int, ...]]] = {
     "CONV_2D": (1, (1, 2, 3, 0)),  # [out, height, width, in] is [height, width, in, out]
     "CONV_3D": (1, (0, 1, 2, 3, 4)),
+    "EMBEDDING_LOOKUP": (1, (0, 1)),
     "FULLY_CONNECTED": (1, (1, 0)),  # [out, in] is [in, out]
+    "GATHER": (0, (0, 1)),  # an Embedding: [words, numbers]
     "TRANSPOSE_CONV": (1, (1, 2, 0, 3)),  # [out, height, width, in] is [height, width, out, in]
 }
 
@@ -103,23 +105,42 @@ def replace_constants(model: Model, arrays: dict[tuple[int, int], Array]) -> Mod
     return model.with_root(root)
 
 
+_TYPES = (TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT8)  # of weights
+
+#: operators whose weights are the parts of one kernel of Keras, which is why no part is taken alone
+_RECURRENT = {
+    "BIDIRECTIONAL_SEQUENCE_LSTM": range(1, 35),
+    "LSTM": range(1, 9),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": range(1, 9),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": range(1, 3),
+}
+
+
 def _candidates(model: Model) -> Iterator[tuple[int, int, str]]:
     for number, subgraph in enumerate(model.subgraphs):
         for operator in subgraph.operators or ():
             name = model.operator_name(operator)
-            place = 1 if name == "DEPTHWISE_CONV_2D" else KERNELS.get(name, (None,))[0]
             inputs = indices_of(operator.inputs)
-            if place is None or len(inputs) <= place or inputs[place] < 0:
-                continue
-            yield number, inputs[place], name
+            if name in _RECURRENT:
+                places: Iterable[int] = _RECURRENT[name]
+            else:
+                places = [1] if name == "DEPTHWISE_CONV_2D" else [KERNELS[name][0]] if name in KERNELS else []
+            for place in places:
+                if place < len(inputs) and inputs[place] >= 0:
+                    if name == "GATHER" and (subgraph.tensors or [])[inputs[place]].type not in _TYPES:
+                        continue  # a table of something else
+                    yield number, inputs[place], name
 
 
 def _reason(model: Model, tensor: schema.Tensor, operator: str, order: tuple[int, ...]) -> str | None:
     """Why a candidate is left alone, or None."""
+    matrix = len(indices_of(tensor.shape)) > 1
     if not model.buffer(tensor.buffer).size:
         return None
     if operator == "DEPTHWISE_CONV_2D":
         return "depthwise filters are left alone, as by tfmot"
+    if operator in _RECURRENT:
+        return "recurrent kernels are left alone: each is a part of one that Keras has whole" if matrix else None
     if tensor.type != TensorType.FLOAT32:
         return f"it is {tensor.type.name}: float32 weights alone are taken, so do this before quantization"
     if tensor.sparsity is not None:

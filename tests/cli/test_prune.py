@@ -83,3 +83,11 @@ def test_sparse_encoding_gives_a_smaller_file_with_the_same_weights(
     assert sparse
     for tensor in sparse:
         assert (model.constant(tensor) == before[tensor.name]).all()
+
+
+def test_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A schedule to 0.5 in three steps keeps no more than the half; and NaN is no power."""
+    arguments = ("--sparsity", "0.5", "--steps", "3", "--initial-sparsity", "0.1", "--power", "1", "--json")
+    assert run(str(data.DIGITS_FLOAT), *arguments, "-o", str(tmp_path / "p")) == 0
+    assert all(entry["reached"] >= 0.5 for entry in json.loads(capsys.readouterr().out)["pruned"])
+    assert run(str(data.DIGITS_FLOAT), *arguments[:-1], "--power", "nan", "-o", str(tmp_path / "q")) == 2

@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 
 from refquant import data
-from refquant.compression.pruning import is_pruned_m_by_n, magnitude_mask, prune_model, sparsity_of
+from refquant.compression.pruning import (
+    ConstantSparsity,
+    PolynomialDecay,
+    is_pruned_m_by_n,
+    magnitude_mask,
+    prune_model,
+    sparsity_of,
+)
 from refquant.compression.weights import find_weights, replace_constants
 from refquant.errors import InvalidInputError
+from refquant.testing import TensorSpec, single_operator_model
 from refquant.tflite.model import Model
+from refquant.tflite.schema import GatherOptions, TensorType
 
 DENSE = "functional_1/dense_1/MatMul"
 
@@ -105,3 +114,35 @@ def test_nan_is_named(digits: Model) -> None:
 def test_a_quantized_model_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"no float32 weights to prune; .*it is INT8.*before quantization"):
         prune_model(Model.read(data.DIGITS_INT8), 0.5)
+
+
+def test_a_schedule_goes_through_its_steps(digits: Model) -> None:
+    """Each step masks what the last one left, up to the final sparsity."""
+    schedule = PolynomialDecay(0.2, 0.7, begin_step=0, end_step=4, frequency=2)
+    result = prune_model(digits, schedule)
+    before, after = (find_weights(model)[0] for model in (digits, result.model))
+    for old, new in zip(before, after, strict=True):
+        kernel = old.to_keras(old.array)
+        for step in (0, 2, 4):
+            kernel = kernel * magnitude_mask(kernel, float(schedule(step)[1])).mask
+        assert new.to_keras(new.array).tobytes() == kernel.tobytes()
+    assert {tensor.sparsity for tensor in result.tensors} == {float(np.float32(0.7))}
+    assert prune_model(digits, ConstantSparsity(0.5, 100)).tensors[0].reached == 0.5
+
+
+def test_a_table_of_words_is_pruned() -> None:
+    table = np.arange(1, 13, dtype=np.float32).reshape(4, 3)
+    model = single_operator_model(
+        "GATHER",
+        [TensorSpec(TensorType.FLOAT32, data=table), TensorSpec(TensorType.INT32, (2,))],
+        [TensorSpec(TensorType.FLOAT32)],
+        GatherOptions(),
+    )
+    (pruned,) = find_weights(prune_model(model, 0.5).model)[0]
+    assert pruned.array.ravel().tolist() == [0] * 6 + [7, 8, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize("sparsity", [np.float32(np.nan), PolynomialDecay(0, 0.5, 0, 10**6, frequency=1)])
+def test_schedules_refused(digits: Model, sparsity: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"in \[0, 1\)|prunes 1000001 times"):
+        prune_model(digits, sparsity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,26 @@ def test_configuration_round_trip() -> None:
 
 def test_zeros_of_both_signs_count() -> None:
     assert sparsity_of(np.array([0.0, -0.0, 1.0, 2.0])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: magnitude_mask(np.ones((4, 4)), 0.5, 2), "two whole numbers"),  # type: ignore[arg-type]
+        (lambda: magnitude_mask(np.ones((4, 4)), 0.5, (True, 2)), "two whole numbers"),
+        (lambda: magnitude_mask(1.0, 0.5), "one number"),
+        (lambda: is_pruned_m_by_n(1.0, (2, 4), "C_IN"), "have no input channels"),
+        (lambda: ConstantSparsity(0.5, 0)("a"), "step must be a whole number"),  # type: ignore[arg-type]
+        (lambda: ConstantSparsity(0.5, 0)(True), "step must be a whole number"),
+        (lambda: PolynomialDecay(0, 0.5, 0, 10)(float("nan")), "step must be a whole number"),  # type: ignore[arg-type]
+        (lambda: PolynomialDecay(0, 0.5, 0, 10, power=float("nan")), "power must be a number"),
+    ],
+)
+def test_odd_arguments_are_refused(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        call()
+
+
+def test_whole_numbers_of_numpy_will_do() -> None:
+    pair = (np.int64(2), np.int64(4))
+    assert m_by_n_mask(np.array([[4.0], [1.0], [3.0], [2.0]]), pair).ravel().tolist() == [1, 0, 1, 0]

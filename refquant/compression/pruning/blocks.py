@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.compression.pruning.schedules import is_whole
 from refquant.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -23,8 +24,8 @@ def check_block(weights: Array, block_size: tuple[int, int], pooling_type: str, 
     """The block's height and width; raises `InvalidInputError` where they do not suit the weights."""
     if pooling_type not in ("AVG", "MAX"):
         raise InvalidInputError(f"block_pooling_type must be 'AVG' or 'MAX', it is {pooling_type!r}")
-    sizes = list(block_size)
-    if len(sizes) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in sizes):
+    sizes = list(block_size) if isinstance(block_size, (tuple, list)) else []
+    if len(sizes) != 2 or not all(is_whole(n) and n >= 1 for n in sizes):
         raise InvalidInputError(f"block_size must be two whole numbers of 1 or more, it is {block_size!r}")
     if weights.ndim != 2:
         raise InvalidInputError(f"{name}: blocks are for weights of two dimensions, these have shape {weights.shape}")

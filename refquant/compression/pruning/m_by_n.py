@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from refquant.compression.pruning.blocks import flushed
 from refquant.compression.pruning.masks import as_weights
+from refquant.compression.pruning.schedules import is_whole
 from refquant.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -54,6 +55,10 @@ def is_pruned_m_by_n(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), l
     if last_channel not in ("C_OUT", "C_IN"):
         raise InvalidInputError(f"last_channel must be 'C_OUT' or 'C_IN', it is {last_channel!r}")
     array = np.asarray(weights)
+    if not array.ndim or not array.size:
+        raise InvalidInputError(
+            f"weights of shape {array.shape} have no rows: nothing follows along the input channels"
+        )
     rows = _rows(array, "weights") if last_channel == "C_OUT" else array.reshape(-1, array.shape[-1])
     kept = np.add.reduceat(rows != 0, np.arange(0, rows.shape[1], n), axis=1, dtype=np.int64)
     return bool((kept <= n - m).all())
@@ -61,11 +66,11 @@ def is_pruned_m_by_n(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), l
 
 def _checked(m_by_n: tuple[int, int]) -> tuple[int, int]:
     pair = tuple(m_by_n) if isinstance(m_by_n, (tuple, list)) else ()
-    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) for n in pair):
+    if len(pair) != 2 or not all(is_whole(n) for n in pair):
         raise InvalidInputError(f"m_by_n must be two whole numbers, it is {m_by_n!r}")
     if not 0 <= pair[0] < pair[1]:
         raise InvalidInputError(f"m_by_n: {pair[0]} zeros in {pair[1]} weights cannot be: m must be below n")
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
 
 
 def _rows(array: Array, name: str) -> Array:

@@ -49,7 +49,7 @@ def magnitude_mask(
     """
     array = as_weights(weights, name)
     sparsity = check_sparsity(sparsity, "sparsity")
-    if tuple(block_size) == (1, 1):
+    if block_size in ((1, 1), [1, 1]):
         return _mask(array, sparsity)
     block = check_block(array, block_size, block_pooling_type, name)
     mask, threshold = _mask(pool_blocks(np.abs(array), block, block_pooling_type), sparsity)
@@ -64,6 +64,8 @@ def as_weights(weights: npt.ArrayLike, name: str) -> Array:
     array = array.astype(array.dtype.newbyteorder("=") if array.dtype.type in _BITS else np.float32, copy=False)
     if not array.size:
         raise InvalidInputError(f"{name} of shape {array.shape} are empty: there is nothing to prune")
+    if not array.ndim:
+        raise InvalidInputError(f"{name} are one number: a mask is for arrays of one dimension or more")
     if np.isnan(array).any():
         raise InvalidInputError(f"{name} hold NaN: a magnitude cannot be ranked")
     return array

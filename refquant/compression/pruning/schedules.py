@@ -32,18 +32,20 @@ class PruningSchedule(ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PruningSchedule:
-        """The schedule of the arguments in `config`."""
+        """The schedule of the arguments: what `get_config()` has under "config"."""
         return cls(**config)
 
     def prunes_at(self, step: int) -> bool:
         """Every `frequency` steps from `begin_step` to `end_step`, both included; for ever where that is -1."""
+        if not is_whole(step):
+            raise InvalidInputError(f"a step must be a whole number, it is {step!r}")
         within = step >= self.begin_step and (self.end_step < 0 or step <= self.end_step)
         return within and (step - self.begin_step) % self.frequency == 0
 
     def _check_steps(self) -> None:
         for name in ("begin_step", "end_step", "frequency"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            if not is_whole(value):
                 raise InvalidInputError(f"{name} must be a whole number, it is {value!r}")
         if self.begin_step < 0:
             raise InvalidInputError(f"begin_step must be 0 or more, it is {self.begin_step}")
@@ -101,12 +103,14 @@ class PolynomialDecay(PruningSchedule):
         self._check_steps()
         if end_step == -1:
             raise InvalidInputError("end_step must be 0 or more: the sparsity of the last step is the final one")
-        if isinstance(power, bool) or not isinstance(power, (int, float, np.number)) or not math.isfinite(power):
+        number = isinstance(power, (int, float, np.number)) and not isinstance(power, bool)
+        if not number or not math.isfinite(power):
             raise InvalidInputError(f"power must be a number, it is {power!r}")
         self.power = power
 
     def __call__(self, step: int) -> tuple[bool, np.float32]:
         """Whether to prune at `step`, and the share of weights that are then zero."""
+        prunes = self.prunes_at(step)
         # the differences of Python's floats are float64 and become float32 where they meet a tensor
         span = np.float32(self.end_step - self.begin_step)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -114,7 +118,7 @@ class PolynomialDecay(PruningSchedule):
             # two numbers of NumPy give the powf of the C library, as TensorFlow does; arrays have paths of their own
             rest = (np.float32(1) - done) ** np.float32(self.power)
             sparsity = _flushed(np.float32(self.initial_sparsity - self.final_sparsity) * rest)
-        return self.prunes_at(step), _flushed(sparsity + np.float32(self.final_sparsity))
+        return prunes, _flushed(sparsity + np.float32(self.final_sparsity))
 
     def get_config(self) -> dict[str, Any]:
         """The class's name and its arguments."""
@@ -125,6 +129,11 @@ class PolynomialDecay(PruningSchedule):
 def _flushed(number: np.float32) -> np.float32:
     """TensorFlow takes subnormal numbers for zero."""
     return np.float32(0) if abs(number) < np.finfo(np.float32).tiny else number
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python or NumPy, and not True or False."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def check_sparsity(sparsity: float, name: str) -> float:
