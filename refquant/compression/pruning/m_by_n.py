@@ -56,9 +56,7 @@ def is_pruned_m_by_n(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), l
         raise InvalidInputError(f"last_channel must be 'C_OUT' or 'C_IN', it is {last_channel!r}")
     array = np.asarray(weights)
     if not array.ndim or not array.size:
-        raise InvalidInputError(
-            f"weights of shape {array.shape} have no rows: nothing follows along the input channels"
-        )
+        raise InvalidInputError(f"weights of shape {array.shape} have no input channels")
     rows = _rows(array, "weights") if last_channel == "C_OUT" else array.reshape(-1, array.shape[-1])
     kept = np.add.reduceat(rows != 0, np.arange(0, rows.shape[1], n), axis=1, dtype=np.int64)
     return bool((kept <= n - m).all())
