@@ -10,7 +10,9 @@ import numpy.typing as npt
 from refquant.audit.accuracy import for_input
 from refquant.audit.report import Comparison
 from refquant.interpreter import Interpreter
+from refquant.numerics.eigen_products import with_caches
 from refquant.runtimes import Runtime
+from refquant.runtimes.processor import caches_of_this_machine
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
@@ -27,7 +29,8 @@ def compare(model: Model, runtime: Runtime, samples: list[list[Array]]) -> list[
     A difference begins at an operator whose inputs are equal and whose output is not; the rest was handed down.
     """
     interpreter = Interpreter(model=model, kernels=PROFILES[runtime.kernels])
-    interpreter.allocate_tensors()
+    with with_caches(caches_of_this_machine()):
+        interpreter.allocate_tensors()
     details = interpreter.get_input_details()
     converted = [[for_input(row, detail) for row, detail in zip(sample, details)] for sample in samples]
     theirs = runtime.run_all_sequence(model, converted)

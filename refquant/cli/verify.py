@@ -34,9 +34,7 @@ def verify(
         from refquant.testing.sweep import tally
     except ModuleNotFoundError as error:
         raise RuntimeUnavailableError(f"{error.name} is not installed: python -m pip install {error.name}") from error
-    from refquant.numerics import eigen_products
     from refquant.runtimes import open_runtime
-    from refquant.runtimes.processor import caches_of_this_machine
     from refquant.testing.conformance import Outcome
     from refquant.testing.record import Verification, update_record
 
@@ -49,7 +47,6 @@ def verify(
     missing = sorted(set(names) - {family.operator.upper() for family in chosen})
     if missing:
         raise InvalidInputError(f"there are no models of {', '.join(missing)}: `refquant ops` lists the operators")
-    eigen_products.CACHES = caches_of_this_machine()  # the runtime beside us cuts its sums by them
     runtimes = {
         oracle: open_runtime("micro" if oracle == "micro" else "tensorflow", oracle)
         for oracle in {family.oracle for family in chosen}

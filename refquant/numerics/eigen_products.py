@@ -18,6 +18,7 @@ these holds for the build it was measured with: the tensorflow 2.21.0 wheel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,20 @@ class Caches:
     third: int = 320 * 1024 * 1024
 
 
-#: AMD's Zen 4, on which everything was measured. Assign another one before planning to have the sums of another
-#: processor: Intel's since Ice Lake have a first level of 48 KiB, and sums of more than 400 products then differ.
+#: AMD's Zen 4, on which everything was measured; see `with_caches` for the sums of another processor: Intel's since Ice
+#: Lake and AMD's Zen 5 have a first level of 48 KiB, and sums of more than 400 products then differ.
 CACHES = Caches()
+
+
+@contextmanager
+def with_caches(caches: Caches) -> Iterator[None]:
+    """Products that are planned in this block are cut for other caches; not for several threads at a time."""
+    global CACHES
+    before, CACHES = CACHES, caches
+    try:
+        yield
+    finally:
+        CACHES = before
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import platform
 import struct
 import sys
 from collections.abc import Callable
+from functools import cache
 from itertools import count
 
 from refquant.numerics.eigen_products import Caches
@@ -24,11 +25,11 @@ _INSTRUCTIONS = 2  # the kind of cache in Intel's leaf 4 that holds no data
 Registers = tuple[int, ...]  # eax, ebx, ecx, edx
 
 
+@cache
 def caches_of_this_machine() -> Caches:
     """What Eigen sees here; the default of `Caches` where this is no Linux on x86-64, or the processor does not tell.
 
-    Assign it to `refquant.numerics.eigen_products.CACHES` before planning, to have the sums of a runtime on this
-    machine.
+    `refquant.numerics.eigen_products.with_caches` takes it, to have the sums of a runtime on this machine.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return Caches()

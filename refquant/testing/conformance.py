@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError
 from refquant.interpreter import Interpreter
+from refquant.numerics.eigen_products import with_caches
 from refquant.runtimes import tf_style
+from refquant.runtimes.processor import caches_of_this_machine
 from refquant.tflite.model import Model
 
 Array = npt.NDArray[Any]
@@ -54,7 +56,15 @@ def run(model: Model, samples: Sequence[Sequence[Array]], kernels: str = "refere
 
 
 def compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kernels: str = "reference") -> Result:
-    """Runs the samples here, with this profile, and there; a death is asked for twice, as it may be a late one."""
+    """Runs the samples here, with this profile, and there; a death is asked for twice, as it may be a late one.
+
+    Sums of floats are cut by the caches of this machine, on which the peer is taken to run.
+    """
+    with with_caches(caches_of_this_machine()):
+        return _compare(model, samples, peer, kernels)
+
+
+def _compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kernels: str) -> Result:
     try:
         theirs = _ask(peer, model, samples)
     except RuntimeDiedError as error:
