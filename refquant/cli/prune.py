@@ -1,8 +1,10 @@
-"""`refquant prune MODEL --sparsity 0.8 -o OUT`: the smallest weights of a float model become zero."""
+"""`refquant prune MODEL --sparsity 0.8 -o OUT`: the smallest weights of a float model become zero.
+
+With `--filters 0.25` the smallest filters of any model go.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,10 +30,14 @@ def prune(
     model: Annotated[Path, typer.Argument(help="The float .tflite file.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the pruned model here.", show_default=False)],
     sparsity: Annotated[float | None, typer.Option(help="The share of zeros in each weight, in [0, 1).")] = None,
+    filters: Annotated[
+        float | None,
+        typer.Option(help="Instead remove this share of the filters and neurons of each operator, in [0, 1)."),
+    ] = None,
     operator: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATTERN[=SPARSITY]",
+            metavar="PATTERN[=SHARE]",
             help="Prune only weights whose name fits the pattern, or of this kind of operator; may be repeated.",
         ),
     ] = None,
@@ -60,6 +66,9 @@ def prune(
 ) -> None:
     """Prune a float model by magnitude as tensorflow_model_optimization does, to the bit, without training.
 
+    With --filters, make any model smaller by whole filters, those of the smallest L1 norms: their channels are followed
+    to all that reads them, and filters stay where that cannot be done.
+
     The table says for each weight what share is zero now and from which magnitude on weights stayed, and what was left
     alone and why. An existing output file is replaced in one step, or not at all.
     """
@@ -69,6 +78,14 @@ def prune(
     from refquant.errors import InvalidInputError
     from refquant.tflite.model import Model, write_atomically
 
+    if filters is not None:
+        others = {"--sparsity": sparsity, "--m-by-n": m_by_n, "--block": block, "--steps": steps}
+        others |= {"--sparse-encoding": sparse_encoding or None}
+        wrong = [name for name, value in others.items() if value is not None]
+        if wrong:
+            raise InvalidInputError(f"--filters removes whole filters: leave {wrong[0]} out")
+        _prune_filters(model, output, filters, operator, json)
+        return
     if (sparsity is None) == (m_by_n is None) and not any("=" in entry for entry in operator or ()):
         raise InvalidInputError("give either --sparsity or --m-by-n")
 
@@ -77,10 +94,11 @@ def prune(
 
     check_place(output)
     before = Model.read(model)
+    patterns = None if operator is None else _patterns(operator, sparsity, m_by_n is not None)
     result = prune_model(
         before,
         None if sparsity is None else scheduled(sparsity),
-        operators=None if operator is None else _patterns(operator, sparsity, m_by_n is not None, scheduled),
+        operators={p: scheduled(own) for p, own in patterns.items()} if isinstance(patterns, dict) else patterns,
         block_size=(1, 1) if block is None else _two(block, "x", "--block"),
         block_pooling_type=pooling.upper(),
         sparsity_m_by_n=None if m_by_n is None else _two(m_by_n, ":", "--m-by-n"),
@@ -120,10 +138,41 @@ def prune(
     console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
 
 
-def _patterns(
-    entries: list[str], sparsity: float | None, m_by_n: bool, scheduled: Callable[[float], float | PruningSchedule]
-) -> list[str] | dict[str, float | PruningSchedule]:
-    """Patterns, or patterns with a sparsity of their own where any has one."""
+def _prune_filters(model: Path, output: Path, fraction: float, operator: list[str] | None, json: bool) -> None:
+    from refquant.cli.arrays import check_place
+    from refquant.compression.pruning import prune_filters
+    from refquant.compression.sizes import compare_sizes
+    from refquant.tflite.model import Model, write_atomically
+
+    check_place(output)
+    operators = None if operator is None else _patterns(operator, fraction, False)
+    result = prune_filters(Model.read(model), fraction, operators=operators)
+    content = result.model.tobytes()
+    with working("Compressing"):
+        changes = compare_sizes(model.read_bytes(), content)
+    write_atomically(output, content)
+    if json:
+        names = ("name", "operator", "before", "after", "removed", "norms")
+        print_json(
+            {
+                "written_to": str(output),
+                "sizes": {c.what: {"before": c.before, "after": c.after} for c in changes},
+                "pruned": [{name: getattr(entry, name) for name in names} for entry in result.filters],
+                "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
+            }
+        )
+        return
+    rows = table("weight", "operator", "filters before>", "after>")
+    for entry in result.filters:
+        add_row(rows, entry.name, entry.operator, str(entry.before), str(entry.after))
+    console.print(rows)
+    print_skipped(result.skipped)
+    print_sizes(changes)
+    console.print(f"Written to {printable(str(output))}", markup=False, soft_wrap=True)
+
+
+def _patterns(entries: list[str], share: float | None, m_by_n: bool) -> list[str] | dict[str, float]:
+    """Patterns, or patterns with a share of their own where any has one."""
     from refquant.errors import InvalidInputError
 
     if m_by_n or not any("=" in entry for entry in entries):
@@ -132,12 +181,12 @@ def _patterns(
     for entry in entries:
         pattern, equals, own = entry.rpartition("=")
         try:
-            value = float(own) if equals else sparsity
+            value = float(own) if equals else share
         except ValueError:
-            raise InvalidInputError(f"--operator {entry}: {own!r} is not a sparsity") from None
+            raise InvalidInputError(f"--operator {entry}: {own!r} is not a number") from None
         if value is None:
             raise InvalidInputError(f"--operator {entry}: give it a sparsity, or --sparsity for all")
-        patterns[pattern if equals else entry] = scheduled(value)
+        patterns[pattern if equals else entry] = value
     return patterns
 
 

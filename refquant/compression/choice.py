@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from refquant.compression.weights import Skipped, Weight
+from refquant.compression.weights import Skipped
 from refquant.errors import InvalidInputError
 
 Value = TypeVar("Value")
 
 
+class Choosable(Protocol):
+    """A weight, by its name and its operator."""
+
+    @property
+    def name(self) -> str:
+        """Of its tensor."""
+
+    @property
+    def operator(self) -> str:
+        """The kind, such as CONV_2D."""
+
+
+Candidate = TypeVar("Candidate", bound=Choosable)
+
+
 def choose(
-    weights: list[Weight],
+    weights: list[Candidate],
     skipped: list[Skipped],
     operators: Sequence[str] | Mapping[str, Value] | None,
     value: Value,
     task: str,
-) -> list[tuple[Weight, Value]]:
+    what: str = "float32 weights",
+) -> list[tuple[Candidate, Value]]:
     """The weights that fit a pattern ("*dense*") or whose operator is named ("CONV_2D"), all where `operators` is None.
 
     Each comes with `value`, or with that of the first pattern that fits it where `operators` is a mapping. What fits
     none is added to `skipped`. Raises `InvalidInputError` for a pattern that fits nothing, and where the model has
-    nothing to `task` ("prune").
+    nothing (`what`) to `task` ("prune").
     """
     if not weights:
-        why = "".join(f"; {_told(entry)}" for entry in skipped)
-        raise InvalidInputError(f"the model has no float32 weights to {task}{why}")
+        why = "".join(f"; {_told(entry)}" for entry in skipped[:3])
+        why += f"; and {len(skipped) - 3} more" * (len(skipped) > 3)
+        raise InvalidInputError(f"the model has no {what} to {task}{why}")
     if operators is None:
         return [(weight, value) for weight in weights]
     if isinstance(operators, str):
@@ -47,7 +64,7 @@ def choose(
     return chosen
 
 
-def _advice(pattern: str, weights: list[Weight], skipped: list[Skipped]) -> str:
+def _advice(pattern: str, weights: Sequence[Choosable], skipped: list[Skipped]) -> str:
     left = next((entry for entry in skipped if pattern in (entry.name, entry.operator)), None)
     if left is not None:
         return _told(left)
@@ -55,7 +72,7 @@ def _advice(pattern: str, weights: list[Weight], skipped: list[Skipped]) -> str:
     return f"close are {', '.join(map(repr, close))}" if close else "see refquant inspect"
 
 
-def _fits(weight: Weight, pattern: str) -> bool:
+def _fits(weight: Choosable, pattern: str) -> bool:
     return weight.operator == pattern or fnmatchcase(weight.name, pattern)
 
 

@@ -85,23 +85,29 @@ def find_weights(model: Model) -> tuple[list[Weight], list[Skipped]]:
 def replace_constants(model: Model, arrays: dict[tuple[int, int], Array]) -> Model:
     """The model with other values in these tensors, by subgraph and index; nothing else changes.
 
-    A buffer that a tensor shares with one that keeps its values stays, and the tensor gets a new one.
+    Tensors that share a buffer and get the same bytes go on sharing one; one that keeps its values keeps the buffer. A
+    buffer that nothing refers to any more is emptied.
     """
     root = copy(model.root)
     root.buffers, root.subgraphs = list(root.buffers or ()), [copy(subgraph) for subgraph in root.subgraphs or ()]
-    uses = [(n, i) for n, subgraph in enumerate(root.subgraphs) for i in range(len(subgraph.tensors or ()))]
-    owners: dict[int, list[tuple[int, int]]] = {}
-    for n, i in uses:
-        owners.setdefault(int((root.subgraphs[n].tensors or [])[i].buffer), []).append((n, i))
+    staying = {0, *(int(entry.buffer) for entry in root.metadata or ())}
+    for number, subgraph in enumerate(root.subgraphs):
+        subgraph.tensors = list(subgraph.tensors or ())
+        staying.update(int(t.buffer) for i, t in enumerate(subgraph.tensors) if (number, i) not in arrays)
+    written: dict[tuple[int, bytes], int] = {}  # by the buffer that was, and what is in it now
     for (number, index), array in arrays.items():
-        tensors = root.subgraphs[number].tensors = list(root.subgraphs[number].tensors or ())
+        tensors = root.subgraphs[number].tensors or []
         tensor = tensors[index] = copy(tensors[index])
-        buffer = schema.Buffer(data=np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8))
-        if len(owners[int(tensor.buffer)]) > 1:
-            root.buffers.append(buffer)
-            tensor.buffer = len(root.buffers) - 1
-        else:
-            root.buffers[tensor.buffer] = buffer
+        old, content = int(tensor.buffer), np.ascontiguousarray(array).tobytes()
+        if (old, content) not in written:
+            buffer = schema.Buffer(data=np.frombuffer(content, np.uint8))
+            if old in staying:
+                root.buffers.append(buffer)
+            else:
+                root.buffers[old] = buffer
+                staying.add(old)
+            written[old, content] = len(root.buffers) - 1 if root.buffers[old] is not buffer else old
+        tensor.buffer = written[old, content]
     return model.with_root(root)
 
 

@@ -52,7 +52,7 @@ def test_m_by_n(tmp_path: Path) -> None:
         (("--m-by-n", "4:2"), "m must be below n"),
         (("--m-by-n", "2x4"), "give two whole numbers, such as 1:4"),
         (("--sparsity", "0.5", "--operator", "nothing"), "no weight fits 'nothing'"),
-        (("--operator", "CONV_2D=x"), "'x' is not a sparsity"),
+        (("--operator", "CONV_2D=x"), "'x' is not a number"),
         (("--operator", "CONV_2D=0.5", "--operator", "*dense*"), "give it a sparsity"),
         (("--sparsity", "0.5", "--operator", "*dense*", "--block", "64x1"), "is larger than shape"),
         (("--sparsity", "0.5", "--operator", "*dense*", "--block", "4x1", "--pooling", "sum"), "'AVG' or 'MAX'"),

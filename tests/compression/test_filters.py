@@ -83,7 +83,7 @@ def test_outputs_are_those_of_the_model_that_ignores_the_removed_filters(type: T
     assert np.array_equal(run(result.model, value), run(masked, value))
     if fraction >= 0.2:
         assert len(result.model.tobytes()) < len(model.tobytes())
-    assert [(s.operator, s.reason) for s in result.skipped] == [("CONV_2D", "it reaches a model output")]
+    assert [(s.operator, s.reason) for s in result.skipped] == [("CONV_2D", "its channels reach a model output")]
 
 
 def test_the_smallest_sums_of_norms_go() -> None:
