@@ -177,7 +177,7 @@ def _patterns(entries: list[str], share: float | None, m_by_n: bool) -> list[str
 
     if m_by_n or not any("=" in entry for entry in entries):
         return entries
-    patterns: dict[str, float | PruningSchedule] = {}
+    patterns: dict[str, float] = {}
     for entry in entries:
         pattern, equals, own = entry.rpartition("=")
         try:

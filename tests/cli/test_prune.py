@@ -49,6 +49,8 @@ def test_m_by_n(tmp_path: Path) -> None:
         ((), "give either --sparsity or --m-by-n"),
         (("--sparsity", "0.5", "--m-by-n", "2:4"), "give either --sparsity or --m-by-n"),
         (("--sparsity", "1"), "[0, 1)"),
+        (("--filters", "1"), "fraction must be in [0, 1)"),
+        (("--filters", "0.5", "--block", "4x1"), "--filters removes whole filters: leave --block out"),
         (("--m-by-n", "4:2"), "m must be below n"),
         (("--m-by-n", "2x4"), "give two whole numbers, such as 1:4"),
         (("--sparsity", "0.5", "--operator", "nothing"), "no weight fits 'nothing'"),
@@ -91,3 +93,15 @@ def test_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(data.DIGITS_FLOAT), *arguments, "-o", str(tmp_path / "p")) == 0
     assert all(entry["reached"] >= 0.5 for entry in json.loads(capsys.readouterr().out)["pruned"])
     assert run(str(data.DIGITS_FLOAT), *arguments[:-1], "--power", "nan", "-o", str(tmp_path / "q")) == 2
+
+
+def test_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "smaller.tflite"
+    arguments = ("--filters", "0.25", "--operator", "CONV_2D", "--operator", "*dense*=0.5", "-o", str(output))
+    assert run(str(data.DIGITS_INT8), *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "filters before" in printed and "digit_1/MatMul of FULLY_CONNECTED: its channels reach SOFTMAX" in printed
+    assert run(str(data.DIGITS_INT8), *arguments, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [(entry["before"], entry["after"]) for entry in answer["pruned"]] == [(16, 12)] * 2 + [(32, 24), (32, 16)]
+    assert answer["sizes"]["raw"]["after"] == output.stat().st_size < answer["sizes"]["raw"]["before"]

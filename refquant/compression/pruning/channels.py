@@ -111,9 +111,7 @@ class Channels:
         """The channels of an activation; those that are nobody's filters stay."""
         if index not in self.labels:
             self.labels[index] = self.new(self.shape(index)[-1] if self.shape(index) else 0)
-            self.keep(
-                self.labels[index], f"its channels are joined with {self.name(index)!r}, whose channels are no filters"
-            )
+            self.keep(self.labels[index], _joined(self.name(index)))
         return self.labels[index]
 
     def new(self, count: int) -> Array:
