@@ -20,18 +20,24 @@ from refquant.errors import InvalidInputError
 Array = npt.NDArray[Any]
 
 
-def check_block(weights: Array, block_size: tuple[int, int], pooling_type: str, name: str) -> tuple[int, int]:
-    """The block's height and width; raises `InvalidInputError` where they do not suit the weights."""
+def check_block_size(block_size: tuple[int, int], pooling_type: str) -> tuple[int, int]:
+    """The block's height and width; raises `InvalidInputError` for what is none, and for an unknown pooling."""
     if pooling_type not in ("AVG", "MAX"):
         raise InvalidInputError(f"block_pooling_type must be 'AVG' or 'MAX', it is {pooling_type!r}")
     sizes = list(block_size) if isinstance(block_size, (tuple, list)) else []
     if len(sizes) != 2 or not all(is_whole(n) and n >= 1 for n in sizes):
         raise InvalidInputError(f"block_size must be two whole numbers of 1 or more, it is {block_size!r}")
+    return int(sizes[0]), int(sizes[1])
+
+
+def check_block(weights: Array, block_size: tuple[int, int], pooling_type: str, name: str) -> tuple[int, int]:
+    """The block's height and width; raises `InvalidInputError` where they do not suit the weights."""
+    sizes = check_block_size(block_size, pooling_type)
     if weights.ndim != 2:
         raise InvalidInputError(f"{name}: blocks are for weights of two dimensions, these have shape {weights.shape}")
     if sizes[0] > weights.shape[0] or sizes[1] > weights.shape[1]:
         raise InvalidInputError(f"{name}: a block of {sizes[0]} x {sizes[1]} is larger than shape {weights.shape}")
-    return int(sizes[0]), int(sizes[1])
+    return sizes
 
 
 def pool_blocks(magnitudes: Array, block: tuple[int, int], pooling_type: str) -> Array:

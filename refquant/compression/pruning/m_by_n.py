@@ -30,7 +30,7 @@ def m_by_n_mask(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), name: 
     >>> m_by_n_mask(np.array([[4.0], [1.0], [3.0], [2.0]])).ravel()
     array([1., 0., 1., 0.], dtype=float32)
     """
-    m, n = _checked(m_by_n)
+    m, n = check_m_by_n(m_by_n)
     array = as_weights(weights, name)
     rows = np.abs(_rows(array, name))
     blocks = np.zeros((len(rows), -(-rows.shape[1] // n) * n), rows.dtype)
@@ -51,7 +51,7 @@ def is_pruned_m_by_n(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), l
 
     `last_channel` is the last dimension of the kernel: "C_OUT" as in Keras, "C_IN" as in TFLite.
     """
-    m, n = _checked(m_by_n)
+    m, n = check_m_by_n(m_by_n)
     if last_channel not in ("C_OUT", "C_IN"):
         raise InvalidInputError(f"last_channel must be 'C_OUT' or 'C_IN', it is {last_channel!r}")
     array = np.asarray(weights)
@@ -62,7 +62,8 @@ def is_pruned_m_by_n(weights: npt.ArrayLike, m_by_n: tuple[int, int] = (2, 4), l
     return bool((kept <= n - m).all())
 
 
-def _checked(m_by_n: tuple[int, int]) -> tuple[int, int]:
+def check_m_by_n(m_by_n: tuple[int, int]) -> tuple[int, int]:
+    """m and n; raises `InvalidInputError` unless they are whole numbers and m is below n."""
     pair = tuple(m_by_n) if isinstance(m_by_n, (tuple, list)) else ()
     if len(pair) != 2 or not all(is_whole(n) for n in pair):
         raise InvalidInputError(f"m_by_n must be two whole numbers, it is {m_by_n!r}")
