@@ -178,8 +178,15 @@ class _ClusteredWeight:
         @cache
         def first() -> arrays.Clustered:
             # only now: Keras may give variables their values later
+            try:
+                weights = ops.convert_to_numpy(original)
+            except (NotImplementedError, TypeError):  # inside of a graph (TensorFlow) or a trace (JAX)
+                raise InvalidInputError(
+                    f"layer {wrapper.layer.name!r} is built by fit, when its weights have no values yet: build the"
+                    " model before, with model.build(input_shape) or by calling it on a batch"
+                ) from None
             return arrays.cluster_weights(
-                keras.ops.convert_to_numpy(original),
+                weights,
                 number,
                 wrapper.cluster_centroids_init,
                 preserve_sparsity=wrapper.preserve_sparsity,
@@ -442,4 +449,13 @@ def _clone(model: Any, clone_layer: Callable[[Any], Any]) -> Any:
     """A model of the same graph with other layers."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise InvalidInputError(f"model {model.name!r} is neither Sequential nor Functional: it has no graph to follow")
-    return keras.models.clone_model(model, clone_function=clone_layer)
+    if isinstance(model, keras.Sequential):
+        return keras.models.clone_model(model, clone_function=clone_layer)
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        # Keras noted the mask that a wrapper takes; a stripped layer may take none
+        if "mask" in kwargs and "mask" not in inspect.signature(layer.call).parameters:
+            del kwargs["mask"]
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=clone_layer, call_function=call)
