@@ -14,13 +14,19 @@ from typing import Any
 
 import numpy as np
 
-AGGREGATIONS, SPARSE, CHANNELS = ("SUM", "AVG"), (False, True), (False, True)
-SCENARIOS = [("SGD", a, s, c) for a in AGGREGATIONS for s in SPARSE for c in CHANNELS] + [
+AGGREGATIONS, CHANNELS = ("SUM", "AVG"), (False, True)
+#: optimizer, aggregation, preserve_sparsity, cluster_per_channel
+SCENARIOS = [
+    ("SGD", "SUM", False, False),
+    ("SGD", "SUM", True, False),
+    ("SGD", "SUM", True, True),
+    ("SGD", "AVG", False, True),
+    ("SGD", "AVG", True, True),
     ("Adam", "SUM", False, False),
     ("Adam", "SUM", True, True),
     ("Adam", "AVG", False, True),
 ]
-FEW = [("SGD", "SUM", True, False), ("SGD", "AVG", False, True), ("Adam", "SUM", False, False)]
+FEW = [("SGD", "SUM", True, False), ("Adam", "AVG", False, True)]
 STEPS, BATCH, CLUSTERS = 4, 16, 5
 
 
