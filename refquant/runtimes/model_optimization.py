@@ -73,6 +73,12 @@ class ModelOptimization(Server):
         """
         return self._ask(("cluster", weights, number, init, preserve_sparsity, per_channel, seed))
 
+    def clustered_gradients(
+        self, weights: Array, centroids: Array, d_clustered: Array, aggregation: str, per_channel: str | None = None
+    ) -> tuple[Array, Array, Array]:
+        """The clustered weights in a step of training, and the gradients of weights and centroids."""
+        return self._ask(("clustered_gradients", weights, centroids, d_clustered, aggregation, per_channel))
+
     def seconds(self, method: str, *arguments: Any) -> float:
         """How long one of the methods above takes in the server, without the way there and back."""
         return self._ask(("seconds", method, arguments))
@@ -133,7 +139,6 @@ class Adapter:
         seed: int | None = None,
     ) -> tuple[Array, Array, Array]:
         """See `ModelOptimization.cluster`."""
-        from tensorflow_model_optimization.python.core.clustering.keras import clustering_algorithm
         from tensorflow_model_optimization.python.core.clustering.keras.clustering_centroids import (
             CentroidsInitializerFactory,
         )
@@ -145,16 +150,35 @@ class Adapter:
         initializer = CentroidsInitializerFactory.get_centroid_initializer(kind)
         options = (per_channel is not None, per_channel or "channels_last", preserve_sparsity)
         centroids = self._tf.Variable(initializer(kernel, number, *options).get_cluster_centroids())
-        if per_channel is None:
-            algorithm = clustering_algorithm.ClusteringAlgorithm(centroids)
-        else:
-            algorithm = clustering_algorithm.ClusteringAlgorithmPerChannel(centroids, data_format=per_channel)
+        algorithm = _algorithm(per_channel)(centroids, data_format=per_channel)
         indices = algorithm.get_pulling_indices(kernel)
         clustered = algorithm.get_clustered_weight(indices, kernel)
         return np.asarray(clustered), np.asarray(centroids), np.asarray(indices)
+
+    def clustered_gradients(
+        self, weights: Array, centroids: Array, d_clustered: Array, aggregation: str, per_channel: str | None
+    ) -> tuple[Array, Array, Array]:
+        """See `ModelOptimization.clustered_gradients`."""
+        from tensorflow_model_optimization.python.core.clustering.keras.cluster_config import GradientAggregation
+
+        variables = [self._tf.Variable(weights), self._tf.Variable(centroids)]
+        algorithm = _algorithm(per_channel)(variables[1], GradientAggregation[aggregation], per_channel)
+        with self._tf.GradientTape() as tape:
+            clustered = algorithm.get_clustered_weight(algorithm.get_pulling_indices(variables[0]), variables[0])
+        gradients = tape.gradient(clustered, variables, output_gradients=self._tf.constant(d_clustered))
+        d_weights, d_centroids = (np.asarray(self._tf.convert_to_tensor(gradient)) for gradient in gradients)
+        return np.asarray(clustered), d_weights, d_centroids
 
     def seconds(self, method: str, arguments: tuple[Any, ...]) -> float:
         """See `ModelOptimization.seconds`."""
         start = time.perf_counter()
         getattr(self, method)(*arguments)
         return time.perf_counter() - start
+
+
+def _algorithm(per_channel: str | None) -> Any:
+    from tensorflow_model_optimization.python.core.clustering.keras import clustering_algorithm
+
+    if per_channel is None:
+        return clustering_algorithm.ClusteringAlgorithm
+    return clustering_algorithm.ClusteringAlgorithmPerChannel

@@ -16,8 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from refquant.compression.clustering import CentroidInitialization, Clusterer, GradientAggregation
+from refquant.runtimes import ModelOptimization
 from tests.oracle.clustered_training import FEW, SCENARIOS, STEPS, gradient_cases, named
 
 pytestmark = pytest.mark.oracle
@@ -97,3 +101,33 @@ def by_numpy(name: str, channels: bool, aggregation: str, kernel: Any, centroids
     clusterer.centroids = centroids
     clusterer.forward()
     return clusterer.gradients(upstream)
+
+
+NUMBERS = st.one_of(st.sampled_from([0.0, -0.0, 1.0, -1.0, -2e6]), st.floats(-2, 2, width=32), st.integers(-4, 4)).map(
+    lambda number: np.float32(0 if abs(number) < 1e-30 else number)  # no sum of these is subnormal
+)
+
+
+@pytest.mark.parametrize("how", GradientAggregation)
+@pytest.mark.parametrize("per_channel", [None, "channels_last", "channels_first"])
+def test_one_step(model_optimization: ModelOptimization, how: GradientAggregation, per_channel: str | None) -> None:
+    @settings(max_examples=50)
+    @given(st.data(), array_shapes(min_dims=4, max_dims=4, min_side=2, max_side=4), st.integers(2, 6))
+    def check(data: Any, shape: tuple[int, ...], number: int) -> None:
+        clusterer = Clusterer(
+            np.arange(np.prod(shape)).reshape(shape),
+            number,
+            CentroidInitialization.LINEAR,
+            cluster_per_channel=per_channel is not None,
+            cluster_gradient_aggregation=how,
+            data_format=per_channel or "channels_last",
+        )
+        weights, centroids, upstream = (
+            data.draw(arrays(np.float32, size, elements=NUMBERS)) for size in (shape, clusterer.centroids.shape, shape)
+        )
+        clusterer.original, clusterer.centroids = weights, centroids
+        ours = (clusterer.forward(), *clusterer.gradients(upstream))
+        theirs = model_optimization.clustered_gradients(weights, centroids, upstream, how.name, per_channel)
+        assert [same_bits(a, b) for a, b in zip(ours, theirs)] == [True] * 3
+
+    check()
