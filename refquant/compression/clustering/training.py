@@ -8,6 +8,10 @@
 A wrapped layer computes with clustered weights; its own weights train on, straight through, and choose the centroids at
 each call; the centroids train too. The layers are those of the model given, not copies: training changes both models.
 
+On the TensorFlow backend without XLA a training run has tfmot's bits, but for Adam with SUM where tf_keras, which gets
+that gradient as a sum still to be taken, rounds otherwise. On JAX and PyTorch clustering's own gradients have the same
+bits too; the sums of their convolutions and products have others.
+
 Source: clustering/keras/cluster.py, cluster_wrapper.py, clustering_algorithm.py and clustering_callbacks.py of
 tensorflow_model_optimization. Other than there: a convolution without bias can be clustered per channel (tfmot takes
 it for one of few weights), the mask of sparsity is saved with the model, the original's layers stay usable, and a
