@@ -42,6 +42,8 @@ class Network:
 
     kind: Kind
     rng: np.random.Generator
+    #: shapes begin with the batch that an activation has, as the converter makes them where it may be any
+    any_batch: bool = False
     tensors: list[TensorSpec] = field(default_factory=list)
     operators: list[OperatorSpec] = field(default_factory=list)
     #: weights that read channels: the tensor, and the origins along its axis of inputs
@@ -70,8 +72,29 @@ class Network:
         self.tensors.append(spec)
         return len(self.tensors) - 1
 
-    def integers(self, *values: Any) -> int:
-        return self.constant(TensorSpec(TensorType.INT32, data=np.asarray(values, np.int32)))
+    def integers(self, values: Any) -> int:
+        """Equal constants are one, as the converter makes them."""
+        data = np.asarray(values, np.int32)
+        for index, spec in enumerate(self.tensors):
+            if spec.type == TensorType.INT32 and spec.scale is None and np.array_equal(spec.data, data):  # type: ignore[arg-type]
+                return index
+        return self.constant(TensorSpec(TensorType.INT32, data=data))
+
+    def shape(self, of: Place, shape: list[int]) -> int:
+        """A shape whose first side is that of an activation."""
+        if not self.any_batch:
+            return self.integers(shape)
+        whole, side, packed = (
+            self.constant(TensorSpec(TensorType.INT32, sides)) for sides in ([len(of.shape)], [], [len(shape)])
+        )
+        self.operators.append(OperatorSpec("SHAPE", [of.tensor], [whole], schema.ShapeOptions(TensorType.INT32)))
+        bounds = [self.integers([0]), self.integers([1]), self.integers([1])]
+        options = schema.StridedSliceOptions(shrink_axis_mask=1)
+        self.operators.append(OperatorSpec("STRIDED_SLICE", [whole, *bounds], [side], options))
+        sides = [side, *(self.integers(n) for n in shape[1:])]
+        options = schema.PackOptions(values_count=len(sides))
+        self.operators.append(OperatorSpec("PACK", sides, [packed], options))
+        return packed
 
     def weight(self, shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
         """A weight, per channel along an axis: the constant, and what the operator reads."""
@@ -121,14 +144,14 @@ class Network:
         self.readers.append((stored, 3, x.origins))
         options = schema.TransposeConvOptions(stride_w=2, stride_h=2)
         out = self.place(shape, own)
-        return self.run("TRANSPOSE_CONV", [self.integers(*shape), weight, x.tensor], out, options, 2)
+        return self.run("TRANSPOSE_CONV", [self.shape(x, shape), weight, x.tensor], out, options, 2)
 
     def dense(self, x: Place, count: int, flattens: bool = False) -> Place:
         inputs = int(np.prod(x.shape[1:]))
         origins = x.origins * (inputs // len(x.origins))
         if not flattens:
-            shape = self.integers(1, inputs)
-            options = schema.ReshapeOptions(new_shape=np.array([1, inputs], np.int32))
+            shape = self.shape(x, [1, inputs])
+            options = None if self.any_batch else schema.ReshapeOptions(new_shape=np.array([1, inputs], np.int32))
             x = self.run("RESHAPE", [x.tensor, shape], self.place([1, inputs], origins), options)
         stored, weight = self.weight((count, inputs), None)
         bias = self.bias(count, stored)
@@ -206,10 +229,10 @@ class Network:
     def mean(self, x: Place) -> Place:
         out = self.place([1, 1, 1, x.shape[3]], x.origins)
         options = schema.ReducerOptions(keep_dims=True)
-        return self.run("MEAN", [x.tensor, self.integers(1, 2)], out, options, 2 if self.quantized else 1)
+        return self.run("MEAN", [x.tensor, self.integers([1, 2])], out, options, 2 if self.quantized else 1)
 
     def pad(self, x: Place, channels: int) -> Place:
-        sides = self.integers([0, 0], [1, 0], [0, 1], [0, channels])
+        sides = self.integers([[0, 0], [1, 0], [0, 1], [0, channels]])
         shape = [1, x.shape[1] + 1, x.shape[2] + 1, x.shape[3] + channels]
         out = self.place(shape, x.origins + [NOBODY] * channels)
         return self.run("PAD", [x.tensor, sides], out, schema.PadOptions(), 2 if self.quantized else 1)
@@ -217,7 +240,7 @@ class Network:
     def resize(self, x: Place) -> Place:
         out = self.place([1, x.shape[1] + 1, x.shape[2] + 2, x.shape[3]], x.origins)
         options = schema.ResizeNearestNeighborOptions()
-        size = self.integers(*out.shape[1:3])
+        size = self.integers(out.shape[1:3])
         return self.run("RESIZE_NEAREST_NEIGHBOR", [x.tensor, size], out, options, 2 if self.quantized else 1)
 
     def concatenation(self, x: Place, y: Place, axis: int) -> Place:
@@ -263,7 +286,7 @@ Move = Callable[[Any, Network, list[Place]], Place]
 @st.composite
 def networks(draw: st.DrawFn, kind: Kind) -> Network:
     """A network of a convolution, up to six more operators that take what they like of what is there, and neurons."""
-    network = Network(kind, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
+    network = Network(kind, np.random.default_rng(draw(st.integers(0, 2**32 - 1))), draw(st.booleans()))
     channels = draw(st.integers(1, 3))
     x = network.place([1, 4, 3, channels], [NOBODY] * channels)
     network.input = x.tensor

@@ -223,7 +223,7 @@ def test_refusals_say_why() -> None:
     y = network.run("CONV_2D", [x.tensor, weight, network.bias(4, grouped)], out, options)
     z = network.convolve(y, 6)
     turned = network.place([1, 3, 4, 6], z.origins)
-    turned = network.run("TRANSPOSE", [z.tensor, network.integers(0, 2, 1, 3)], turned, schema.TransposeOptions())
+    turned = network.run("TRANSPOSE", [z.tensor, network.integers([0, 2, 1, 3])], turned, schema.TransposeOptions())
     hidden = network.dense(turned, 4)
     network.output = network.dense(hidden, 2).tensor
     found = reasons(network.model())
@@ -267,7 +267,7 @@ def test_a_weight_of_two_operators_and_a_buffer_of_two_tensors() -> None:
 def test_a_shape_that_two_operators_share() -> None:
     """Two reshapes read one constant, and only one of them loses channels."""
     network, x = small()
-    shape = network.integers(1, 12, 4)
+    shape = network.integers([1, 12, 4])
     ends = []
     for place in (x, network.convolve(x, 4)):
         options = schema.ReshapeOptions(new_shape=np.array([1, 12, 4], np.int32))

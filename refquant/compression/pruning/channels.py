@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,16 @@ class Step:
     output: int
 
 
+@dataclass
+class Pack:
+    """A shape made of its sides: where, of what, whose shape it is, and the channels that its last side counts."""
+
+    position: int
+    sides: list[int]
+    users: set[int] = field(default_factory=set)
+    ids: Array | None = None
+
+
 class Channels:
     """The channels of a model of one subgraph.
 
@@ -60,6 +70,8 @@ class Channels:
         self.shapes: list[tuple[int, int, int]] = []  # operators, and which input of theirs states the output's shape
         self.multipliers: list[Step] = []  # depthwise convolutions
         self.kept: dict[int, str] = {}
+        self.shape_of: dict[int, int] = {}  # what SHAPE makes: of which activation
+        self.packs: dict[int, Pack] = {}  # shapes that PACK makes of their sides
         self._parent: list[int] = []
         self._stored: dict[int, tuple[int, int]] = {}  # what DEQUANTIZE makes of a constant: the constant, and where
         self._readers: dict[int, set[int]] = {}
@@ -70,15 +82,19 @@ class Channels:
                 self._readers.setdefault(index, set()).add(step.position)
         for step in steps:
             self._follow(step)
-        for index in indices_of(self.graph.outputs):
+        outputs = set(indices_of(self.graph.outputs))
+        for index in outputs:
             self.keep(self.labels.get(index), "its channels reach a model output")
+            self.keep(self.labels.get(self.shape_of.get(index, -1)), "the shape of its output is a model output")
         for index, axes in self.cuts.items():
-            others = self._readers.get(index, set()) - self._cutters[index]
-            if others:
-                kind = steps[min(others)].kind
-                why = f"{kind} also reads the constant {self.name(index)!r}, which would be cut"
+            others = sorted(self._readers.get(index, set()) - self._cutters[index])
+            if others or index in outputs:
+                reader = f"{steps[others[0]].kind} also reads" if others else "a model output is"
                 for ids in axes.values():
-                    self.keep(ids, why)
+                    self.keep(ids, f"{reader} the constant {self.name(index)!r}, which would be cut")
+        for index, pack in self.packs.items():
+            if index in outputs or self._readers.get(index, set()) - pack.users:
+                self.keep(pack.ids, f"more than RESHAPE and TRANSPOSE_CONV reads the shape {self.name(index)!r}")
 
     def name(self, index: int) -> str:
         """The name of a tensor."""
@@ -87,10 +103,6 @@ class Channels:
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape of a tensor as the file has it."""
         return tuple(indices_of(self.tensors[index].shape))
-
-    def readers(self, index: int) -> set[int]:
-        """The operators that read a tensor, by position."""
-        return self._readers.get(index, set())
 
     def roots(self) -> Array:
         """Of each channel, the one that stands for all that go together with it."""
@@ -167,12 +179,14 @@ class Channels:
     def _follow(self, step: Step) -> None:
         if step.kind in PRODUCERS:
             why = PRODUCERS[step.kind](self, step) if _has_inputs(step) else "an input is missing"
-            if why is not None:
-                weight = self.stored(step.inputs[1]) if len(step.inputs) > 1 else -1
+            weight = self.stored(step.inputs[1]) if len(step.inputs) > 1 else -1
+            if why is not None and weight not in self.producers:
                 self.refused.append(Skipped(self.name(weight) if weight >= 0 else "", step.kind, why))
         elif step.kind == "DEQUANTIZE" and _has_inputs(step) and self.unfit(step.inputs[0]) is None:
             self._stored[step.output] = step.inputs[0], step.position
             return
+        elif step.kind in SHAPES and step.output >= 0 and _has_inputs(step):
+            why = SHAPES[step.kind](self, step)
         elif step.output < 0 or step.kind not in FOLLOWED or not _has_inputs(step):
             why = ""
         else:
@@ -181,7 +195,11 @@ class Channels:
             for index in step.inputs:
                 reason = f": {why}" if why else ", through which they are not followed"
                 self.keep(self.labels.get(index), f"its channels reach {step.kind}{reason}")
-            self.labels.pop(step.output, None)
+            self.keep(self.labels.pop(step.output, None), why)
+        if why is not None or step.kind not in SHAPES:
+            for index in step.inputs:
+                counted = self.labels.get(self.shape_of.get(index, -1))
+                self.keep(counted, f"{step.kind} reads the shape of its output, and with it the number of channels")
 
 
 def _joined(name: str) -> str:
@@ -235,8 +253,8 @@ def _produced(
 
 def _has_inputs(step: Step) -> bool:
     """Whether an operator has all inputs that its rule reads."""
-    one = {*_CHANNELWISE.split(), "CONCATENATION", "RESHAPE", "SQUEEZE"}
-    needed = 1 if step.kind in one else 3 if step.kind == "TRANSPOSE_CONV" else 2
+    one = {*_CHANNELWISE.split(), "CONCATENATION", "PACK", "RESHAPE", "SHAPE", "SQUEEZE"}
+    needed = 1 if step.kind in one else {"TRANSPOSE_CONV": 3, "STRIDED_SLICE": 4}.get(step.kind, 2)
     return len(step.inputs) >= needed and min(step.inputs[:needed]) >= 0
 
 
@@ -255,12 +273,10 @@ def _fully_connected(graph: Channels, step: Step) -> str | None:
 
 
 def _transpose_conv(graph: Channels, step: Step) -> str | None:
-    if graph.constant(step.inputs[0]) is None:
+    if not _is_stated(graph, step.inputs[0]):
         return "the shape of its output is no constant"
     why = _produced(graph, step, step.inputs[2], step.inputs[1], _input(step, 3), (0, 3))
-    if why is None:
-        graph.shapes.append((step.position, 0, step.output))
-    return why
+    return why or _state(graph, step, 0)
 
 
 def _depthwise(graph: Channels, step: Step) -> str | None:
@@ -364,13 +380,12 @@ def _reduction(graph: Channels, step: Step) -> str | None:
 
 def _reshape(graph: Channels, step: Step) -> str | None:
     shape = graph.shape(step.output)
-    if _input(step, 1) >= 0 and graph.constant(step.inputs[1]) is None:
+    if _input(step, 1) >= 0 and not _is_stated(graph, step.inputs[1]):
         return "its shape is no constant"
     ids = _reshaped(graph, graph.of(step.inputs[0]), shape[-1]) if shape else None
     if ids is None:
         return f"it makes {graph.shape(step.inputs[0])} to {shape}"
-    graph.shapes.append((step.position, 1, step.output))
-    return _labelled(graph, step, ids)
+    return _labelled(graph, step, ids) or _state(graph, step, 1)
 
 
 def _reshaped(graph: Channels, ids: Array, size: int) -> Array | None:
@@ -385,6 +400,67 @@ def _reshaped(graph: Channels, ids: Array, size: int) -> Array | None:
     for row in rest:
         graph.tie(row, first)
     return np.asarray(first)
+
+
+def _is_stated(graph: Channels, index: int) -> bool:
+    """Whether a shape is a constant, or its last side is and all others are packed with it."""
+    pack = graph.packs.get(index)
+    return graph.constant(index) is not None or (pack is not None and graph.constant(pack.sides[-1]) is not None)
+
+
+def _state(graph: Channels, step: Step, place: int) -> str | None:
+    """The output's shape, which an input states, is to have the channels that stay."""
+    graph.shapes.append((step.position, place, step.output))
+    pack = graph.packs.get(_input(step, place))
+    if pack is None:
+        return None
+    ids = graph.labels[step.output]
+    if pack.ids is not None and len(pack.ids) != len(ids):
+        return "its shape is also that of other channels"
+    if pack.ids is not None:
+        graph.tie(pack.ids, ids)
+    pack.ids = ids
+    pack.users.add(step.position)
+    graph.shapes.append((pack.position, len(pack.sides) - 1, step.output))
+    return None
+
+
+def _shape(graph: Channels, step: Step) -> str | None:
+    graph.shape_of[step.output] = step.inputs[0]
+    return None
+
+
+def _strided_slice(graph: Channels, step: Step) -> str | None:
+    """Sides of a shape without the last one say nothing of channels."""
+    begin, end, stride = (graph.constant(index) for index in step.inputs[1:4])
+    options = step.options
+    if step.inputs[0] not in graph.shape_of or begin is None or end is None or stride is None:
+        return ""
+    if any(getattr(options, name, 0) for name in ("ellipsis_mask", "new_axis_mask", "offset")) or begin.size != 1:
+        return ""
+    sides = np.arange(graph.shape(step.inputs[0])[0])
+    if getattr(options, "shrink_axis_mask", 0):
+        read = sides[int(begin[0]) :][:1]
+    else:
+        first = None if getattr(options, "begin_mask", 0) else int(begin[0])
+        last = None if getattr(options, "end_mask", 0) else int(end[0])
+        read = sides[first : last : int(stride[0]) or 1]
+    return "it reads the number of channels" if len(sides) - 1 in read else None
+
+
+def _pack(graph: Channels, step: Step) -> str | None:
+    """Sides that are a shape together."""
+    if len(graph.shape(step.output)) != 1 or any(i in graph.labels or i in graph.shape_of for i in step.inputs):
+        return ""
+    graph.packs[step.output] = Pack(step.position, step.inputs)
+    return None
+
+
+def _expand_dims(graph: Channels, step: Step) -> str | None:
+    axis, rank = graph.constant(step.inputs[1]), len(graph.shape(step.output))
+    if axis is None or axis.size != 1 or int(axis.flat[0]) in (-1, rank - 1):
+        return "it may move channels"
+    return _channelwise(graph, step)
 
 
 def _squeeze(graph: Channels, step: Step) -> str | None:
@@ -415,6 +491,10 @@ FOLLOWED: dict[str, Rule] = {
     **dict.fromkeys(["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"], _reduction),
     "CONCATENATION": _concatenation,
     "DEPTHWISE_CONV_2D": _depthwise,
+    "EXPAND_DIMS": _expand_dims,
     "RESHAPE": _reshape,
     "SQUEEZE": _squeeze,
 }
+
+#: operators that make the shape of a RESHAPE or TRANSPOSE_CONV where sides such as the batch may be any
+SHAPES: dict[str, Rule] = {"SHAPE": _shape, "STRIDED_SLICE": _strided_slice, "PACK": _pack}

@@ -56,7 +56,11 @@ def _stated_shapes(
     channels: Channels, cuts: dict[int, list[tuple[int, Array]]]
 ) -> tuple[dict[tuple[int, int], Array], list[tuple[int, int, Array]]]:
     """Constants that state shapes of outputs, as they are now; and those that other operators need as they were."""
-    wanted: dict[int, list[tuple[int, int, Array]]] = {}
+    places: dict[int, set[tuple[int, int]]] = {}  # where each tensor is read
+    for position, operator in enumerate(channels.graph.operators or ()):
+        for slot, index in enumerate(indices_of(operator.inputs)):
+            places.setdefault(index, set()).add((position, slot))
+    wanted: dict[int, dict[tuple[int, int], Array]] = {}
     for position, slot, output in channels.shapes:
         inputs = indices_of((channels.graph.operators or [])[position].inputs)
         shape = channels.constant(inputs[slot]) if slot < len(inputs) else None
@@ -64,14 +68,15 @@ def _stated_shapes(
             ((_, stay),) = cuts[output]
             changed = shape.copy()
             changed.flat[-1] = stay.sum()
-            wanted.setdefault(inputs[slot], []).append((position, slot, changed))
+            wanted.setdefault(inputs[slot], {})[position, slot] = changed
     replaced, others = {}, []
     for index, uses in wanted.items():
-        same = all(np.array_equal(array, uses[0][2]) for _, _, array in uses)
-        if same and {position for position, _, _ in uses} == channels.readers(index):
-            replaced[0, index] = uses[0][2]
+        first, *rest = uses.values()
+        same = all(np.array_equal(array, first) for array in rest)
+        if same and uses.keys() == places[index] and index not in indices_of(channels.graph.outputs):
+            replaced[0, index] = first
         else:
-            others += uses
+            others += [(position, slot, array) for (position, slot), array in uses.items()]
     return replaced, others
 
 
