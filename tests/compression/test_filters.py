@@ -282,3 +282,41 @@ def test_a_shape_that_two_operators_share() -> None:
     assert np.array_equal(result.model.constant(result.model.tensor(shape)), [1, 12, 4])
     value, removed = sample(network), removed_from(network, result)
     assert np.array_equal(run(result.model, value), run(network.masked(removed), value))
+
+
+def test_any_batch() -> None:
+    """A computed shape is that of what is left, for every batch; its scalars serve other sides too."""
+    network, x = small()
+    network.any_batch = True
+    network.output = network.dense(network.dense(network.transpose_convolve(x, 6), 6), 2).tensor
+    result = prune_filters(network.model(), 0.5)
+    assert [(entry.operator, entry.before, entry.after) for entry in result.filters] == [
+        ("CONV_2D", 4, 2),
+        ("TRANSPOSE_CONV", 6, 3),
+        ("FULLY_CONNECTED", 6, 3),
+    ]
+    values = network.rng.normal(size=(3, 4, 3, 2)).astype(np.float32)
+    interpreter = Interpreter(model=result.model)
+    interpreter.resize_tensor_input(network.input, values.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(network.input, values)
+    interpreter.invoke()
+    masked = network.masked(removed_from(network, result))
+    expected = np.concatenate([run(masked, value[np.newaxis]) for value in values])
+    assert np.array_equal(interpreter.get_tensor(network.output), expected)
+
+
+def test_a_shape_that_says_more_keeps_its_channels() -> None:
+    network, x = small()
+    hidden = network.dense(x, 6)
+    whole = network.constant(TensorSpec(TensorType.INT32, [2]))
+    network.operators.append(OperatorSpec("SHAPE", [hidden.tensor], [whole], schema.ShapeOptions(TensorType.INT32)))
+    cast = network.constant(TensorSpec(TensorType.FLOAT32, [2]))
+    network.operators.append(OperatorSpec("CAST", [whole], [cast], schema.CastOptions()))
+    last = network.dense(hidden, 2)
+    out = network.place([1, 2], last.origins)
+    network.output = network.run("ADD", [last.tensor, cast], out, schema.AddOptions()).tensor
+    weight = f"tensor{network.readers[1][0]}"
+    assert reasons(network.model())[weight] == (
+        "CAST reads the shape of its output, and with it the number of channels"
+    )

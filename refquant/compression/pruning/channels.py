@@ -147,6 +147,8 @@ class Channels:
         tensor = self.tensors[base]
         if self.model.buffer(tensor.buffer).size == 0:
             return f"{self.name(index)!r} is no constant"
+        if self.shape(base) != self.shape(index):
+            return f"{self.name(index)!r} has another shape than {self.name(base)!r}"
         if tensor.sparsity is not None:
             return f"{self.name(base)!r} is stored sparsely"
         if tensor.type in PACKED_BITS or tensor.type == TensorType.STRING:
@@ -174,28 +176,31 @@ class Channels:
     def _step(self, position: int, operator: schema.Operator) -> Step:
         outputs = indices_of(operator.outputs)
         kind, inputs = self.model.operator_name(operator), indices_of(operator.inputs)
-        return Step(position, kind, operator.builtin_options, inputs, outputs[0] if len(outputs) == 1 else -1)
+        one = len(outputs) == 1 and not self.model.buffer(self.tensors[outputs[0]].buffer).size  # and no constant
+        return Step(position, kind, operator.builtin_options, inputs, outputs[0] if one else -1)
 
     def _follow(self, step: Step) -> None:
         if step.kind in PRODUCERS:
-            why = PRODUCERS[step.kind](self, step) if _has_inputs(step) else "an input is missing"
+            why = PRODUCERS[step.kind](self, step) if _is_whole(step) else "an input or its output is missing"
             weight = self.stored(step.inputs[1]) if len(step.inputs) > 1 else -1
             if why is not None and weight not in self.producers:
                 self.refused.append(Skipped(self.name(weight) if weight >= 0 else "", step.kind, why))
-        elif step.kind == "DEQUANTIZE" and _has_inputs(step) and self.unfit(step.inputs[0]) is None:
+        elif step.kind == "DEQUANTIZE" and _is_whole(step) and self.unfit(step.inputs[0]) is None:
             self._stored[step.output] = step.inputs[0], step.position
             return
-        elif step.kind in SHAPES and step.output >= 0 and _has_inputs(step):
+        elif step.kind in SHAPES and _is_whole(step):
             why = SHAPES[step.kind](self, step)
-        elif step.output < 0 or step.kind not in FOLLOWED or not _has_inputs(step):
+        elif step.kind not in FOLLOWED or not _is_whole(step):
             why = ""
         else:
             why = FOLLOWED[step.kind](self, step)
         if why is not None:
+            reason = f"its channels reach {step.kind}" + (
+                f": {why}" if why else ", through which they are not followed"
+            )
             for index in step.inputs:
-                reason = f": {why}" if why else ", through which they are not followed"
-                self.keep(self.labels.get(index), f"its channels reach {step.kind}{reason}")
-            self.keep(self.labels.pop(step.output, None), why)
+                self.keep(self.labels.get(index), reason)
+            self.keep(self.labels.pop(step.output, None), reason)
         if why is not None or step.kind not in SHAPES:
             for index in step.inputs:
                 counted = self.labels.get(self.shape_of.get(index, -1))
@@ -223,7 +228,7 @@ def _produced(
     if why is not None:
         return why
     shape = graph.shape(weight)
-    if len(shape) <= max(out, into or 0) or graph.shape(step.output)[-1:] != (shape[out],):
+    if len(shape) <= max(out, into or 0) or not shape[out] or graph.shape(step.output)[-1:] != (shape[out],):
         return f"the shape {graph.shape(step.output)} of its output is not that of {shape[out : out + 1]} filters"
     if bias >= 0 and graph.shape(bias) != (shape[out],):
         return f"its bias has shape {graph.shape(bias)}"
@@ -251,11 +256,11 @@ def _produced(
     return None
 
 
-def _has_inputs(step: Step) -> bool:
-    """Whether an operator has all inputs that its rule reads."""
+def _is_whole(step: Step) -> bool:
+    """Whether an operator has one output and all inputs that its rule reads."""
     one = {*_CHANNELWISE.split(), "CONCATENATION", "PACK", "RESHAPE", "SHAPE", "SQUEEZE"}
     needed = 1 if step.kind in one else {"TRANSPOSE_CONV": 3, "STRIDED_SLICE": 4}.get(step.kind, 2)
-    return len(step.inputs) >= needed and min(step.inputs[:needed]) >= 0
+    return step.output >= 0 and len(step.inputs) >= needed and min(step.inputs[:needed]) >= 0
 
 
 def _input(step: Step, place: int) -> int:
@@ -290,8 +295,10 @@ def _depthwise(graph: Channels, step: Step) -> str | None:
         if why is None:
             graph.multipliers.append(step)
         return why
-    ids, filters = graph.of(source), graph.shape(weight)[-1]
-    if not len(ids) or filters % len(ids) or graph.shape(step.output)[-1:] != (filters,):
+    ids, filters = graph.of(source), (0, *graph.shape(weight))[-1]
+    if len(graph.shape(weight)) != 4 or not len(ids) or filters % len(ids):
+        return "its weight does not fit its input"
+    if graph.shape(step.output)[-1:] != (filters,) or (bias >= 0 and graph.shape(bias) != (filters,)):
         return "its weight does not fit its input"
     ids = np.repeat(ids, filters // len(ids))
     graph.cut(step, weight, 3, ids)
@@ -345,7 +352,8 @@ def _concatenation(graph: Channels, step: Step) -> str | None:
     if axis == rank - 1:
         return _labelled(graph, step, np.concatenate([graph.of(index) for index in step.inputs]))
     activations = [index for index in step.inputs if graph.unfit(index) is not None]
-    if len({graph.shape(index)[-1] for index in step.inputs}) != 1 or not activations:
+    shapes = {(len(graph.shape(index)), *graph.shape(index)[-1:]) for index in step.inputs}
+    if shapes != {(rank, graph.shape(step.output)[-1])} or not activations:
         return "its inputs have other channels"
     ids = graph.of(activations[0])
     for index in step.inputs:
