@@ -5,6 +5,7 @@ With `--filters 0.25` the smallest filters of any model go.
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,13 @@ from refquant.cli.output import (
 
 if TYPE_CHECKING:
     from refquant.compression.pruning import PruningSchedule
+
+
+class Schedule(str, Enum):
+    """How the sparsity is reached."""
+
+    CONSTANT = "constant"
+    POLYNOMIAL = "polynomial"
 
 
 def prune(
@@ -48,14 +56,13 @@ def prune(
     m_by_n: Annotated[
         str | None, typer.Option("--m-by-n", metavar="M:N", help="M zeros in every N weights, such as 2:4.")
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Go to the sparsity in so many steps by a polynomial schedule, each on what the last one left."
-        ),
-    ] = None,
-    initial_sparsity: Annotated[float, typer.Option(help="Where --steps begin.")] = 0.0,
-    power: Annotated[float, typer.Option(help="The power of the polynomial of --steps.")] = 3.0,
+    schedule: Annotated[
+        Schedule,
+        typer.Option(help="Go to the sparsity at once, or in --steps, each of which prunes what the last one left."),
+    ] = Schedule.CONSTANT,
+    steps: Annotated[int, typer.Option(min=1, help="The last step of the polynomial schedule; it begins at 0.")] = 10,
+    initial_sparsity: Annotated[float, typer.Option(help="The sparsity of step 0 of the polynomial schedule.")] = 0.0,
+    power: Annotated[float, typer.Option(help="The power of the polynomial schedule.")] = 3.0,
     sparse_encoding: Annotated[
         bool,
         typer.Option(
@@ -79,7 +86,8 @@ def prune(
     from refquant.tflite.model import Model, write_atomically
 
     if filters is not None:
-        others = {"--sparsity": sparsity, "--m-by-n": m_by_n, "--block": block, "--steps": steps}
+        others = {"--sparsity": sparsity, "--m-by-n": m_by_n, "--block": block}
+        others |= {"--schedule": None if schedule is Schedule.CONSTANT else schedule}
         others |= {"--sparse-encoding": sparse_encoding or None}
         wrong = [name for name, value in others.items() if value is not None]
         if wrong:
@@ -88,9 +96,13 @@ def prune(
         return
     if (sparsity is None) == (m_by_n is None) and not any("=" in entry for entry in operator or ()):
         raise InvalidInputError("give either --sparsity or --m-by-n")
+    if m_by_n is not None and schedule is not Schedule.CONSTANT:
+        raise InvalidInputError("--m-by-n prunes once, whatever the schedule: leave --schedule out")
 
     def scheduled(final: float) -> float | PruningSchedule:
-        return final if steps is None else PolynomialDecay(initial_sparsity, final, 0, steps, power, frequency=1)
+        if schedule is Schedule.CONSTANT:
+            return final
+        return PolynomialDecay(initial_sparsity, final, 0, steps, power, frequency=1)
 
     check_place(output)
     before = Model.read(model)

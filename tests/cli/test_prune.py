@@ -89,10 +89,23 @@ def test_sparse_encoding_gives_a_smaller_file_with_the_same_weights(
 
 def test_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A schedule to 0.5 in three steps keeps no more than the half; and NaN is no power."""
-    arguments = ("--sparsity", "0.5", "--steps", "3", "--initial-sparsity", "0.1", "--power", "1", "--json")
+    arguments = (
+        "--sparsity",
+        "0.5",
+        "--schedule",
+        "polynomial",
+        "--steps",
+        "3",
+        "--initial-sparsity",
+        "0.1",
+        "--power",
+        "1",
+        "--json",
+    )
     assert run(str(data.DIGITS_FLOAT), *arguments, "-o", str(tmp_path / "p")) == 0
     assert all(entry["reached"] >= 0.5 for entry in json.loads(capsys.readouterr().out)["pruned"])
     assert run(str(data.DIGITS_FLOAT), *arguments[:-1], "--power", "nan", "-o", str(tmp_path / "q")) == 2
+    assert run(str(data.DIGITS_FLOAT), "--m-by-n", "2:4", *arguments[2:4], "-o", str(tmp_path / "q")) == 2
 
 
 def test_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
