@@ -62,6 +62,9 @@ def test_without_the_callback_training_is_refused() -> None:
     pruned = pruning.prune_low_magnitude(small())
     with pytest.raises(InvalidInputError, match="UpdatePruningStep"):
         fit(pruned)
+    fit(pruned, callbacks=[pruning.UpdatePruningStep()])
+    with pytest.raises(InvalidInputError, match="UpdatePruningStep"):
+        pruned.fit(X, Y, verbose=0)
     with pytest.raises(InvalidInputError, match="steps_per_execution=1"):
         fit(pruned, steps_per_execution=2, callbacks=[pruning.UpdatePruningStep()])
 

@@ -251,9 +251,10 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
         self._apply_masks()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """From now on nobody counts."""
+        """From now on nobody counts: a training without the callback is traced anew, and refused."""
         for layer in self.prunable_layers:
             layer.counted = False
+        self.model.train_function = None
 
     def _apply_masks(self) -> None:
         self._synchronize()
