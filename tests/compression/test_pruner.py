@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+import refquant as rq
 from refquant.compression.pruning import ConstantSparsity, PolynomialDecay, Pruner
-from refquant.errors import InvalidInputError
+from refquant.errors import InvalidInputError, RuntimeUnavailableError
 
 WEIGHTS = np.array([[4.0, -1.0], [3.0, 2.0]], np.float32)
 
@@ -104,3 +106,11 @@ def test_recipe_of_jax() -> None:
     params = {**params, **pruner.step({name: params[name] for name in ("kernel",)})}
     assert params["kernel"].tolist() == [[4, 0], [3, 0]]
     assert train_step(params)["kernel"].tolist() == [[-3, 0], [-4, 0]]
+
+
+@pytest.mark.parametrize(("room", "name"), [("pruning", "prune_low_magnitude"), ("clustering", "strip_clustering")])
+def test_without_keras_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch, room: str, name: str) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, f"refquant.compression.{room}.training", raising=False)
+    with pytest.raises(RuntimeUnavailableError, match="keras is not installed"):
+        getattr(getattr(rq, room), name)

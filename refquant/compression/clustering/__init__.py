@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from refquant.errors import RuntimeUnavailableError
+
 if TYPE_CHECKING:
     from refquant.compression.clustering.arrays import Clustered
     from refquant.compression.clustering.centroids import CentroidInitialization
@@ -63,7 +65,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'refquant.clustering' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "keras":
+            raise
+        raise RuntimeUnavailableError("keras is not installed: python -m pip install keras, and a backend") from error
 
 
 def __dir__() -> list[str]:
