@@ -6,10 +6,9 @@ framework is imported only by those who train.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from refquant.errors import RuntimeUnavailableError
+from refquant.compression.public_names import lookup
 
 if TYPE_CHECKING:
     from refquant.compression.clustering.arrays import Clustered
@@ -63,14 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'refquant.clustering' has no attribute {name!r}")
-    try:
-        return getattr(import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "keras":
-            raise
-        raise RuntimeUnavailableError("keras is not installed: python -m pip install keras, and a backend") from error
+    return lookup(name, _HOMES, "refquant.clustering")
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from refquant.compression.clustering.centroids import CentroidInitialization, Initializer, initialization
 from refquant.compression.clustering.kmeans import lloyd
-from refquant.compression.clustering.subnormals import flushed
+from refquant.compression.pruning.schedules import is_whole
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -132,7 +133,7 @@ def check_seed(seed: int | None) -> int | None:
     """The seed as it came; raises `InvalidInputError` unless it is None or a whole number from 0 to 2**63 - 1."""
     if seed is None:
         return None
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+    if not is_whole(seed) or not 0 <= seed < 2**63:
         raise InvalidInputError(f"seed must be a whole number from 0 to 2**63 - 1, it is {seed!r}")
     return int(seed)
 
@@ -152,7 +153,7 @@ def _checked(weights: npt.ArrayLike, name: str) -> Array:
 def check_clusters(number_of_clusters: int, preserve_sparsity: bool) -> None:
     """Raises `InvalidInputError` for what is no number of clusters: 2 or more, 3 with a zero among them."""
     least = 3 if preserve_sparsity else 2
-    if isinstance(number_of_clusters, bool) or not isinstance(number_of_clusters, (int, np.integer)):
+    if not is_whole(number_of_clusters):
         raise InvalidInputError(f"number_of_clusters must be a whole number, it is {number_of_clusters!r}")
     if number_of_clusters < least:
         raise InvalidInputError(f"number_of_clusters must be {least} or more, it is {number_of_clusters}")

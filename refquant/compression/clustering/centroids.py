@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.compression.clustering.kmeans import kmeans_plus_plus
-from refquant.compression.clustering.subnormals import flushed
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 from refquant.numerics.philox import Philox, uniform
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from refquant.compression.clustering.arrays import channel_axis, cluster_weights, nearest
 from refquant.compression.clustering.centroids import CentroidInitialization
-from refquant.compression.clustering.subnormals import flushed
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 
 Array = npt.NDArray[Any]

@@ -15,7 +15,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from refquant.compression.clustering.subnormals import flushed
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 from refquant.numerics.eigen import aligned_sums
 from refquant.numerics.philox import Philox, uniform

@@ -35,6 +35,8 @@ from refquant.compression.clustering import arrays
 from refquant.compression.clustering.centroids import CentroidInitialization, initialization
 from refquant.compression.clustering.clusterable_layers import ClusterableLayer, check_clusterable, clusterable_weights
 from refquant.compression.clustering.clusterer import GradientAggregation, aggregation, nearest_to_zero
+from refquant.compression.keras_graphs import with_layers
+from refquant.compression.pruning.schedules import is_whole
 from refquant.errors import InvalidInputError
 
 
@@ -59,7 +61,7 @@ def cluster_weights(
 
     def wrap(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
-            return _clone(layer, wrap)
+            return with_layers(layer, wrap)
         if isinstance(layer, ClusterWeights) or not isinstance(layer, keras.layers.Layer):
             return layer
         if isinstance(layer, keras.layers.InputLayer):
@@ -87,10 +89,10 @@ def strip_clustering(model: Any) -> Any:
 
     def strip(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
-            return _clone(layer, strip)
+            return with_layers(layer, strip)
         return layer.stripped() if isinstance(layer, ClusterWeights) else layer
 
-    return _clone(model, strip)
+    return with_layers(model, strip)
 
 
 def cluster_scope() -> Any:
@@ -427,11 +429,7 @@ class ClusteringSummaries(keras.callbacks.TensorBoard):  # type: ignore[misc]
 def check_number(number_of_clusters: Any, preserve_sparsity: bool) -> None:
     """Raises `InvalidInputError` for fewer than 2 clusters, 3 with `preserve_sparsity`."""
     least = 3 if preserve_sparsity else 2
-    if (
-        isinstance(number_of_clusters, bool)
-        or not isinstance(number_of_clusters, (int, np.integer))
-        or number_of_clusters < least
-    ):
+    if not is_whole(number_of_clusters) or number_of_clusters < least:
         raise InvalidInputError(
             f"number_of_clusters must be a whole number of {least} or more, it is {number_of_clusters!r}"
         )
@@ -447,19 +445,3 @@ def _has_enough_weights(layer: Any, number_of_clusters: int, cluster_per_channel
         return True
     warnings.warn(f"layer {layer.name!r} has too few weights for {number_of_clusters} clusters: it stays", stacklevel=4)
     return False
-
-
-def _clone(model: Any, clone_layer: Callable[[Any], Any]) -> Any:
-    """A model of the same graph with other layers."""
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise InvalidInputError(f"model {model.name!r} is neither Sequential nor Functional: it has no graph to follow")
-    if isinstance(model, keras.Sequential):
-        return keras.models.clone_model(model, clone_function=clone_layer)
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        # Keras noted the mask that a wrapper takes; a stripped layer may take none
-        if "mask" in kwargs and "mask" not in inspect.signature(layer.call).parameters:
-            del kwargs["mask"]
-        return layer(*args, **kwargs)
-
-    return keras.models.clone_model(model, clone_function=clone_layer, call_function=call)

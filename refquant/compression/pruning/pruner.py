@@ -19,6 +19,7 @@ from refquant.compression.pruning.blocks import check_block, check_block_size
 from refquant.compression.pruning.m_by_n import check_m_by_n, m_by_n_mask
 from refquant.compression.pruning.masks import Mask, magnitude_mask, sparsity_of
 from refquant.compression.pruning.schedules import PruningSchedule
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -192,11 +193,7 @@ def masked(weights: Array, mask: Array) -> Array:
     array([ 1.5, -0. , -0. ], dtype=float32)
     """
     with np.errstate(invalid="ignore"):  # infinity times zero
-        product = weights * mask
-    if weights.dtype.type not in (np.float32, np.float64):  # TensorFlow multiplies smaller types in float32
-        return product
-    tiny = np.abs(product) < np.finfo(weights.dtype).tiny
-    return np.copysign(np.where(tiny, product.dtype.type(0), product), product)
+        return flushed(weights * mask)
 
 
 def _as_float(array: Array, name: str) -> Array:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from refquant.compression.subnormals import flushed
 from refquant.errors import InvalidInputError
 
 
@@ -117,18 +118,13 @@ class PolynomialDecay(PruningSchedule):
             done = np.minimum(np.maximum(np.float32(step - self.begin_step) / span, np.float32(0)), np.float32(1))
             # two numbers of NumPy give the powf of the C library, as TensorFlow does; arrays have paths of their own
             rest = (np.float32(1) - done) ** np.float32(self.power)
-            sparsity = _flushed(np.float32(self.initial_sparsity - self.final_sparsity) * rest)
-        return prunes, _flushed(sparsity + np.float32(self.final_sparsity))
+            sparsity = flushed(np.float32(self.initial_sparsity - self.final_sparsity) * rest)
+        return prunes, np.float32(flushed(sparsity + np.float32(self.final_sparsity)))
 
     def get_config(self) -> dict[str, Any]:
         """The class's name and its arguments."""
         names = ("initial_sparsity", "final_sparsity", "power", "begin_step", "end_step", "frequency")
         return {"class_name": "PolynomialDecay", "config": {name: getattr(self, name) for name in names}}
-
-
-def _flushed(number: np.float32) -> np.float32:
-    """TensorFlow takes subnormal numbers for zero."""
-    return np.float32(0) if abs(number) < np.finfo(np.float32).tiny else number
 
 
 def is_whole(value: Any) -> bool:

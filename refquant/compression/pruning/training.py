@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from refquant.compression.keras_graphs import with_layers
 from refquant.compression.pruning import schedules
 from refquant.compression.pruning.policies import PruningPolicy
 from refquant.compression.pruning.prunable_layers import check_prunable, prunable_weights
@@ -56,7 +56,7 @@ def prune_low_magnitude(
 
     def wrap(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
-            return _clone(layer, wrap)
+            return with_layers(layer, wrap)
         if isinstance(layer, PruneLowMagnitude) or not isinstance(layer, keras.layers.Layer):
             return layer
         if isinstance(layer, keras.layers.InputLayer):
@@ -83,10 +83,10 @@ def strip_pruning(model: Any) -> Any:
 
     def strip(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
-            return _clone(layer, strip)
+            return with_layers(layer, strip)
         return layer.layer if isinstance(layer, PruneLowMagnitude) else layer
 
-    return _clone(model, strip)
+    return with_layers(model, strip)
 
 
 def prune_scope() -> Any:
@@ -307,19 +307,3 @@ def collect_prunable_layers(model: Any) -> list[PruneLowMagnitude]:
         elif isinstance(layer, PruneLowMagnitude):
             found.append(layer)
     return found
-
-
-def _clone(model: Any, clone_layer: Callable[[Any], Any]) -> Any:
-    """A model of the same graph with other layers."""
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise InvalidInputError(f"model {model.name!r} is neither Sequential nor Functional: it has no graph to follow")
-    if isinstance(model, keras.Sequential):
-        return keras.models.clone_model(model, clone_function=clone_layer)
-    return keras.models.clone_model(model, clone_function=clone_layer, call_function=_call)
-
-
-def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    """A call of the graph with another layer in it, which may not take the mask that the wrapper was given."""
-    if "mask" in kwargs and (kwargs["mask"] is None or "mask" not in inspect.signature(layer.call).parameters):
-        del kwargs["mask"]
-    return layer(*args, **kwargs)
