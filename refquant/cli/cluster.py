@@ -11,6 +11,7 @@ import typer
 from refquant.cli.output import (
     add_row,
     console,
+    facts_of,
     print_json,
     print_sizes,
     print_skipped,
@@ -18,7 +19,7 @@ from refquant.cli.output import (
     shape_of,
     table,
     with_progress,
-    working,
+    write_compared,
 )
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def cluster(
     """
     from refquant.cli.arrays import check_place
     from refquant.compression.clustering import cluster_model
-    from refquant.compression.sizes import compare_sizes
-    from refquant.tflite.model import Model, write_atomically
+    from refquant.tflite.model import Model
 
     check_place(output)
     result = cluster_model(
@@ -96,14 +96,11 @@ def cluster(
         progress=lambda weights, count: with_progress(weights, count, "Clustering"),
     )
     content = result.model.tobytes()
-    with working("Compressing"):
-        changes = compare_sizes(model.read_bytes(), content)
-    write_atomically(output, content)
+    changes = write_compared(model, output, content)
     if json:
         print_json(
             {
-                "written_to": str(output),
-                "sizes": {c.what: {"before": c.before, "after": c.after} for c in changes},
+                **facts_of(output, changes, result.skipped),
                 "clustered": [
                     {
                         "name": t.name,
@@ -115,7 +112,6 @@ def cluster(
                     }
                     for t in result.tensors
                 ],
-                "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
             }
         )
         return

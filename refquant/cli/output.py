@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
@@ -112,6 +113,26 @@ def print_sizes(changes: Iterable[SizeChange]) -> None:
     for change in changes:
         add_row(sizes, change.what, size_of(change.before), size_of(change.after), f"{change.ratio:.2f}")
     console.print(sizes)
+
+
+def write_compared(model: Path, output: Path, content: bytes) -> list[SizeChange]:
+    """Writes what a command has made of a model, and returns what that does to the sizes of its file."""
+    from refquant.compression.sizes import compare_sizes
+    from refquant.tflite.model import write_atomically
+
+    with working("Compressing"):
+        changes = compare_sizes(model.read_bytes(), content)
+    write_atomically(output, content)
+    return changes
+
+
+def facts_of(output: Path, changes: Iterable[SizeChange], skipped: Iterable[Skipped]) -> dict[str, Any]:
+    """For JSON: where a model was written, its sizes before and after, and what was left alone and why."""
+    return {
+        "written_to": str(output),
+        "sizes": {change.what: {"before": change.before, "after": change.after} for change in changes},
+        "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in skipped],
+    }
 
 
 def print_skipped(skipped: Iterable[Skipped]) -> None:

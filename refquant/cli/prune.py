@@ -14,13 +14,14 @@ import typer
 from refquant.cli.output import (
     add_row,
     console,
+    facts_of,
     print_json,
     print_sizes,
     print_skipped,
     printable,
     shape_of,
     table,
-    working,
+    write_compared,
 )
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ def prune(
     """
     from refquant.cli.arrays import check_place
     from refquant.compression.pruning import PolynomialDecay, encode_sparse, prune_model, sparse_choices
-    from refquant.compression.sizes import compare_sizes
     from refquant.errors import InvalidInputError
-    from refquant.tflite.model import Model, write_atomically
+    from refquant.tflite.model import Model
 
     if filters is not None:
         others = {"--sparsity": sparsity, "--m-by-n": m_by_n, "--block": block}
@@ -117,14 +117,11 @@ def prune(
     )
     choices = sparse_choices(result.model) if sparse_encoding else []
     content = (encode_sparse(result.model) if sparse_encoding else result.model).tobytes()
-    with working("Compressing"):
-        changes = compare_sizes(model.read_bytes(), content)
-    write_atomically(output, content)
+    changes = write_compared(model, output, content)
     if json:
         print_json(
             {
-                "written_to": str(output),
-                "sizes": {c.what: {"before": c.before, "after": c.after} for c in changes},
+                **facts_of(output, changes, result.skipped),
                 "pruned": [
                     {
                         name: getattr(t, name)
@@ -133,7 +130,6 @@ def prune(
                     for t in result.tensors
                 ],
                 "encoded": [choice._asdict() for choice in choices],
-                "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
             }
         )
         return
@@ -153,24 +149,19 @@ def prune(
 def _prune_filters(model: Path, output: Path, fraction: float, operator: list[str] | None, json: bool) -> None:
     from refquant.cli.arrays import check_place
     from refquant.compression.pruning import prune_filters
-    from refquant.compression.sizes import compare_sizes
-    from refquant.tflite.model import Model, write_atomically
+    from refquant.tflite.model import Model
 
     check_place(output)
     operators = None if operator is None else _patterns(operator, fraction, False)
     result = prune_filters(Model.read(model), fraction, operators=operators)
     content = result.model.tobytes()
-    with working("Compressing"):
-        changes = compare_sizes(model.read_bytes(), content)
-    write_atomically(output, content)
+    changes = write_compared(model, output, content)
     if json:
         names = ("name", "operator", "before", "after", "removed", "norms")
         print_json(
             {
-                "written_to": str(output),
-                "sizes": {c.what: {"before": c.before, "after": c.after} for c in changes},
+                **facts_of(output, changes, result.skipped),
                 "pruned": [{name: getattr(entry, name) for name in names} for entry in result.filters],
-                "skipped": [{"name": s.name, "operator": s.operator, "reason": s.reason} for s in result.skipped],
             }
         )
         return
