@@ -21,16 +21,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refquant.kernels.blocks import Block, for_each
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.hybrid import flaws
-from refquant.kernels.products import (
-    BLOCK,
-    add_products_in_order,
-    exact_type,
-    largest_magnitude,
-)
+from refquant.kernels.products import BLOCK, add_products_in_order, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_bias_scale, check_scales, output_stage
+from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
+from refquant.kernels.window_sums import ChannelSums, MatrixSums, Windows
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
@@ -98,10 +95,11 @@ class Convolution:
         """As `all_taps`, without the taps that never meet the image."""
         return self.all_taps(filter)[self.taps]
 
-    def sums(self, x: Array, w: Array) -> Array:
-        """Of the products of x and of arranged weights, both of a type in which the sums are exact."""
-        by_taps = self.groups > 1 and self.channels == self.groups
-        return (_sum_by_taps if by_taps else _sum_by_matrix)(self, x, w)
+    def sums(self, w: Array, largest: int, outside: int) -> MatrixSums | ChannelSums:
+        """What sums products of integers |x| <= `largest` and arranged weights, x being `outside` around images."""
+        windows = Windows(self.input.dims[0], self.rows, self.columns, self.channels, outside)
+        by_channel = self.groups > 1 and self.channels == self.groups
+        return (ChannelSums if by_channel else MatrixSums)(windows, w, largest)
 
 
 @kernel(
@@ -307,29 +305,29 @@ def _hybrid(plan: Convolution) -> Run:
     if plan.input.dims[0] == 0:
         raise op.invalid("a batch of no images cannot be quantized on the fly")
 
-    def weights(filter: Array | None) -> tuple[Array, Array | None]:
-        """The weights and their flaws, in a type in which all sums are exact."""
+    def weights(filter: Array | None) -> tuple[MatrixSums | ChannelSums, MatrixSums | ChannelSums | None]:
+        """What sums the products, and their flaws."""
         complete = plan.all_taps(filter)
         products = complete.reshape(int(np.prod(complete.shape[:3])), plan.outputs)
-        exact = exact_type(256 * 128 * len(products))
-        arranged = complete[plan.taps].astype(exact)
         flawed = None if per_channel or plan.outputs % 4 == 0 else flaws(products)
-        return arranged, None if flawed is None else flawed.reshape(complete.shape)[plan.taps].astype(exact)
+        if flawed is not None:
+            flawed = flawed.reshape(complete.shape)[plan.taps]
+        return plan.sums(complete[plan.taps], 255, 0), None if flawed is None else plan.sums(flawed, 128, 0)
 
     constant = None if w.value is None else weights(None)
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        arranged, flawed = constant or weights(filter)
+        products, flawed = constant or weights(filter)
         rows = x.reshape(len(x), -1)
         if per_channel:
             q, scale, zero_point = asymmetric_quantize(rows)
-            centred = (q - zero_point[:, None]).astype(arranged.dtype).reshape(x.shape)
+            centred: Array = (q.astype(np.int16) - zero_point[:, None].astype(np.int16)).reshape(x.shape)
         else:
             q, scale = symmetric_quantize(rows)
-            centred = q.astype(arranged.dtype).reshape(x.shape)
-        total = plan.sums(centred, arranged)
+            centred = q.reshape(x.shape)
+        total = _all_sums(plan, products, centred)
         if flawed is not None:
-            total += plan.sums(np.minimum(centred, 0), flawed)
+            total += _all_sums(plan, flawed, np.minimum(centred, 0))
         y = total.reshape(plan.shape).astype(np.float32)
         image_scale = scale.reshape(-1, 1, 1, 1)
         if not per_channel:
@@ -343,73 +341,53 @@ def _hybrid(plan: Convolution) -> Run:
     return run
 
 
+def _all_sums(plan: Convolution, products: MatrixSums | ChannelSums, x: Array) -> Array:
+    """The sums of the whole output, float64."""
+    total = np.empty((int(np.prod(plan.shape[:3])), plan.outputs))
+    sums = products(x)
+
+    def add(block: Block) -> None:
+        total[block.places] = sums(block)
+
+    for_each(add, products.blocks, plan.op.threads)
+    return total
+
+
 def _quantized(plan: Convolution, bits: int) -> Run:
     """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
-    op, x, w = plan.op, plan.input, plan.filter
-    check_scales(op, x, w, op.output())
-    finish = output_stage(op, filter_multipliers(op, x, w, plan.outputs), op.output(), plan.activation, bits)
+    op, x, w, y = plan.op, plan.input, plan.filter, plan.op.output()
+    check_scales(op, x, w, y)
+    stage = output_stage(op, filter_multipliers(op, x, w, plan.outputs), y, plan.activation, bits)
     input_zero = x.zero_point
     filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
-    largest = largest_magnitude(x.dtype, input_zero)
 
-    def weights(filter: Array | None) -> Array:
-        """The arranged weights less their zero point, in a type in which all sums are exact."""
+    def weights(filter: Array | None) -> tuple[MatrixSums | ChannelSums, Array]:
+        """What sums the products of weights less their zero point, and what the input's zero point adds to them."""
         arranged = plan.arranged(filter).astype(np.int64) - filter_zero
-        bound = largest * int(np.abs(arranged).sum(axis=(0, 1, 2)).max(initial=0))
-        return arranged.astype(exact_type(bound), order="C")
+        products = plan.sums(arranged, largest_magnitude(x.dtype, 0), input_zero)
+        return products, -input_zero * arranged.sum(axis=(0, 1, 2)).reshape(-1)
 
-    constant = None if w.value is None else weights(None)
+    def finished(products: MatrixSums | ChannelSums, offset: Array, bias: Array | None) -> Finish:
+        return stage.finish(plan.outputs, offset if bias is None else offset + bias.reshape(-1), products.bounds)
 
-    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        arranged = constant if constant is not None else weights(filter)
-        centred = np.subtract(x, input_zero, dtype=arranged.dtype)
-        return finish(plan.sums(centred, arranged).reshape(plan.shape), bias)
+    planned = None if w.value is None else weights(None)
+    bias = op.optional_input(2)
+    finish = None
+    if planned is not None and (bias is None or bias.value is not None):
+        finish = finished(*planned, None if bias is None else bias.value)
+
+    def run(q: Array, filter: Array, bias: Array | None = None) -> Array:
+        products, offset = planned or weights(filter)
+        complete = finish or finished(products, offset, bias)
+        sums = products(q)
+        y = np.empty((int(np.prod(plan.shape[:3])), plan.outputs), x.dtype)
+
+        def write(block: Block) -> None:
+            complete(sums(block), y[block.places])
+
+        for_each(write, products.blocks, op.threads)
+        if op.observer is not None:
+            complete.observe(_all_sums(plan, products, q).reshape(plan.shape))
+        return y.reshape(plan.shape)
 
     return run
-
-
-def _sum_by_matrix(plan: Convolution, x: Array, w: Array) -> Array:
-    """The sums as products of matrices, one for each group: patches of the image times filters."""
-    rows, columns, groups = plan.rows, plan.columns, plan.groups
-    places, taps, depth = int(np.prod(plan.shape[:3])), rows.filter * columns.filter, plan.channels // groups
-    patches = _patches(plan, x)
-    if groups == 1:
-        return patches.reshape(places, taps * depth) @ w.reshape(taps * depth, plan.outputs)
-    split = patches.reshape(places, taps, groups, depth).transpose(2, 0, 1, 3).reshape(groups, places, taps * depth)
-    filters = w.reshape(taps * depth, groups, plan.outputs // groups).transpose(1, 0, 2)
-    return np.ascontiguousarray((split @ filters).transpose(1, 0, 2))
-
-
-def _patches(plan: Convolution, x: Array) -> Array:
-    """What each filter sees at each place, [n, oy, ox, ky, kx, channels]: a view of the image with zeros around it."""
-    rows, columns = plan.rows, plan.columns
-    x = x[:, max(0, -rows.before) :, max(0, -columns.before) :]
-    around = [(max(0, axis.before), axis.after) for axis in (rows, columns)]
-    if any(any(pair) for pair in around):
-        x = np.pad(x, ((0, 0), *around, (0, 0)))
-    n, y_step, x_step, channel = x.strides
-    return np.lib.stride_tricks.as_strided(
-        x,
-        (*plan.shape[:3], rows.filter, columns.filter, plan.channels),
-        (n, y_step * rows.stride, x_step * columns.stride, y_step * rows.dilation, x_step * columns.dilation, channel),
-        writeable=False,
-    )
-
-
-def _sum_by_taps(plan: Convolution, x: Array, w: Array) -> Array:
-    """The sums where each filter sees one channel: a product of the shifted image for each tap."""
-    rows, columns = plan.rows, plan.columns
-    total = np.zeros((*plan.shape[:3], plan.groups, plan.outputs // plan.groups), w.dtype)
-    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
-    product = np.empty((step, *total.shape[2:]), w.dtype)
-    for image, sums in zip(x[..., None], total):
-        for begin in range(0, rows.out, step):
-            block = sums[begin : begin + step]
-            for ky in range(rows.filter):
-                oy, iy = rows.overlap(ky, begin, begin + len(block))
-                for kx in range(columns.filter):
-                    ox, ix = columns.overlap(kx)
-                    part = product[oy, ox]
-                    np.multiply(image[iy, ix], w[ky, kx, 0], out=part)
-                    block[oy, ox] += part
-    return total

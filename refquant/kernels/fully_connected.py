@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float, quantized_range
 from refquant.kernels.hybrid import matrix_sums, row_sums
-from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
+from refquant.kernels.products import IntegerProduct, add_products_in_order, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
-from refquant.kernels.requantization import check_bias_scale, check_scales, output_stage
+from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.tflite.schema import (
@@ -177,31 +177,41 @@ def _quantized(op: Operator, activation: int) -> Run:
     if w.is_sparse and scales.size == 1:
         products = products.astype(np.float32).astype(np.float64)
     real = products / np.float64(y.scale)
-    finish = output_stage(op, real, y, activation, bits, rule=double_rounding if w.is_sparse else None)
+    stage = output_stage(op, real, y, activation, bits, rule=double_rounding if w.is_sparse else None)
     input_zero = x.zero_point
-    largest = largest_magnitude(np.dtype(x_dtype), input_zero)
     shape, (outputs, inputs) = y.dims, w.dims
     rows = prod(shape[:-1])
     bias_dtype = np.int32 if bits == 32 else np.int64
 
-    def weights(filter: Array) -> Array:
-        """The weights less their zero point, [inputs, outputs], in a type in which all sums are exact."""
-        shifted = filter.view(w_dtype).T.astype(np.int64) - filter_zero
-        bound = largest * int(np.abs(shifted).sum(axis=0).max(initial=0))
-        return shifted.astype(exact_type(bound), order="C")
+    def weights(filter: Array) -> tuple[IntegerProduct, Array]:
+        """The product with weights less their zero point, and what the input's zero point adds to it."""
+        shifted = filter.view(w_dtype).T.astype(np.int32) - np.int32(filter_zero)
+        product = IntegerProduct(shifted, largest_magnitude(np.dtype(x_dtype), 0))
+        return product, -input_zero * shifted.sum(axis=0, dtype=np.int64)
 
-    constant = None if w.value is None else weights(w.value)
+    def finished(product: IntegerProduct, offset: Array, bias: Array | None) -> Finish:
+        if bias is not None:
+            offset = offset + bias.reshape(-1).view(bias_dtype)[:outputs]
+        return stage.finish(outputs, offset, None if w.is_sparse else product.bounds)
+
+    planned = None if w.value is None else weights(w.value)
+    finish = None
+    if planned is not None and (bias is None or bias.value is not None):
+        finish = finished(*planned, None if bias is None else bias.value)
     errors = _overflows(w.value) if w.is_sparse and w.value is not None else None
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        arranged = constant if constant is not None else weights(filter)
+        product, offset = planned or weights(filter)
+        complete = finish or finished(product, offset, bias)
         read = rows_of(x, rows, inputs, x_dtype)
-        sums = np.subtract(read, input_zero, dtype=arranged.dtype) @ arranged
+        sums = product(read.astype(product.dtype))
         if errors is not None:
             sums = sums + errors(read)
-        if bias is not None:
-            bias = bias.reshape(-1).view(bias_dtype)[:outputs]
-        return finish(sums, bias).reshape(shape)
+        if op.observer is not None:
+            complete.observe(sums.reshape(shape))
+        result = np.empty((rows, outputs), y.dtype)
+        complete(sums, result)
+        return result.reshape(shape)
 
     return run
 

@@ -157,7 +157,8 @@ class Subgraphs(Protocol):
 class Operator:
     """The static facts of one operator: all that its kernel may look at before data come.
 
-    `inputs` holds None where an optional input is absent. `custom_options` is empty but for custom operators.
+    `inputs` holds None where an optional input is absent. `custom_options` is empty but for custom operators. `threads`
+    is how many a kernel may use.
     """
 
     name: str
@@ -171,6 +172,7 @@ class Operator:
     intermediates: Sequence[TensorInfo] = ()
     profile: str = "reference"
     is_custom: bool = False
+    threads: int = 1
     subgraphs: Subgraphs | None = field(default=None, repr=False)
     observer: Observer | None = field(default=None, repr=False)
 

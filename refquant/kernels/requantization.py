@@ -3,30 +3,26 @@
     y = clamp(zero_point + round(accumulator * input_scale * filter_scale / output_scale))
 
 How it rounds is in `profiles`; which precision the product of the scales has depends on the operator and is the
-caller's matter.
+caller's matter. An `OutputStage` knows the scales; with the biases and a bound on the sums it makes a `Finish`, which
+works on blocks of sums that are in the cache.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp, quantized_range
-from refquant.kernels.products import BLOCK
 from refquant.kernels.registry import Array, Operator, TensorInfo
-from refquant.numerics.fixed_point import Requantize, double_rounding, double_rounding_in_float64, multiplier_for
+from refquant.numerics.fixed_point import Requantize, multiplier_for
+from refquant.numerics.quick_rounding import Range, quick_rounding
 
-_QUICK = 2**22  # below this, double rounding is exact in float64
+_BLOCK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
+_LONG = 512  # numbers in a row: NumPy works on shorter rows one by one
 
-
-class OutputStage(Protocol):
-    """From sums of products [..., channels], and biases if there are any, to the integers of the output."""
-
-    def __call__(self, sums: Array, bias: Array | None = None) -> Array:
-        """The output's integers, of the shape of `sums`."""
+#: whether quick roundings are taken where they are proved; the tests do without them, too
+QUICK = True
 
 
 def check_scales(op: Operator, *tensors: TensorInfo) -> None:
@@ -58,6 +54,108 @@ def check_bias_scale(op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInf
         raise op.invalid(f"the bias has a scale of {scale}, its products one of {products}")
 
 
+class OutputStage:
+    """From sums of products [..., channels] to the integers of an output: made by `output_stage`."""
+
+    def __init__(
+        self, op: Operator, rule: Requantize, real: npt.ArrayLike, output: TensorInfo, range: Range, bits: int
+    ):
+        self.op, self.rule, self.dtype, self.range, self.bits = op, rule, output.dtype, range, bits
+        self.multiplier, self.shift = multiplier_for(rule, real)
+
+    def finish(self, channels: int, offset: Array | None, bound: Array | int | None) -> Finish:
+        """What finishes sums with `channels` columns, to which `offset`, one integer for each, is to be added first.
+
+        `bound`, for each or for all, is what no sum exceeds; None where that is not known.
+        """
+        return Finish(self, channels, offset, bound)
+
+    def __call__(self, sums: Array, bias: Array | None = None, bound: int | None = None) -> Array:
+        """The output's integers, of the shape of `sums`."""
+        channels = sums.shape[-1] if sums.ndim else 1
+        rows = sums.reshape(sums.size // max(1, channels), channels)
+        y = np.empty(rows.shape, self.dtype)
+        finish = self.finish(channels, None if bias is None else bias.reshape(-1), bound)
+        if self.op.observer is not None:
+            finish.observe(rows)
+        finish(rows, y)
+        return y.reshape(sums.shape)
+
+
+class Finish:
+    """An output stage with its biases."""
+
+    def __init__(self, stage: OutputStage, channels: int, offset: Array | None, bound: Array | int | None) -> None:
+        self._stage, self._offset = stage, offset
+        self._together = max(1, _LONG // max(1, channels))  # so many rows are taken for one
+        self._quick = None
+        if bound is None or not QUICK or stage.bits != 32:
+            return
+        multiplier, shift, offset, bound = (
+            np.broadcast_to(n, channels)
+            for n in (stage.multiplier, stage.shift, 0 if offset is None else offset, bound)
+        )
+        self._quick = quick_rounding(stage.rule, multiplier, shift, offset, bound, stage.range)
+        if self._quick is not None:
+            self._constants = self._quick.constants
+            self._tiled = [np.tile(constant, self._together) for constant in self._constants]
+            self._top = np.float64(stage.range.high - stage.range.low)
+            self._unsigned = np.dtype(f"u{stage.dtype.itemsize}")
+            self._low = np.array(stage.range.low).astype(self._unsigned)
+
+    def __call__(self, sums: Array, y: Array) -> None:
+        """Writes to y [rows, channels] what becomes of whole sums [rows, channels]."""
+        if self._quick is None or sums.dtype.kind != "f":
+            self._exactly(sums, y)
+            return
+        rows, channels = y.shape
+        whole = rows - rows % self._together
+        if whole:
+            shape = (whole // self._together, self._together * channels)
+            self._quickly(sums[:whole].reshape(shape), y[:whole].reshape(shape), self._tiled)
+        if whole < rows:
+            self._quickly(sums[whole:], y[whole:], self._constants)
+
+    def accumulators(self, sums: Array) -> Array:
+        """Sums and biases, wrapped to the width of the accumulator."""
+        total = sums.astype(np.int64)
+        if self._offset is not None:
+            total += self._offset
+        return total.astype(np.int32) if self._stage.bits == 32 else total
+
+    def observe(self, sums: Array) -> None:
+        """Hands the accumulators of the whole output to the operator's observer."""
+        stage = self._stage
+        stage.op.observe(
+            accumulator=self.accumulators(sums),
+            multiplier=stage.multiplier,
+            shift=stage.shift,
+            rounding=stage.rule.__name__,
+        )
+
+    def _exactly(self, sums: Array, y: Array) -> None:
+        stage, step = self._stage, max(1, _BLOCK // max(1, y.shape[1]))
+        for begin in range(0, len(y), step):
+            block = slice(begin, begin + step)
+            rounded = stage.rule(self.accumulators(sums[block]), stage.multiplier, stage.shift)
+            y[block] = clamp(rounded + np.int32(stage.range.zero_point), stage.range.low, stage.range.high, stage.dtype)
+
+    def _quickly(self, sums: Array, y: Array, constants: list[Array]) -> None:
+        assert self._quick is not None
+        step = max(1, _BLOCK // y.shape[1])
+        scratch = np.empty((min(step, len(y)), y.shape[1]))
+        unsigned = y.view(self._unsigned)
+        for begin in range(0, len(y), step):
+            block = unsigned[begin : begin + step]
+            t = scratch[: len(block)]
+            np.copyto(t, sums[begin : begin + step])
+            self._quick.steps(t, constants)
+            np.clip(t, 0.0, self._top, out=t)
+            np.copyto(block, t, casting="unsafe")
+            if self._low:
+                np.add(block, self._low, out=block)
+
+
 def output_stage(
     op: Operator,
     real: npt.ArrayLike,
@@ -66,51 +164,12 @@ def output_stage(
     bits: int = 32,
     rule: Requantize | None = None,
 ) -> OutputStage:
-    """The function that finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
+    """What finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
 
     `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
     the bias they make accumulators of `bits`, which wrap. `rule` is for kernels that round otherwise than the profile
     says.
     """
     rule = rule or profiles.rounding(op, bits, output.type)
-    multiplier, shift = multiplier_for(rule, real)
     low, high = quantized_range(op, activation, output)
-    zero_point = np.int32(output.zero_point)
-    most_left = max(0, int(np.max(shift, initial=0)))
-    may_be_quick = rule is double_rounding and abs(int(zero_point)) < 2**30  # the sum with it wraps beyond int32
-    quick_limit = min(_QUICK, 2.0 ** (30 - most_left)) if may_be_quick else 0
-
-    def accumulators(sums: Array, bias: Array | None) -> Array:
-        total = sums.astype(np.int64)
-        if bias is not None:
-            total += bias
-        return total.astype(np.int32) if bits == 32 else total
-
-    def exact(sums: Array, bias: Array | None) -> Array:
-        return clamp(rule(accumulators(sums, bias), multiplier, shift) + zero_point, low, high, output.dtype)
-
-    def quick(sums: Array, bias: Array | None) -> Array:
-        total = sums.astype(np.float64) if bias is None else np.add(sums, bias, dtype=np.float64)
-        if max(total.max(initial=0), -total.min(initial=0)) >= quick_limit:
-            return exact(sums, bias)
-        double_rounding_in_float64(total, multiplier, shift)
-        total += zero_point
-        np.clip(total, low, high, out=total)
-        return total
-
-    def finish(sums: Array, bias: Array | None = None) -> Array:
-        flat_bias = None if bias is None else bias.reshape(-1)
-        if op.observer is not None:
-            accumulator = accumulators(sums, flat_bias)
-            op.observe(accumulator=accumulator, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-        channels = sums.shape[-1] if sums.ndim else 1
-        rows = sums.reshape(sums.size // max(1, channels), channels)
-        y = np.empty(rows.shape, output.dtype)
-        step = max(1, BLOCK // max(1, channels))
-        round_block = quick if quick_limit and sums.dtype.kind == "f" else exact
-        for begin in range(0, len(rows), step):
-            block = slice(begin, begin + step)
-            np.copyto(y[block], round_block(rows[block], flat_bias), casting="unsafe")
-        return y.reshape(sums.shape)
-
-    return finish
+    return OutputStage(op, rule, real, output, Range(output.zero_point, low, high), bits)

@@ -1,0 +1,171 @@
+"""Sums of integer products over the windows of images, block by block: the core of integer convolutions.
+
+Where filters see many channels, the patches of a block are copied into a matrix, which BLAS multiplies by the filters.
+Where each filter sees one channel, that would be a waste: the shifted images are multiplied by the filters right where
+they lie, pixels and channels of a row together, which `einsum` does in one pass for all taps in a column.
+
+The numbers of images come as they are, without their zero point taken off: that is (zero point) * (sum of the weights)
+and belongs to the bias. So what lies outside an image counts as its zero point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refquant.kernels.blocks import Block, blocks_of
+from refquant.kernels.products import IntegerProduct, exact_type
+from refquant.kernels.registry import Array
+from refquant.kernels.windows import Axis
+
+Sums = Callable[[Block], Array]
+
+_PATCHES = 1 << 18  # numbers of patches and sums in a block
+_FEWEST = 256  # places in a block if there are as many: BLAS copies the filters anew each time
+_PIXELS = 1 << 15  # numbers of sums in a block of a depthwise convolution
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows of a convolution over images [batch, y, x, channels], `outside` being what lies around them."""
+
+    batch: int
+    rows: Axis
+    columns: Axis
+    channels: int
+    outside: int
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """How many there are: batch, rows, columns."""
+        return self.batch, self.rows.out, self.columns.out
+
+    def padded(self, x: Array) -> Array:
+        """The images with as much around them as the windows see."""
+        rows, columns = self.rows, self.columns
+        x = x[:, max(0, -rows.before) :, max(0, -columns.before) :]
+        around = [(max(0, axis.before), axis.after) for axis in (rows, columns)]
+        if not any(map(any, around)):
+            return x
+        (top, bottom), (left, right) = around
+        n, height, width, channels = x.shape
+        y = np.full((n, top + height + bottom, left + width + right, channels), self.outside, x.dtype)
+        y[:, top : top + height, left : left + width] = x
+        return y
+
+    def patches(self, x: Array) -> Array:
+        """What each window of padded images sees, [batch, oy, ox, ky, kx, channels], a view."""
+        rows, columns = self.rows, self.columns
+        n, y, x_step, channel = x.strides
+        return np.lib.stride_tricks.as_strided(
+            x,
+            (*self.places, rows.filter, columns.filter, self.channels),
+            (n, y * rows.stride, x_step * columns.stride, y * rows.dilation, x_step * columns.dilation, channel),
+            writeable=False,
+        )
+
+
+class MatrixSums:
+    """Sums for filters [ky, kx, input, group, output], integers, and integers |x| <= `largest`."""
+
+    def __init__(self, windows: Windows, w: Array, largest: int) -> None:
+        taps, depth, groups, outputs = w.shape[0] * w.shape[1], *w.shape[2:]
+        self._windows = windows
+        self._terms, self._groups = taps * depth, groups
+        self._products = [IntegerProduct(w[..., g, :].reshape(taps * depth, outputs), largest) for g in range(groups)]
+        self.bounds = np.concatenate([product.bounds for product in self._products])
+        fitting = max(1, _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs))
+        self.blocks = blocks_of(*windows.places, max(_FEWEST, fitting))
+
+    def __call__(self, x: Array) -> Sums:
+        """The function that gives the sums [places, outputs] of a block."""
+        windows = self._windows
+        patches = windows.patches(windows.padded(x))
+        depth = windows.channels // self._groups
+
+        def sums(block: Block) -> Array:
+            seen = patches[block.images, block.rows]
+            if self._groups == 1:
+                return self._products[0](_rows(seen, self._terms, self._products[0].dtype))
+            return np.concatenate(
+                [
+                    product(_rows(seen[..., g * depth : (g + 1) * depth], self._terms, product.dtype))
+                    for g, product in enumerate(self._products)
+                ],
+                axis=1,
+            )
+
+        return sums
+
+
+def _rows(patches: Array, terms: int, dtype: np.dtype[Any]) -> Array:
+    """A matrix of the patches."""
+    copied = np.empty(patches.shape, dtype)
+    np.copyto(copied, patches)
+    return copied.reshape(copied.size // terms, terms) if terms else copied.reshape(int(np.prod(patches.shape[:3])), 0)
+
+
+class ChannelSums:
+    """Sums for filters [ky, kx, 1, channel, multiplier], integers, and integers |x| <= `largest`.
+
+    Pixels and channels of a row lie together in one axis. With a stride of s along x every s-th pixel is wanted, so a
+    row is stored as s rows of every s-th pixel, and a tap at an offset t meets row t % s from pixel t // s on.
+    """
+
+    def __init__(self, windows: Windows, w: Array, largest: int) -> None:
+        height, width, _, channels, multiplier = w.shape
+        self._windows, self._multiplier = windows, multiplier
+        columns, outputs = windows.columns, channels * multiplier
+        w = w.reshape(height, width, outputs).astype(np.int64)
+        self.bounds = np.abs(w).sum(axis=(0, 1)) * largest
+        self._dtype = exact_type(int(self.bounds.max(initial=0)))
+        self._w = np.tile(w.astype(self._dtype), columns.out)
+        self._offsets = [kx * columns.dilation for kx in range(width)]
+        self._pixels = columns.out + self._offsets[-1] // columns.stride if width else 0
+        self.blocks = blocks_of(*windows.places, max(1, _PIXELS // max(1, outputs)))
+
+    def __call__(self, x: Array) -> Sums:
+        """The function that gives the sums [places, outputs] of a block."""
+        windows, w = self._windows, self._w
+        rows, columns = windows.rows, windows.columns
+        stride = columns.stride
+        length = w.shape[2]
+        outputs = length // max(1, columns.out)
+
+        def sums(block: Block) -> Array:
+            stored = self._stored(x, block)
+            images = len(stored)
+            count = block.rows.stop - block.rows.start
+            image, _, line, number = stored.strides
+            strides = (image, line * rows.stride, line * rows.dilation, number)
+            total = np.zeros((images, count, length), self._dtype)
+            for kx, offset in enumerate(self._offsets):
+                start = stored[:, offset % stride, :, offset // stride * outputs :]
+                seen = np.lib.stride_tricks.as_strided(
+                    start, (images, count, rows.filter, length), strides, writeable=False
+                )
+                total += np.einsum("nhki,ki->nhi", seen, w[:, kx])
+            return total.reshape(images * count * columns.out, outputs)
+
+        return sums
+
+    def _stored(self, x: Array, block: Block) -> Array:
+        """The pixels that a block sees, [images, stride, lines, pixels * outputs], the zero point around them."""
+        windows, multiplier = self._windows, self._multiplier
+        rows, columns = windows.rows, windows.columns
+        first = block.rows.start * rows.stride - rows.before
+        lines = (block.rows.stop - 1 - block.rows.start) * rows.stride + (rows.filter - 1) * rows.dilation + 1
+        images = x[block.images]
+        shape = (len(images), columns.stride, lines, self._pixels, windows.channels, multiplier)
+        stored = np.full(shape, windows.outside, self._dtype)
+        top, bottom = max(0, first), min(rows.size, first + lines)
+        for phase in range(columns.stride):
+            # pixel p of this phase is x at p * stride + phase - before
+            begin = max(0, -((phase - columns.before) // columns.stride))
+            start = begin * columns.stride + phase - columns.before
+            source = images[:, top:bottom, start :: columns.stride][:, :, : self._pixels - begin]
+            stored[:, phase, top - first : bottom - first, begin : begin + source.shape[2]] = source[..., None]
+        return stored.reshape(len(images), columns.stride, lines, -1)
