@@ -105,7 +105,7 @@ class SubgraphPlan:
         for step in self.steps:
             step.run = step.late = None
             if all(tensor is None or tensor.shape is not None for tensor in step.operator.inputs):
-                self._plan_step(step)
+                self.plan_step(step)
             else:
                 for output in step.operator.outputs:
                     output.shape = None
@@ -132,14 +132,14 @@ class SubgraphPlan:
             arguments = [None if tensor is None else self.value(tensor.index, operator) for tensor in operator.inputs]
             run = step.run or self._planned_late(step, arguments)
             operator.observer = self.observer
-            with _placed(operator, "run"):
+            with placed(operator, "run"):
                 results = run(*arguments)
             if not isinstance(results, tuple):
                 results = (results,)
             if len(results) != len(operator.outputs):
                 raise operator.invalid(f"it has {len(operator.outputs)} outputs, its kernel gives {len(results)}")
             for tensor, shape, result in zip(operator.outputs, step.shapes, results, strict=True):
-                self._check_result(operator, tensor, shape, result)
+                self.check_result(operator, tensor, shape, result)
                 self.values[tensor.index] = result
                 tensor.shape = result.shape
             if self.watcher is not None:
@@ -152,7 +152,7 @@ class SubgraphPlan:
             for tensor, value in zip(step.operator.inputs, arguments):
                 if tensor is not None and value is not None:
                     tensor.shape = value.shape
-            step.late = shapes, self._plan_step(step)
+            step.late = shapes, self.plan_step(step)
             step.run = None
         return step.late[1]
 
@@ -196,7 +196,7 @@ class SubgraphPlan:
             )
         return Step(operator, kernel)
 
-    def _plan_step(self, step: Step) -> Run:
+    def plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
         check_arity(step.operator)
         profiles.check_compared(step.operator)
@@ -204,7 +204,7 @@ class SubgraphPlan:
             t is not None and t.is_sparse for t in step.operator.inputs
         ):
             raise step.operator.unsupported(f"no kernel with sparse inputs, which {' and '.join(_TAKING_SPARSE)} take,")
-        with np.errstate(all="ignore"), _placed(step.operator, "planned"):
+        with np.errstate(all="ignore"), placed(step.operator, "planned"):
             step.run = step.kernel(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
         folded = is_folded(step.operator, lambda tensor: tensor.value is not None or tensor.is_folded)
@@ -250,7 +250,7 @@ class SubgraphPlan:
             raise operator.invalid(f"tensor {index} ({self.tensors[index].name!r}) has no value yet")
         return value
 
-    def _check_result(self, operator: Operator, tensor: TensorInfo, shape: Shape | None, result: Array) -> None:
+    def check_result(self, operator: Operator, tensor: TensorInfo, shape: Shape | None, result: Array) -> None:
         if result.dtype != tensor.dtype or (shape is not None and result.shape != shape):
             raise operator.invalid(
                 f"{tensor.place} should be {tensor.dtype} {shape}, the kernel gave {result.dtype} {result.shape}"
@@ -367,7 +367,7 @@ def first_value(tensor: TensorInfo) -> Array:
 
 
 @contextmanager
-def _placed(operator: Operator, what: str) -> Iterator[None]:
+def placed(operator: Operator, what: str) -> Iterator[None]:
     """What no kernel foresaw (missing options, impossible numbers) becomes an error with a place, not a bare one."""
     try:
         yield
