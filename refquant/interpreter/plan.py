@@ -251,6 +251,7 @@ class SubgraphPlan:
         return value
 
     def check_result(self, operator: Operator, tensor: TensorInfo, shape: Shape | None, result: Array) -> None:
+        """Raises InvalidModelError where a kernel gave an output another dtype or shape than was planned."""
         if result.dtype != tensor.dtype or (shape is not None and result.shape != shape):
             raise operator.invalid(
                 f"{tensor.place} should be {tensor.dtype} {shape}, the kernel gave {result.dtype} {result.shape}"
