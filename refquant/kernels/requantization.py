@@ -18,8 +18,8 @@ from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.numerics.fixed_point import Requantize, multiplier_for
 from refquant.numerics.quick_rounding import Range, quick_rounding
 
-_BLOCK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
-_LONG = 512  # numbers in a row: NumPy works on shorter rows one by one
+_BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
+_LONG = 1 << 13  # numbers that are taken for one row: NumPy goes from row to row, which takes time
 
 #: whether quick roundings are taken where they are proved; the tests do without them, too
 QUICK = True
@@ -97,8 +97,7 @@ class Finish:
         )
         self._quick = quick_rounding(stage.rule, multiplier, shift, offset, bound, stage.range)
         if self._quick is not None:
-            self._constants = self._quick.constants
-            self._tiled = [np.tile(constant, self._together) for constant in self._constants]
+            self._constants = [np.tile(constant, self._together) for constant in self._quick.constants]
             self._top = np.float64(stage.range.high - stage.range.low)
             self._unsigned = np.dtype(f"u{stage.dtype.itemsize}")
             self._low = np.array(stage.range.low).astype(self._unsigned)
@@ -110,11 +109,10 @@ class Finish:
             return
         rows, channels = y.shape
         whole = rows - rows % self._together
-        if whole:
-            shape = (whole // self._together, self._together * channels)
-            self._quickly(sums[:whole].reshape(shape), y[:whole].reshape(shape), self._tiled)
-        if whole < rows:
-            self._quickly(sums[whole:], y[whole:], self._constants)
+        for part, together in ((slice(0, whole), self._together), (slice(whole, rows), rows - whole)):
+            if together and part.stop > part.start:
+                shape = (-1, together * channels)
+                self._quickly(sums[part].reshape(shape), y[part].reshape(shape))
 
     def accumulators(self, sums: Array) -> Array:
         """Sums and biases, wrapped to the width of the accumulator."""
@@ -140,8 +138,9 @@ class Finish:
             rounded = stage.rule(self.accumulators(sums[block]), stage.multiplier, stage.shift)
             y[block] = clamp(rounded + np.int32(stage.range.zero_point), stage.range.low, stage.range.high, stage.dtype)
 
-    def _quickly(self, sums: Array, y: Array, constants: list[Array]) -> None:
+    def _quickly(self, sums: Array, y: Array) -> None:
         assert self._quick is not None
+        constants = [constant[: y.shape[1]] for constant in self._constants]
         step = max(1, _BLOCK // y.shape[1])
         scratch = np.empty((min(step, len(y)), y.shape[1]))
         unsigned = y.view(self._unsigned)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import gcd, log
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ Sums = Callable[[Block], Array]
 
 _PATCHES = 1 << 18  # numbers of patches and sums in a block
 _FEWEST = 256  # places in a block if there are as many: BLAS copies the filters anew each time
-_PIXELS = 1 << 15  # numbers of sums in a block of a depthwise convolution
+_PIXELS = 1 << 16  # numbers of sums in a block of a depthwise convolution
+_LONG = 1024  # numbers in the inner loop of its sums: as many as cost little overhead and stay in the first cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,44 +113,50 @@ def _rows(patches: Array, terms: int, dtype: np.dtype[Any]) -> Array:
 class ChannelSums:
     """Sums for filters [ky, kx, 1, channel, multiplier], integers, and integers |x| <= `largest`.
 
-    Pixels and channels of a row lie together in one axis. With a stride of s along x every s-th pixel is wanted, so a
-    row is stored as s rows of every s-th pixel, and a tap at an offset t meets row t % s from pixel t // s on.
+    Pixels and channels of a row lie together in one axis, which is cut into pieces of `_LONG` numbers or so. With a
+    stride of s along x every s-th pixel is wanted, so a row is stored as s rows of every s-th pixel, and a tap at an
+    offset t meets row t % s from pixel t // s on. The taps that meet the same row are summed together.
     """
 
     def __init__(self, windows: Windows, w: Array, largest: int) -> None:
         height, width, _, channels, multiplier = w.shape
-        self._windows, self._multiplier = windows, multiplier
         columns, outputs = windows.columns, channels * multiplier
-        w = w.reshape(height, width, outputs).astype(np.int64)
-        self.bounds = np.abs(w).sum(axis=(0, 1)) * largest
+        self._windows, self._multiplier, self._outputs = windows, multiplier, outputs
+        w = w.reshape(height, width, outputs)
+        self.bounds = np.abs(w.astype(np.int64)).sum(axis=(0, 1)) * largest
         self._dtype = exact_type(int(self.bounds.max(initial=0)))
-        self._w = np.tile(w.astype(self._dtype), columns.out)
-        self._offsets = [kx * columns.dilation for kx in range(width)]
-        self._pixels = columns.out + self._offsets[-1] // columns.stride if width else 0
+        together = _divisor(columns.out, _LONG / max(1, outputs))
+        self._pieces = (columns.out // together, together * outputs)
+        w = np.tile(w.astype(self._dtype), together)
+        every = columns.stride // gcd(columns.stride, columns.dilation)
+        self._together = [(kx * columns.dilation, w[:, kx::every]) for kx in range(min(every, width))]
+        self._step = every * columns.dilation // columns.stride  # pixels from one of these taps to the next
+        reach = (width - 1) * columns.dilation
+        self._pixels = columns.out + max(0, reach) // columns.stride
         self.blocks = blocks_of(*windows.places, max(1, _PIXELS // max(1, outputs)))
 
     def __call__(self, x: Array) -> Sums:
         """The function that gives the sums [places, outputs] of a block."""
-        windows, w = self._windows, self._w
-        rows, columns = windows.rows, windows.columns
-        stride = columns.stride
-        length = w.shape[2]
-        outputs = length // max(1, columns.out)
+        rows, columns, outputs = self._windows.rows, self._windows.columns, self._outputs
+        pieces, length = self._pieces
 
         def sums(block: Block) -> Array:
             stored = self._stored(x, block)
-            images = len(stored)
-            count = block.rows.stop - block.rows.start
+            images, lines = len(stored), block.rows.stop - block.rows.start
             image, _, line, number = stored.strides
-            strides = (image, line * rows.stride, line * rows.dilation, number)
-            total = np.zeros((images, count, length), self._dtype)
-            for kx, offset in enumerate(self._offsets):
-                start = stored[:, offset % stride, :, offset // stride * outputs :]
+            tap = (line * rows.dilation, self._step * outputs * number)
+            total: Array | None = None
+            for offset, w in self._together:
                 seen = np.lib.stride_tricks.as_strided(
-                    start, (images, count, rows.filter, length), strides, writeable=False
+                    stored[:, offset % columns.stride, :, offset // columns.stride * outputs :],
+                    (images, lines, pieces, *w.shape[:2], length),
+                    (image, line * rows.stride, length * number, *tap, number),
+                    writeable=False,
                 )
-                total += np.einsum("nhki,ki->nhi", seen, w[:, kx])
-            return total.reshape(images * count * columns.out, outputs)
+                part = np.einsum("nhpyxi,yxi->nhpi", seen, w)
+                total = part if total is None else np.add(total, part, out=total)
+            assert total is not None
+            return total.reshape(images * lines * columns.out, outputs)
 
         return sums
 
@@ -169,3 +177,13 @@ class ChannelSums:
             source = images[:, top:bottom, start :: columns.stride][:, :, : self._pixels - begin]
             stored[:, phase, top - first : bottom - first, begin : begin + source.shape[2]] = source[..., None]
         return stored.reshape(len(images), columns.stride, lines, -1)
+
+
+def _divisor(number: int, wanted: float) -> int:
+    """The divisor of `number` that comes nearest to what is wanted, in proportion.
+
+    >>> _divisor(56, 9), _divisor(257, 9)
+    (8, 1)
+    """
+    divisors = [n for n in range(1, number + 1) if number % n == 0]
+    return min(divisors, key=lambda n: abs(log(n / wanted)), default=1)
