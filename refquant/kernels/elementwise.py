@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from refquant.numerics.fixed_point import (
 )
 from refquant.numerics.half import from_bfloat16
 from refquant.numerics.integer_functions import reciprocal
-from refquant.numerics.lookup import tabulate
+from refquant.numerics.lookup import tabulate, tabulate_pairs
 from refquant.numerics.selection import choose
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, TensorType
@@ -32,6 +33,8 @@ _FLOAT32, _FLOAT16, _BFLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16, TensorTy
 _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _INT32, _INT64, _UINT32, _COMPLEX64 = TensorType.INT32, TensorType.INT64, TensorType.UINT32, TensorType.COMPLEX64
 _QUANTIZED = (_INT8, _UINT8, _INT16)
+
+_WORTH_A_TABLE = 1 << 13  # numbers in an output, so that one run saves what a table of 65,536 entries costs
 
 
 @kernel(
@@ -86,7 +89,7 @@ def mul(op: Operator) -> Run:
         return _zeros(op, out)
     finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, _options(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
-    return lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero))
+    return _in_pairs(op, lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero)))
 
 
 @kernel(
@@ -249,6 +252,14 @@ def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     return run
 
 
+def _in_pairs(op: Operator, function: Function) -> Function:
+    """A function of two quantized tensors; of large ones of 8 bits as a table, unless its inner numbers are observed."""
+    if op.input(0).dtype.itemsize > 1 or prod(op.output().dims) < _WORTH_A_TABLE:
+        return function
+    table = tabulate_pairs(function, op.input(0).dtype)
+    return lambda x, y: table(x, y) if op.observer is None else function(x, y)
+
+
 def _have_scales(op: Operator, *tensors: TensorInfo) -> bool:
     """Whether each tensor is quantized per tensor; those that are must have usable scales."""
     per_tensor = [tensor for tensor in tensors if tensor.scales.size == tensor.zero_points.size == 1]
@@ -337,7 +348,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
             op.observe(scaled=(a, b), accumulator=total, multiplier=multiplier, shift=shift, rounding=finish.__name__)
         return clamp(finish(total, multiplier, shift) + zero_point, low, high, out.dtype)
 
-    return run
+    return _in_pairs(op, run)
 
 
 def _is_power_of_two(scale: np.float32) -> bool:
@@ -381,4 +392,6 @@ def _choice(op: Operator, first: Function) -> Run:
         return lambda x, y: choose(first(x, y), x, y)
     if x.type not in (_FLOAT16, _INT8, _UINT8, _INT16, _INT32, _INT64):
         raise op.unsupported()
-    return lambda x, y: np.where(first(x, y), x, y)
+    if x.type == _FLOAT16:
+        return lambda x, y: np.where(first(x, y), x, y)
+    return np.minimum if first is np.less else np.maximum
