@@ -253,7 +253,7 @@ def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
 
 
 def _in_pairs(op: Operator, function: Function) -> Function:
-    """A function of two quantized tensors; of large ones of 8 bits as a table, unless its inner numbers are observed."""
+    """A function of two quantized tensors; of large 8-bit ones as a table, unless its inner numbers are observed."""
     if op.input(0).dtype.itemsize > 1 or prod(op.output().dims) < _WORTH_A_TABLE:
         return function
     table = tabulate_pairs(function, op.input(0).dtype)

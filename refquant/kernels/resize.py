@@ -12,6 +12,7 @@ from refquant.tflite.schema import TensorType
 _TYPES = (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 Line = tuple[Array, Array, Array]
 _SCALE = 1 << 10  # fixed-point positions have ten bits behind the point
+_BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
 
 
 def _planned(op: Operator, make: Callable[[Shape, tuple[int, int]], Run]) -> Run:
@@ -83,16 +84,43 @@ def _flags(op: Operator) -> tuple[bool, bool]:
 def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     f = np.float32
     (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
+    channels = dims[3]
+    left, right = np.repeat(f(1) - dx, channels), np.repeat(dx, channels)
     rounding = f(0) if op.output().dtype.kind == "f" else f(0.5)
 
+    def between(image: Array, rows: slice) -> Array:
+        above = image[y0[rows]].astype(f) * (f(1) - dy[rows])
+        below = image[y1[rows]].astype(f) * dy[rows]
+        total = _columns(above, x0)
+        total *= left
+        for lines, columns, weights in ((below, x0, left), (above, x1, right), (below, x1, right)):
+            part = _columns(lines, columns)
+            part *= weights
+            total += part
+        total += rounding
+        return total
+
+    return _in_blocks(dims, size, between)
+
+
+def _in_blocks(dims: Shape, size: tuple[int, int], between: Callable[[Array, slice], Array]) -> Run:
+    """Image by image, some rows of the output at a time: `between` gives them, pixels and channels in one axis."""
+    step = max(1, _BLOCK // max(1, size[1] * dims[3]))
+
     def run(x: Array) -> Array:
-        result: Array = x[:, y0][:, :, x0] * (f(1) - dy) * (f(1) - dx)
-        result += x[:, y1][:, :, x0] * dy * (f(1) - dx)
-        result += x[:, y0][:, :, x1] * (f(1) - dy) * dx
-        result += x[:, y1][:, :, x1] * dy * dx
-        return (result + rounding).astype(x.dtype)
+        y = np.empty((dims[0], size[0], size[1] * dims[3]), x.dtype)
+        for image, resized in zip(x, y):
+            for start in range(0, size[0], step):
+                rows = slice(start, start + step)
+                np.copyto(resized[rows], between(image, rows), casting="unsafe")
+        return y.reshape(dims[0], *size, dims[3])
 
     return run
+
+
+def _columns(lines: Array, places: Array) -> Array:
+    """These pixels of each line [lines, pixels, channels], pixels and channels in one axis."""
+    return lines.take(places, axis=1).reshape(len(lines), -1)
 
 
 def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
@@ -100,6 +128,7 @@ def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run
     if size == (2 * dims[1], 2 * dims[2]) and _flags(op) == (False, False):
         return _doubled
     (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
+    dx = dx[:, None]
     weights = ((f(1) - dy) * (f(1) - dx), (f(1) - dy) * dx, dy * (f(1) - dx), dy * dx)
 
     def run(x: Array) -> Array:
@@ -142,7 +171,7 @@ def _positions(op: Operator, dims: Shape, size: tuple[int, int]) -> tuple[Line, 
         return low, np.minimum(np.ceil(place).astype(np.int64), old - 1), place - low.astype(f)
 
     (y0, y1, dy), (x0, x1, dx) = positions(dims[1], size[0]), positions(dims[2], size[1])
-    return (y0, y1, dy[:, None, None]), (x0, x1, dx[:, None])
+    return (y0, y1, dy[:, None, None]), (x0, x1, dx)
 
 
 def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
@@ -160,18 +189,22 @@ def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
 
     y0, y1, dy = positions(dims[1], size[0])
     x0, x1, dx = positions(dims[2], size[1])
-    dy, dx = dy[:, None, None], dx[:, None]
+    dy = dy[:, None, None]
+    left, right = (np.repeat(weights, dims[3]).astype(np.float64) for weights in (_SCALE - dx, dx))
 
-    def run(x: Array) -> Array:
-        wide = x.astype(np.int64)
-        total = wide[:, y0][:, :, x0] * ((_SCALE - dy) * (_SCALE - dx))
-        total += wide[:, y1][:, :, x0] * (dy * (_SCALE - dx))
-        total += wide[:, y0][:, :, x1] * ((_SCALE - dy) * dx)
-        total += wide[:, y1][:, :, x1] * (dy * dx)
-        half = _SCALE**2 // 2
-        return _divide(total + np.where(total > 0, half, -half), _SCALE**2).astype(x.dtype)
+    def between(image: Array, rows: slice) -> Array:
+        """In float64, which holds all sums exactly."""
+        lines = image[y0[rows]] * (_SCALE - dy[rows]).astype(np.float64) + image[y1[rows]] * dy[rows].astype(np.float64)
+        total = _columns(lines, x0)
+        total *= left
+        part = _columns(lines, x1)
+        part *= right
+        total += part
+        total /= _SCALE**2
+        total += np.copysign(0.5, total)
+        return total
 
-    return run
+    return _in_blocks(dims, size, between)
 
 
 def _inside(op: Operator, pixels: Array, size: int) -> Array:
