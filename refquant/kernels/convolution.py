@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -343,7 +344,7 @@ def _hybrid(plan: Convolution) -> Run:
 
 def _all_sums(plan: Convolution, products: MatrixSums | ChannelSums, x: Array) -> Array:
     """The sums of the whole output, float64."""
-    total = np.empty((int(np.prod(plan.shape[:3])), plan.outputs))
+    total = np.empty((prod(plan.shape[:3]), plan.outputs))
     sums = products(x)
 
     def add(block: Block) -> None:
@@ -376,18 +377,20 @@ def _quantized(plan: Convolution, bits: int) -> Run:
     if planned is not None and (bias is None or bias.value is not None):
         finish = finished(*planned, None if bias is None else bias.value)
 
+    places, shape, dtype = prod(plan.shape[:3]), plan.shape, x.dtype
+
     def run(q: Array, filter: Array, bias: Array | None = None) -> Array:
         products, offset = planned or weights(filter)
         complete = finish or finished(products, offset, bias)
         sums = products(q)
-        y = np.empty((int(np.prod(plan.shape[:3])), plan.outputs), x.dtype)
+        result = np.empty((places, plan.outputs), dtype)
 
         def write(block: Block) -> None:
-            complete(sums(block), y[block.places])
+            complete(sums(block), result[block.places])
 
         for_each(write, products.blocks, op.threads)
         if op.observer is not None:
-            complete.observe(_all_sums(plan, products, q).reshape(plan.shape))
-        return y.reshape(plan.shape)
+            complete.observe(_all_sums(plan, products, q).reshape(shape))
+        return result.reshape(shape)
 
     return run

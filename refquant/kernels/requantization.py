@@ -142,12 +142,10 @@ class Finish:
         assert self._quick is not None
         constants = [constant[: y.shape[1]] for constant in self._constants]
         step = max(1, _BLOCK // y.shape[1])
-        scratch = np.empty((min(step, len(y)), y.shape[1]))
         unsigned = y.view(self._unsigned)
         for begin in range(0, len(y), step):
             block = unsigned[begin : begin + step]
-            t = scratch[: len(block)]
-            np.copyto(t, sums[begin : begin + step])
+            t = sums[begin : begin + step].astype(np.float64)
             self._quick.steps(t, constants)
             np.clip(t, 0.0, self._top, out=t)
             np.copyto(block, t, casting="unsafe")

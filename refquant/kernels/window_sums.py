@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import gcd, log
+from math import gcd, log, prod
 from typing import Any
 
 import numpy as np
@@ -45,29 +45,35 @@ class Windows:
         """How many there are: batch, rows, columns."""
         return self.batch, self.rows.out, self.columns.out
 
+    @property
+    def are_pixels(self) -> bool:
+        """Whether each window is a pixel, all in their order."""
+        return all((a.filter, a.stride, a.before, a.out) == (1, 1, 0, a.size) for a in (self.rows, self.columns))
+
     def padded(self, x: Array) -> Array:
-        """The images with as much around them as the windows see."""
-        rows, columns = self.rows, self.columns
-        x = x[:, max(0, -rows.before) :, max(0, -columns.before) :]
-        around = [(max(0, axis.before), axis.after) for axis in (rows, columns)]
-        if not any(map(any, around)):
-            return x
-        (top, bottom), (left, right) = around
+        """The images with as much around them as the windows see, contiguous in memory."""
+        (top, y, bottom), (left, x_size, right) = (_seen(axis) for axis in (self.rows, self.columns))
+        x = x[:, y, x_size]
+        if not top + bottom + left + right:
+            return np.ascontiguousarray(x)
         n, height, width, channels = x.shape
-        y = np.full((n, top + height + bottom, left + width + right, channels), self.outside, x.dtype)
-        y[:, top : top + height, left : left + width] = x
-        return y
+        shape = (n, top + height + bottom, left + width + right, channels)
+        padded = np.full(shape, self.outside, x.dtype)
+        padded[:, top : top + height, left : left + width] = x
+        return padded
 
     def patches(self, x: Array) -> Array:
         """What each window of padded images sees, [batch, oy, ox, ky, kx, channels], a view."""
         rows, columns = self.rows, self.columns
-        n, y, x_step, channel = x.strides
-        return np.lib.stride_tricks.as_strided(
-            x,
-            (*self.places, rows.filter, columns.filter, self.channels),
-            (n, y * rows.stride, x_step * columns.stride, y * rows.dilation, x_step * columns.dilation, channel),
-            writeable=False,
-        )
+        n, y, pixel, channel = x.strides
+        shape = (*self.places, rows.filter, columns.filter, self.channels)
+        steps = (n, y * rows.stride, pixel * columns.stride, y * rows.dilation, pixel * columns.dilation, channel)
+        return np.ndarray(shape, x.dtype, x, 0, steps)
+
+
+def _seen(axis: Axis) -> tuple[int, slice, int]:
+    """What lies before the image, which part of it is seen, and what lies after it, along one axis."""
+    return max(0, axis.before), slice(max(0, -axis.before), None), axis.after
 
 
 class MatrixSums:
@@ -76,38 +82,35 @@ class MatrixSums:
     def __init__(self, windows: Windows, w: Array, largest: int) -> None:
         taps, depth, groups, outputs = w.shape[0] * w.shape[1], *w.shape[2:]
         self._windows = windows
-        self._terms, self._groups = taps * depth, groups
+        self._terms, self._depth = taps * depth, depth
         self._products = [IntegerProduct(w[..., g, :].reshape(taps * depth, outputs), largest) for g in range(groups)]
+        self._are_pixels = windows.are_pixels and groups == 1
         self.bounds = np.concatenate([product.bounds for product in self._products])
-        fitting = max(1, _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs))
+        fitting = _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs)
         self.blocks = blocks_of(*windows.places, max(_FEWEST, fitting))
 
     def __call__(self, x: Array) -> Sums:
         """The function that gives the sums [places, outputs] of a block."""
-        windows = self._windows
-        patches = windows.patches(windows.padded(x))
-        depth = windows.channels // self._groups
+        if self._are_pixels:
+            pixels, product = x.reshape(-1, self._terms), self._products[0]
+            return lambda block: product(pixels[block.places].astype(product.dtype))
+        patches = self._windows.patches(self._windows.padded(x))
 
         def sums(block: Block) -> Array:
             seen = patches[block.images, block.rows]
-            if self._groups == 1:
-                return self._products[0](_rows(seen, self._terms, self._products[0].dtype))
-            return np.concatenate(
-                [
-                    product(_rows(seen[..., g * depth : (g + 1) * depth], self._terms, product.dtype))
-                    for g, product in enumerate(self._products)
-                ],
-                axis=1,
-            )
+            groups = [
+                product(self._rows(seen[..., g * self._depth : (g + 1) * self._depth], product.dtype))
+                for g, product in enumerate(self._products)
+            ]
+            return groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
 
         return sums
 
-
-def _rows(patches: Array, terms: int, dtype: np.dtype[Any]) -> Array:
-    """A matrix of the patches."""
-    copied = np.empty(patches.shape, dtype)
-    np.copyto(copied, patches)
-    return copied.reshape(copied.size // terms, terms) if terms else copied.reshape(int(np.prod(patches.shape[:3])), 0)
+    def _rows(self, patches: Array, dtype: np.dtype[Any]) -> Array:
+        """A matrix of the patches."""
+        copied = np.empty(patches.shape, dtype)
+        np.copyto(copied, patches)
+        return copied.reshape(prod(patches.shape[:3]), self._terms)
 
 
 class ChannelSums:
@@ -131,8 +134,7 @@ class ChannelSums:
         every = columns.stride // gcd(columns.stride, columns.dilation)
         self._together = [(kx * columns.dilation, w[:, kx::every]) for kx in range(min(every, width))]
         self._step = every * columns.dilation // columns.stride  # pixels from one of these taps to the next
-        reach = (width - 1) * columns.dilation
-        self._pixels = columns.out + max(0, reach) // columns.stride
+        self._pixels = columns.out + max(0, width - 1) * columns.dilation // columns.stride
         self.blocks = blocks_of(*windows.places, max(1, _PIXELS // max(1, outputs)))
 
     def __call__(self, x: Array) -> Sums:
@@ -143,19 +145,18 @@ class ChannelSums:
         def sums(block: Block) -> Array:
             stored = self._stored(x, block)
             images, lines = len(stored), block.rows.stop - block.rows.start
-            image, _, line, number = stored.strides
-            tap = (line * rows.dilation, self._step * outputs * number)
+            image, phase, line, number = stored.strides
+            pixel = outputs * number
+            steps = (image, line * rows.stride, length * number, line * rows.dilation, self._step * pixel, number)
             total: Array | None = None
             for offset, w in self._together:
-                seen = np.lib.stride_tricks.as_strided(
-                    stored[:, offset % columns.stride, :, offset // columns.stride * outputs :],
-                    (images, lines, pieces, *w.shape[:2], length),
-                    (image, line * rows.stride, length * number, *tap, number),
-                    writeable=False,
-                )
+                start = offset % columns.stride * phase + offset // columns.stride * pixel
+                shape = (images, lines, pieces, *w.shape[:2], length)
+                seen = np.ndarray(shape, stored.dtype, stored, start, steps)
                 part = np.einsum("nhpyxi,yxi->nhpi", seen, w)
                 total = part if total is None else np.add(total, part, out=total)
-            assert total is not None
+            if total is None:  # no tap meets the image
+                return np.zeros((images * lines * columns.out, outputs))
             return total.reshape(images * lines * columns.out, outputs)
 
         return sums
