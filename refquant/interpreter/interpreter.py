@@ -41,6 +41,9 @@ class Interpreter:
     ``"exact"`` float kernels keep that runtime's order of operations; ``"fast"`` leaves the sums of products of float32
     to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`).
     `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
+    `experimental_preserve_all_tensors` is True here, unlike there; with False `invoke` lets go of each intermediate
+    after the last operator that reads it, needs less memory, and only inputs, outputs, constants and variables can be
+    read afterwards.
 
     Raises `InvalidModelError` for a bad model, `UnsupportedOperatorError` for an operator without a kernel (here, or
     in `allocate_tensors` where its types tell), `InvalidInputError` for bad arguments.
@@ -55,6 +58,7 @@ class Interpreter:
         kernels: str = "reference",
         float_mode: str = "exact",
         num_threads: int | None = None,
+        experimental_preserve_all_tensors: bool = True,
     ) -> None:
         if sum(source is not None for source in (model_path, model_content, model)) != 1:
             raise InvalidInputError("give exactly one of model_path, model_content and model")
@@ -67,7 +71,7 @@ class Interpreter:
             model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
         self.model = model
         self.kernels = kernels
-        self._plans = Subgraphs(model, kernels, fast=float_mode == "fast")
+        self._plans = Subgraphs(model, kernels, fast=float_mode == "fast", preserves=experimental_preserve_all_tensors)
         self._plan(0)
         self._allocated: set[int] = set()
 
@@ -227,7 +231,13 @@ class Interpreter:
 
     def _value(self, subgraph: int, index: int) -> Array:
         tensor = self._tensor(subgraph, index)
-        value = self._plan(subgraph).values[tensor.index]
+        plan = self._plan(subgraph)
+        value = plan.values[tensor.index]
+        if value is None and plan.is_dropped(tensor.index):
+            raise InvalidInputError(
+                f"{tensor.place} is an intermediate, which invoke() does not keep: "
+                "make the Interpreter with experimental_preserve_all_tensors=True"
+            )
         if value is None:
             raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
         return value

@@ -49,11 +49,14 @@ class Step:
     """An operator, its kernel, and once it is planned the function that runs it and the shapes of its outputs.
 
     A shape is None where it depends on data. `late` is the function of an operator that is planned when its turn comes,
-    after the shapes of the inputs for which it was planned.
+    after the shapes of the inputs for which it was planned. `reads` are the indices of the inputs, None where one is
+    absent, `drops` those of the tensors whose values nobody wants once the operator has run.
     """
 
     operator: Operator
     kernel: registry.Kernel
+    reads: Sequence[int | None] = ()
+    drops: Sequence[int] = ()
     run: Run | None = None
     shapes: Sequence[Shape | None] = ()
     late: tuple[Sequence[Shape | None], Run] | None = None
@@ -74,9 +77,20 @@ class SubgraphPlan:
 
     `tensors[i]` holds the facts of tensor i and `values[i]` its array: constants from the start, variables from
     `plan` on, inputs when they are set, the rest after `invoke`, which overwrites no value that it has not computed.
+    Without `preserves`, `invoke` lets go of each intermediate after the last operator that reads it, so that its memory
+    serves the operators to come.
     """
 
-    def __init__(self, model: Model, subgraph: int, profile: str, subgraphs: Subgraphs, fast: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        subgraph: int,
+        profile: str,
+        subgraphs: Subgraphs,
+        *,
+        fast: bool = False,
+        preserves: bool = True,
+    ) -> None:
         self.model = model
         self.fast = fast
         self.subgraphs = subgraphs
@@ -94,6 +108,8 @@ class SubgraphPlan:
         self.watcher: Watcher | None = None
         self._planned_for: Sequence[Shape] | None = None
         self._check_order()
+        if not preserves:
+            self._drop_intermediates()
 
     def plan(self) -> None:
         """Plans every operator that can be planned without data, and sets all variables to their first value."""
@@ -125,25 +141,32 @@ class SubgraphPlan:
             self._invoke()
 
     def _invoke(self) -> None:
+        values = self.values
         for step in self.steps:
             operator = step.operator
             if self.watcher is not None:
                 self.watcher.before(self, step)
-            arguments = [None if tensor is None else self.value(tensor.index, operator) for tensor in operator.inputs]
+            arguments = [None if index is None else values[index] for index in step.reads]
             run = step.run or self._planned_late(step, arguments)
             operator.observer = self.observer
-            with placed(operator, "run"):
+            try:
                 results = run(*arguments)
+            except Exception:
+                with placed(operator, "run"):
+                    raise
             if not isinstance(results, tuple):
                 results = (results,)
             if len(results) != len(operator.outputs):
                 raise operator.invalid(f"it has {len(operator.outputs)} outputs, its kernel gives {len(results)}")
-            for tensor, shape, result in zip(operator.outputs, step.shapes, results, strict=True):
-                self.check_result(operator, tensor, shape, result)
-                self.values[tensor.index] = result
-                tensor.shape = result.shape
+            for tensor, shape, result in zip(operator.outputs, step.shapes, results):
+                if result.dtype is not tensor.dtype or result.shape != shape:  # most often neither
+                    self.check_result(operator, tensor, shape, result)
+                    tensor.shape = result.shape
+                values[tensor.index] = result
             if self.watcher is not None:
                 self.watcher.after(self, step)
+            for index in step.drops:
+                values[index] = None
 
     def _planned_late(self, step: Step, arguments: Sequence[Array | None]) -> Run:
         """The function of an operator whose shapes depend on data, planned anew where one of them has changed."""
@@ -194,7 +217,7 @@ class SubgraphPlan:
                 f"{operator.place}, version {operator.version}, types {operator.types}: refquant has no kernel of "
                 f"this operator in profile {profile!r}{advice}"
             )
-        return Step(operator, kernel)
+        return Step(operator, kernel, [None if tensor is None else tensor.index for tensor in operator.inputs])
 
     def plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
@@ -243,6 +266,18 @@ class SubgraphPlan:
                     f"output tensor {index} ({self.tensors[index].name!r}) of subgraph {self.index} is never written"
                 )
 
+    def _drop_intermediates(self) -> None:
+        """Notes with each operator the tensors that it is the last one to read or write, but for outputs."""
+        last: dict[int, Step] = {}
+        for step in self.steps:
+            last.update((index, step) for index in (*step.reads, *_written(step)) if index is not None)
+        for index in {index for step in self.steps for index in _written(step)}.difference(self.inputs, self.outputs):
+            last[index].drops = (*last[index].drops, index)
+
+    def is_dropped(self, index: int) -> bool:
+        """Whether `invoke` lets go of the value of this tensor."""
+        return any(index in step.drops for step in self.steps)
+
     def value(self, index: int, operator: Operator) -> Array:
         """The array of a tensor that `operator` asks for."""
         value = self.values[index]
@@ -261,10 +296,10 @@ class SubgraphPlan:
 class Subgraphs:
     """The plans of all subgraphs of a model, each made when it is first asked for, and the state that they share."""
 
-    def __init__(self, model: Model, profile: str, *, fast: bool = False) -> None:
+    def __init__(self, model: Model, profile: str, *, fast: bool = False, preserves: bool = True) -> None:
         self.model = model
         self.resources = _resources(model)
-        self._profile, self._fast = profile, fast
+        self._profile, self._fast, self._preserves = profile, fast, preserves
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
         self._watcher: Watcher | None = None
@@ -272,7 +307,9 @@ class Subgraphs:
 
     def __getitem__(self, index: int) -> SubgraphPlan:
         if index not in self._plans:
-            self._plans[index] = SubgraphPlan(self.model, index, self._profile, self, self._fast)
+            self._plans[index] = SubgraphPlan(
+                self.model, index, self._profile, self, fast=self._fast, preserves=self._preserves
+            )
             self._plans[index].observer = self._observer
             self._plans[index].watcher = self._watcher
         return self._plans[index]
