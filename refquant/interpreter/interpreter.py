@@ -12,6 +12,7 @@ from refquant.errors import InvalidInputError
 from refquant.interpreter import border
 from refquant.interpreter.details import details, signature_of
 from refquant.interpreter.plan import SubgraphPlan, Subgraphs, first_value
+from refquant.kernels.blocks import number_of_threads
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -40,7 +41,9 @@ class Interpreter:
     threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). With `float_mode`
     ``"exact"`` float kernels keep that runtime's order of operations; ``"fast"`` leaves the sums of products of float32
     to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`).
-    `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
+    `num_threads` is how many threads convolutions are spread over: 1 unless told, for -1 as many as there are
+    processors. The results are the same bits for any number. (How many BLAS uses is its own matter:
+    OPENBLAS_NUM_THREADS.)
     `experimental_preserve_all_tensors` is True here, unlike there; with False `invoke` lets go of each intermediate
     after the last operator that reads it, needs less memory, and only inputs, outputs, constants and variables can be
     read afterwards.
@@ -71,7 +74,13 @@ class Interpreter:
             model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
         self.model = model
         self.kernels = kernels
-        self._plans = Subgraphs(model, kernels, fast=float_mode == "fast", preserves=experimental_preserve_all_tensors)
+        self._plans = Subgraphs(
+            model,
+            kernels,
+            fast=float_mode == "fast",
+            preserves=experimental_preserve_all_tensors,
+            threads=number_of_threads(num_threads),
+        )
         self._plan(0)
         self._allocated: set[int] = set()
 

@@ -205,6 +205,7 @@ class SubgraphPlan:
             outputs=[self.tensors[i] for i in indices_of(table.outputs)],
             intermediates=[self.tensors[i] for i in indices_of(table.intermediates)],
             profile=registry.BASES.get(profile, profile),
+            threads=self.subgraphs.threads,
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
         )
@@ -296,10 +297,13 @@ class SubgraphPlan:
 class Subgraphs:
     """The plans of all subgraphs of a model, each made when it is first asked for, and the state that they share."""
 
-    def __init__(self, model: Model, profile: str, *, fast: bool = False, preserves: bool = True) -> None:
+    def __init__(
+        self, model: Model, profile: str, *, fast: bool = False, preserves: bool = True, threads: int = 1
+    ) -> None:
         self.model = model
         self.resources = _resources(model)
         self._profile, self._fast, self._preserves = profile, fast, preserves
+        self.threads = threads
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
         self._watcher: Watcher | None = None
