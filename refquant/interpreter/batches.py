@@ -144,6 +144,7 @@ class Batch:
                     inputs = [self._constant(tensor) for tensor in step.operator.inputs]
                     self._same.update(zip(_written(step), self._results(step, inputs)))
         self._last_read = self._freed()
+        self._dropped = {index for step in plan.steps for index in step.drops}
 
     def run(self, inputs: Sequence[Samples], tensors: Collection[int]) -> dict[int, Samples]:
         """The arrays of some tensors for `count` samples, which are given by input.
@@ -151,18 +152,17 @@ class Batch:
         Arrays that no operator will read any more are let go. The plan has the values of the last sample then.
         """
         values = dict(zip(self._plan.inputs, inputs, strict=True))
+        for index in self._plan.inputs:
+            self._plan.values[index] = _last(values[index])
         with np.errstate(all="ignore"):
             for (step, together), read in zip(self._steps, self._last_read):
                 with placed(step.operator, "run"):
                     values.update(zip(_written(step), self._computed(step, together, values)))
                 for index in read:
-                    self._plan.values[index] = _last(values[index])
-                    if index not in tensors:
-                        del values[index]
+                    samples = values[index] if index in tensors else values.pop(index)
+                    self._plan.values[index] = None if index in self._dropped else _last(samples)
         for index, array in self._same.items():
-            self._plan.values[index] = array
-        for index, samples in values.items():
-            self._plan.values[index] = _last(samples)
+            self._plan.values[index] = None if index in self._dropped else array
         return {i: values[i] if i in self._varying else [self._same[i]] * self._count for i in tensors}
 
     def _freed(self) -> list[list[int]]:
@@ -171,7 +171,7 @@ class Batch:
             tensor.index: number
             for number, (step, _) in enumerate(self._steps)
             for tensor in (*step.operator.inputs, *step.operator.outputs)
-            if tensor is not None and self._varies(tensor)
+            if self._varies(tensor)
         }
         freed: list[list[int]] = [[] for _ in self._steps]
         for index, number in last.items():

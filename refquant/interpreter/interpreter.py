@@ -303,8 +303,9 @@ class Interpreter:
             yield {tensor.index: border.outward(tensor, result[tensor.index]) for tensor in wanted}
 
     def _check_has_value(self, tensor: TensorInfo) -> None:
-        """Raises InvalidInputError for a tensor that no run of subgraph 0 gives a value."""
+        """Raises InvalidInputError for a tensor of subgraph 0 that has no value after a run."""
         plan = self._plans[0]
+        self._check_is_kept(plan, tensor)
         is_written = any(tensor in step.operator.outputs for step in plan.steps)
         if not (is_written or tensor.index in plan.inputs or tensor.is_variable or tensor.value is not None):
             raise InvalidInputError(f"{tensor.place} never has a value: no operator writes it")
@@ -335,14 +336,17 @@ class Interpreter:
         tensor = self._tensor(subgraph, index)
         plan = self._plan(subgraph)
         value = plan.values[tensor.index]
-        if value is None and plan.is_dropped(tensor.index):
+        if value is None:
+            self._check_is_kept(plan, tensor)
+            raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
+        return value
+
+    def _check_is_kept(self, plan: SubgraphPlan, tensor: TensorInfo) -> None:
+        if plan.is_dropped(tensor.index):
             raise InvalidInputError(
                 f"{tensor.place} is an intermediate, which invoke() does not keep: "
                 "make the Interpreter with experimental_preserve_all_tensors=True"
             )
-        if value is None:
-            raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
-        return value
 
     def _details(self, subgraph: int, index: int) -> dict[str, Any]:
         return details(self._plan(subgraph).tensors[index], self._table(subgraph, index))

@@ -297,6 +297,14 @@ def test_refused() -> None:
         interpreter.run_samples([np.zeros((2, 1, 8, 8, 1), np.float32)], tensors=[1000])
 
 
+def test_intermediates_that_are_not_kept() -> None:
+    interpreter = rq.Interpreter(DIGITS_INT8, experimental_preserve_all_tensors=False)
+    check(interpreter, images(interpreter.model))
+    intermediate = next(step.operator.outputs[0].index for step in interpreter._plans[0].steps)
+    with pytest.raises(InvalidInputError, match="which invoke\\(\\) does not keep"):
+        interpreter.run_samples([np.zeros((2, 1, 8, 8, 1), np.int8)], tensors=[intermediate])
+
+
 def test_shapes_that_differ() -> None:
     model = single_operator_model(
         "UNIQUE",
