@@ -268,11 +268,12 @@ class SubgraphPlan:
                 )
 
     def _drop_intermediates(self) -> None:
-        """Notes with each operator the tensors that it is the last one to read or write, but for outputs."""
+        """Notes with each operator the computed tensors that it is the last one to read or write, but for outputs."""
         last: dict[int, Step] = {}
         for step in self.steps:
             last.update((index, step) for index in (*step.reads, *_written(step)) if index is not None)
-        for index in {index for step in self.steps for index in _written(step)}.difference(self.inputs, self.outputs):
+        written = {index for step in self.steps for index in _written(step) if not self.tensors[index].is_variable}
+        for index in written.difference(self.inputs, self.outputs):
             last[index].drops = (*last[index].drops, index)
 
     def is_dropped(self, index: int) -> bool:
