@@ -7,6 +7,7 @@ for us; a runtime that aborts takes only its server along, and the next question
 from refquant.runtimes.client import RUNTIMES, Runtime, Sample, is_installed, open_runtime
 from refquant.runtimes.model_optimization import ModelOptimization, open_model_optimization
 from refquant.runtimes.quantizer import CalibrationSample, Quantizer, open_quantizer
+from refquant.runtimes.tf_style import Timings
 
 __all__ = [
     "RUNTIMES",
@@ -15,6 +16,7 @@ __all__ = [
     "Quantizer",
     "Runtime",
     "Sample",
+    "Timings",
     "is_installed",
     "open_model_optimization",
     "open_quantizer",

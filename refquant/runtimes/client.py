@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from refquant.errors import InvalidInputError, RuntimeDiedError, RuntimeFailedError, RuntimeUnavailableError
 from refquant.runtimes.cut import with_all_outputs
+from refquant.runtimes.tf_style import Timings
 from refquant.tflite.model import Model
 
 Array = npt.NDArray[Any]
@@ -194,6 +195,14 @@ class Runtime(Server):
         source = Model.read(model) if isinstance(model, bytes) else model
         exposed, indices = with_all_outputs(source)
         return [dict(zip(indices, outputs)) for outputs in self.run_sequence(exposed, samples)]
+
+    def timings(self, model: Model | bytes, inputs: Sample, seconds: float, threads: int = 1) -> Timings:
+        """How long `invoke` takes for one sample, measured in the server, over and over for so many seconds.
+
+        TFLite Micro has no such measurement.
+        """
+        answer: Timings = self._ask(("timings", content_of(model), list(inputs), seconds, threads))
+        return answer
 
     def details(self, model: Model | bytes) -> dict[str, Any]:
         """What the runtime tells about the tensors of a model, see `refquant.runtimes.tf_style.details`."""

@@ -9,7 +9,7 @@ from refquant.runtimes import tf_style
 
 
 class Adapter:
-    """`ai_edge_litert.interpreter.Interpreter` with one thread and one kernel set."""
+    """`ai_edge_litert.interpreter.Interpreter` with one kernel set, and one thread unless told."""
 
     def __init__(self, kernels: str) -> None:
         from ai_edge_litert import interpreter
@@ -25,11 +25,15 @@ class Adapter:
         """Outputs of each sample, in order; the state goes on from sample to sample."""
         return tf_style.run(self._interpreter(content), samples)
 
+    def timings(self, content: bytes, sample: list[Any], seconds: float, threads: int) -> tf_style.Timings:
+        """How long the interpreter takes to be made, and each `invoke` of a sample, for so many seconds."""
+        return tf_style.timings(lambda: self._interpreter(content, threads), sample, seconds)
+
     def details(self, content: bytes) -> dict[str, Any]:
         """What the runtime tells about the tensors of a model."""
         return tf_style.details(self._interpreter(content))
 
-    def _interpreter(self, content: bytes) -> Any:
+    def _interpreter(self, content: bytes, threads: int = 1) -> Any:
         return self._module.Interpreter(
-            model_content=content, num_threads=1, experimental_op_resolver_type=self._resolver
+            model_content=content, num_threads=threads, experimental_op_resolver_type=self._resolver
         )

@@ -8,7 +8,7 @@ from refquant.runtimes import tf_style
 
 
 class Adapter:
-    """`tf.lite.Interpreter` with one kernel set and one thread.
+    """`tf.lite.Interpreter` with one kernel set, and one thread unless told.
 
     Kernel set "calibrator" is "optimized" with four threads, which is how the converter's calibrator runs CONV_2D (it
     asks for no number of threads, so kernels/eigen_support.cc takes four): its sums have another order then. ADD_N runs
@@ -30,11 +30,15 @@ class Adapter:
         """Outputs of each sample, in order; the state goes on from sample to sample."""
         return tf_style.run(self._interpreter(content), samples)
 
+    def timings(self, content: bytes, sample: list[Any], seconds: float, threads: int) -> tf_style.Timings:
+        """How long the interpreter takes to be made, and each `invoke` of a sample, for so many seconds."""
+        return tf_style.timings(lambda: self._interpreter(content, threads), sample, seconds)
+
     def details(self, content: bytes) -> dict[str, Any]:
         """What the runtime tells about the tensors of a model."""
         return tf_style.details(self._interpreter(content))
 
-    def _interpreter(self, content: bytes) -> Any:
+    def _interpreter(self, content: bytes, threads: int | None = None) -> Any:
         return self._tf.lite.Interpreter(
-            model_content=content, num_threads=self._threads, experimental_op_resolver_type=self._resolver
+            model_content=content, num_threads=threads or self._threads, experimental_op_resolver_type=self._resolver
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,14 @@ RESOLVERS = {
 }
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that an interpreter took: from the file to allocated tensors, and of each `invoke` after the first."""
+
+    planning: float
+    invoke: Sequence[float]
+
+
 def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Outputs of each sample, in order; the interpreter's state goes on from sample to sample.
 
@@ -24,19 +34,35 @@ def run(interpreter: Any, samples: Sequence[Sequence[Any]]) -> list[list[Any]]:
     results = []
     allocated = False
     for sample in samples:
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            if tuple(detail["shape"]) != np.shape(array):
-                interpreter.resize_tensor_input(detail["index"], np.shape(array))
-                allocated = False
-        if not allocated:
+        if _resize(interpreter, sample) or not allocated:
             interpreter.allocate_tensors()
             allocated = True
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            is_bfloat16 = np.dtype(detail["dtype"]).name == "bfloat16"
-            interpreter.set_tensor(detail["index"], array.view(detail["dtype"]) if is_bfloat16 else array)
+        _set(interpreter, sample)
         interpreter.invoke()
         results.append([_output(interpreter, detail) for detail in interpreter.get_output_details()])
     return results
+
+
+def timings(make: Callable[[], Any], sample: Sequence[Any], seconds: float) -> Timings:
+    """How long the interpreter that `make` gives takes for a sample: `invoke` again and again, for so many seconds.
+
+    The first `invoke` is not counted: caches are cold, and some kernels prepare something in it.
+    """
+    start = time.perf_counter()
+    interpreter = make()
+    _resize(interpreter, sample)
+    interpreter.allocate_tensors()
+    planning = time.perf_counter() - start
+    _set(interpreter, sample)
+    interpreter.invoke()
+    invoke: list[float] = []
+    first = now = time.perf_counter()
+    while now - first < seconds or not invoke:
+        start = now
+        interpreter.invoke()
+        now = time.perf_counter()
+        invoke.append(now - start)
+    return Timings(planning, invoke)
 
 
 def details(interpreter: Any) -> dict[str, Any]:
@@ -56,6 +82,22 @@ def details(interpreter: Any) -> dict[str, Any]:
     before = told()
     interpreter.allocate_tensors()
     return {"new": before, "allocated": told()}
+
+
+def _resize(interpreter: Any, sample: Sequence[Any]) -> bool:
+    """Gives the inputs the shapes of the sample; whether any had another one."""
+    resized = False
+    for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
+        if tuple(detail["shape"]) != np.shape(array):
+            interpreter.resize_tensor_input(detail["index"], np.shape(array))
+            resized = True
+    return resized
+
+
+def _set(interpreter: Any, sample: Sequence[Any]) -> None:
+    for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
+        is_bfloat16 = np.dtype(detail["dtype"]).name == "bfloat16"
+        interpreter.set_tensor(detail["index"], array.view(detail["dtype"]) if is_bfloat16 else array)
 
 
 def _output(interpreter: Any, detail: dict[str, Any]) -> Any:
