@@ -1,0 +1,132 @@
+"""The measurements of `benchmarks.speed` as a table, and what they come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmarks.sections import markdown_table
+from refquant.cli.output import add_row, table
+
+if TYPE_CHECKING:
+    from benchmarks.speed import Measured, Row
+
+_THEIRS = ("reference", "optimized", "xnnpack")  # in the order of the columns
+_WIDTH = 200
+_LARGE = 1e-3  # seconds that the reference kernels take for a model that the README shows
+_SLOW = 2e-3  # and for one on which refquant should not be slower
+_LEAST_LIVE = 1 << 16  # bytes of live tensors beside which the objects of Python do not count
+
+_HEADERS = (
+    "model",
+    "mode",
+    "equal",
+    "refquant ms>",
+    "reference ms>",
+    "optimized ms>",
+    "XNNPACK ms>",
+    "ref. / refquant>",
+    "refquant / opt.>",
+    "refquant / XNN.>",
+    "planning ms>",
+    "memory / live>",
+    "threads>",
+)
+
+
+def show(rows: Sequence[Row], head: str, summary: dict[str, Any]) -> None:
+    """Prints the table for people."""
+    console = Console(width=_WIDTH, highlight=False, emoji=False)
+    console.print(head, soft_wrap=True)
+    result = table(*_HEADERS)
+    for row in rows:
+        add_row(result, *_cells(row))
+    console.print(result)
+    for line in _sentences(summary):
+        console.print(line, soft_wrap=True, markup=False)
+    for row in rows:
+        for name, text in row.refusals.items():
+            console.print(f"{row.model}: {name}: {text}", soft_wrap=True, markup=False)
+
+
+def markdown(rows: Sequence[Row], head: str, summary: dict[str, Any]) -> str:
+    """The table and what it comes to, in Markdown."""
+    lines = "\n".join(f"* {line}" for line in _sentences(summary))
+    return f"{head}:\n\n{markdown_table(_HEADERS, [_cells(row) for row in rows])}\n\n{lines}"
+
+
+def summary(rows: Iterable[Row]) -> dict[str, Any]:
+    """Geometric means over the convolutional models of each mode, and where refquant is slower than it should be."""
+    result: dict[str, Any] = {}
+    rows = list(rows)
+    for mode in ("integer", "exact", "fast"):
+        of_mode = [row for row in rows if row.mode == mode and row.convolutional]
+        for name, ratios in (
+            ("reference / refquant", [quotient(row.theirs.get("reference"), row.ours) for row in of_mode]),
+            ("refquant / optimized", [quotient(row.ours, row.theirs.get("optimized")) for row in of_mode]),
+            ("refquant / XNNPACK", [quotient(row.ours, row.theirs.get("xnnpack")) for row in of_mode]),
+        ):
+            known = [ratio for ratio in ratios if ratio is not None]
+            if known:
+                result.setdefault(mode, {})[name] = {"geometric mean": _geometric_mean(known), "models": len(known)}
+    result["slower than the reference"] = sorted(
+        f"{row.model} ({row.mode})"
+        for row in rows
+        if is_large(row, _SLOW) and (quotient(row.theirs["reference"], row.ours) or 1.0) < 1.0
+    )
+    result["unequal"] = sorted(row.model for row in rows if row.equal == "NO")
+    return result
+
+
+def is_large(row: Row, seconds: float = _LARGE) -> bool:
+    """Whether the reference kernels take that long."""
+    return "reference" in row.theirs and row.theirs["reference"].best >= seconds
+
+
+def quotient(a: Measured | None, b: Measured | None) -> float | None:
+    """How many times as long a takes as b."""
+    return None if a is None or b is None else a.best / b.best
+
+
+def _geometric_mean(numbers: Sequence[float]) -> float:
+    return math.exp(sum(map(math.log, numbers)) / len(numbers))
+
+
+def _sentences(summary: dict[str, Any]) -> list[str]:
+    lines = []
+    for mode in ("integer", "exact", "fast"):
+        means = [
+            f"{name} {found['geometric mean']:.2f} ({found['models']} models)"
+            for name, found in summary.get(mode, {}).items()
+        ]
+        if means:
+            lines.append(f"convolutional models, {mode}, geometric means: {', '.join(means)}")
+    slower, unequal = summary["slower than the reference"], summary["unequal"]
+    lines.append(f"slower than reference kernels that take over 2 ms: {', '.join(slower) or 'none'}")
+    lines.append(f"outputs unequal to those of the reference kernels: {', '.join(unequal) or 'none'}")
+    return lines
+
+
+def _cells(row: Row) -> list[str]:
+    reference, optimized, xnnpack = (row.theirs.get(name) for name in _THEIRS)
+    times = [_time(row, "ours", row.ours), *(_time(row, name, row.theirs.get(name)) for name in _THEIRS)]
+    ratios = (quotient(reference, row.ours), quotient(row.ours, optimized), quotient(row.ours, xnnpack))
+    return [
+        row.model,
+        row.mode,
+        row.equal,
+        *times,
+        *("" if ratio is None else f"{ratio:.3g}" for ratio in ratios),
+        "" if row.ours is None else f"{1e3 * row.ours.planning:.1f}",
+        "" if row.memory is None or row.memory.live < _LEAST_LIVE else f"{row.memory.ratio:.1f}",
+        str(row.threads),
+    ]
+
+
+def _time(row: Row, name: str, measured: Measured | None) -> str:
+    if measured is not None:
+        return f"{1e3 * measured.best:.3f}"
+    return "refuses" if name in row.refusals else ""
