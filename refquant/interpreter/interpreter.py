@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from refquant.errors import InvalidInputError
 from refquant.interpreter import border
+from refquant.interpreter.batches import Batches
 from refquant.interpreter.details import details, signature_of
 from refquant.interpreter.plan import SubgraphPlan, Subgraphs, first_value
+from refquant.kernels.blocks import number_of_threads
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, TensorInfo
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -40,7 +43,9 @@ class Interpreter:
     threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). With `float_mode`
     ``"exact"`` float kernels keep that runtime's order of operations; ``"fast"`` leaves the sums of products of float32
     to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`).
-    `num_threads` is accepted for compatibility and changes nothing: the results never depend on it.
+    `num_threads` is how many threads convolutions are spread over: 1 unless told, for -1 as many as there are
+    processors. The results are the same bits for any number. (How many BLAS uses is its own matter:
+    OPENBLAS_NUM_THREADS.)
     `experimental_preserve_all_tensors` is True here, unlike there; with False `invoke` lets go of each intermediate
     after the last operator that reads it, needs less memory, and only inputs, outputs, constants and variables can be
     read afterwards.
@@ -71,9 +76,16 @@ class Interpreter:
             model = Model.read(model_content if model_path is None else model_path)  # type: ignore[arg-type]
         self.model = model
         self.kernels = kernels
-        self._plans = Subgraphs(model, kernels, fast=float_mode == "fast", preserves=experimental_preserve_all_tensors)
+        self._plans = Subgraphs(
+            model,
+            kernels,
+            fast=float_mode == "fast",
+            preserves=experimental_preserve_all_tensors,
+            threads=number_of_threads(num_threads),
+        )
         self._plan(0)
         self._allocated: set[int] = set()
+        self._batches: Batches | None = None
 
     def allocate_tensors(self) -> None:
         """Plans every operator for the present input shapes; call it again after `resize_tensor_input`.
@@ -125,6 +137,54 @@ class Interpreter:
         """Runs the model. Raises `InvalidInputError` where an input was not set (the real one reads memory then)."""
         self._require_allocation(0)
         self._invoke(0)
+
+    def run_samples(
+        self, samples: Sequence[Any], *, tensors: Sequence[int] | None = None, keep_state: bool = False
+    ) -> dict[int, Array]:
+        """Runs the model on N samples: the outputs, by the index of their tensor, each of shape (N, …).
+
+        `samples` has an array of shape (N, …) for each input, in the order of `get_input_details`, where … is the shape
+        of the tensor; `tensors` names those that are wanted instead of the outputs. All bits are those of `set_tensor`
+        and `invoke` N times over, and the interpreter is left as by the last time; but operators that allow it run on
+        many samples together, which takes less time, in small models above all. Variables start anew with each sample
+        unless `keep_state`.
+
+        Raises `InvalidInputError` for samples of another dtype or shape than the input's, or of different numbers, and
+        where a tensor has another shape for each sample: take them from `each_sample` then.
+
+        >>> import numpy as np
+        >>> import refquant as rq
+        >>> from refquant.data import DIGITS_FLOAT, DIGITS_SAMPLES
+        >>> interpreter = rq.Interpreter(DIGITS_FLOAT)
+        >>> interpreter.allocate_tensors()
+        >>> images = np.load(DIGITS_SAMPLES)["image"][:, None]
+        >>> images.shape
+        (360, 1, 8, 8, 1)
+        >>> (outputs,) = interpreter.run_samples([images]).values()
+        >>> outputs.shape
+        (360, 1, 10)
+        """
+        self._require_allocation(0)
+        arrays = self._stacked_inputs(samples)
+        results = list(self._each(zip(*arrays), tensors, keep_state))
+        found = {}
+        for index in results[0]:
+            arrays = [result[index] for result in results]
+            if len({array.shape for array in arrays}) > 1:
+                place = self._tensor(0, index).place
+                raise InvalidInputError(f"{place} has not the same shape for all samples: take them from each_sample")
+            found[index] = np.stack(arrays)
+        return found
+
+    def each_sample(
+        self, samples: Iterable[Sequence[Any]], *, tensors: Sequence[int] | None = None, keep_state: bool = False
+    ) -> Iterator[dict[int, Array]]:
+        """As `run_samples`, but takes sample after sample from an iterable and gives one result after the other.
+
+        A sample holds an array for each input, as `set_tensor` takes it. Some are taken ahead, as many as run at once.
+        """
+        self._require_allocation(0)
+        return self._each((self._inputs_of(sample) for sample in samples), tensors, keep_state)
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """A copy of any tensor: input, constant, variable, intermediate or output of the last `invoke`."""
@@ -189,6 +249,7 @@ class Interpreter:
         if subgraph not in self._allocated or any(plan.tensors[i].type == TensorType.STRING for i in plan.inputs):
             plan.plan()
             self._allocated.add(subgraph)
+            self._batches = None
 
     def _resize(self, subgraph: int, tensor: TensorInfo, shape: tuple[int, ...]) -> None:
         if shape != tensor.shape or subgraph not in self._allocated:
@@ -229,18 +290,63 @@ class Interpreter:
                 raise InvalidInputError(f"{plan.tensors[index].place} was not set: call set_tensor({index}, array)")
         plan.invoke()
 
+    def _each(
+        self, samples: Iterable[Sequence[Array]], tensors: Sequence[int] | None, keep_state: bool
+    ) -> Iterator[dict[int, Array]]:
+        plan = self._plans[0]
+        wanted = [self._tensor(0, index) for index in (plan.outputs if tensors is None else tensors)]
+        for tensor in wanted:
+            self._check_has_value(tensor)
+        if self._batches is None:
+            self._batches = Batches(plan, self.reset_all_variables)
+        for result in self._batches.each(samples, [tensor.index for tensor in wanted], keep_state):
+            yield {tensor.index: border.outward(tensor, result[tensor.index]) for tensor in wanted}
+
+    def _check_has_value(self, tensor: TensorInfo) -> None:
+        """Raises InvalidInputError for a tensor of subgraph 0 that has no value after a run."""
+        plan = self._plans[0]
+        self._check_is_kept(plan, tensor)
+        is_written = any(tensor in step.operator.outputs for step in plan.steps)
+        if not (is_written or tensor.index in plan.inputs or tensor.is_variable or tensor.value is not None):
+            raise InvalidInputError(f"{tensor.place} never has a value: no operator writes it")
+
+    def _inputs_of(self, sample: Sequence[Any]) -> list[Array]:
+        """The arrays of a sample, one for each input."""
+        inputs = self._plans[0].inputs
+        if len(sample) != len(inputs):
+            raise InvalidInputError(f"a sample of {len(sample)} arrays, the model has {len(inputs)} inputs")
+        return [border.inward(self._tensor(0, index), array) for index, array in zip(inputs, sample)]
+
+    def _stacked_inputs(self, samples: Sequence[Any]) -> list[Array]:
+        """The arrays of many samples, one for each input, which have the samples as their first axis."""
+        inputs = [self._tensor(0, index) for index in self._plans[0].inputs]
+        if len(samples) != len(inputs):
+            raise InvalidInputError(f"samples for {len(samples)} inputs, the model has {len(inputs)}")
+        arrays = [np.asarray(array) for array in samples]
+        for tensor, array in zip(inputs, arrays):
+            if array.ndim == 0 or array.shape[1:] != tensor.dims:
+                shape = ", ".join(map(str, ("N", *tensor.dims)))
+                raise InvalidInputError(f"{tensor.place} takes N samples as shape ({shape}), got {array.shape}")
+        counts = [len(array) for array in arrays]
+        if len(set(counts)) != 1 or not counts[0]:
+            raise InvalidInputError(f"all inputs must have the same number of samples, at least one, got {counts}")
+        return [border.inward(replace(t, shape=array.shape), array) for t, array in zip(inputs, arrays)]
+
     def _value(self, subgraph: int, index: int) -> Array:
         tensor = self._tensor(subgraph, index)
         plan = self._plan(subgraph)
         value = plan.values[tensor.index]
-        if value is None and plan.is_dropped(tensor.index):
+        if value is None:
+            self._check_is_kept(plan, tensor)
+            raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
+        return value
+
+    def _check_is_kept(self, plan: SubgraphPlan, tensor: TensorInfo) -> None:
+        if plan.is_dropped(tensor.index):
             raise InvalidInputError(
                 f"{tensor.place} is an intermediate, which invoke() does not keep: "
                 "make the Interpreter with experimental_preserve_all_tensors=True"
             )
-        if value is None:
-            raise InvalidInputError(f"{tensor.place} has no value yet: set the inputs and call invoke() first")
-        return value
 
     def _details(self, subgraph: int, index: int) -> dict[str, Any]:
         return details(self._plan(subgraph).tensors[index], self._table(subgraph, index))

@@ -205,6 +205,7 @@ class SubgraphPlan:
             outputs=[self.tensors[i] for i in indices_of(table.outputs)],
             intermediates=[self.tensors[i] for i in indices_of(table.intermediates)],
             profile=registry.BASES.get(profile, profile),
+            threads=self.subgraphs.threads,
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
         )
@@ -267,11 +268,12 @@ class SubgraphPlan:
                 )
 
     def _drop_intermediates(self) -> None:
-        """Notes with each operator the tensors that it is the last one to read or write, but for outputs."""
+        """Notes with each operator the computed tensors that it is the last one to read or write, but for outputs."""
         last: dict[int, Step] = {}
         for step in self.steps:
             last.update((index, step) for index in (*step.reads, *_written(step)) if index is not None)
-        for index in {index for step in self.steps for index in _written(step)}.difference(self.inputs, self.outputs):
+        written = {index for step in self.steps for index in _written(step) if not self.tensors[index].is_variable}
+        for index in written.difference(self.inputs, self.outputs):
             last[index].drops = (*last[index].drops, index)
 
     def is_dropped(self, index: int) -> bool:
@@ -296,10 +298,13 @@ class SubgraphPlan:
 class Subgraphs:
     """The plans of all subgraphs of a model, each made when it is first asked for, and the state that they share."""
 
-    def __init__(self, model: Model, profile: str, *, fast: bool = False, preserves: bool = True) -> None:
+    def __init__(
+        self, model: Model, profile: str, *, fast: bool = False, preserves: bool = True, threads: int = 1
+    ) -> None:
         self.model = model
         self.resources = _resources(model)
         self._profile, self._fast, self._preserves = profile, fast, preserves
+        self.threads = threads
         self._plans: dict[int, SubgraphPlan] = {}
         self._observer: Observer | None = None
         self._watcher: Watcher | None = None

@@ -98,7 +98,7 @@ class Convolution:
 
     def sums(self, w: Array, largest: int, outside: int) -> MatrixSums | ChannelSums:
         """What sums products of integers |x| <= `largest` and arranged weights, x being `outside` around images."""
-        windows = Windows(self.input.dims[0], self.rows, self.columns, self.channels, outside)
+        windows = Windows(self.input.dims[0], self.rows, self.columns, self.channels, outside, self.op.threads)
         by_channel = self.groups > 1 and self.channels == self.groups
         return (ChannelSums if by_channel else MatrixSums)(windows, w, largest)
 

@@ -34,7 +34,7 @@ _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _INT32, _INT64, _UINT32, _COMPLEX64 = TensorType.INT32, TensorType.INT64, TensorType.UINT32, TensorType.COMPLEX64
 _QUANTIZED = (_INT8, _UINT8, _INT16)
 
-_WORTH_A_TABLE = 1 << 13  # numbers in an output, so that one run saves what a table of 65,536 entries costs
+_WORTH_A_TABLE = 1 << 11  # numbers in an output, so that some runs save what a table of 65,536 entries costs
 
 
 @kernel(

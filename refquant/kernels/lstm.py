@@ -96,20 +96,26 @@ def _lstm(op: Operator, time_major: bool, float_step: FloatStep, *, diagonal: bo
     check_types(op, layout, weights, integer=integer)
     check_states(op, layout, batch, x.type, _INT16 if integer else x.type)
     out.shape = (*x.dims[:-1], layout.outputs)
+    prepare: Callable[[Array], Array] = _as_it_is
     if not integer:
         step_for = float_step(op, layout)
     elif len(op.intermediates) == 12 and op.name == "LSTM":
         step_for = _always(integer8_step(op, layout))
     else:
-        step_for = _always(integer_step(op, layout, batch, time_major))
+        prepare, step = integer_step(op, layout, batch, time_major)
+        step_for = _always(step)
 
     def run(*values: Array) -> Array:
         step = step_for(values)
         states = [values[_H].reshape(batch, layout.outputs), values[_C].reshape(batch, layout.cells)]
         steps = values[0] if values[0].ndim == 3 else values[0][None]
-        return over_time(step, steps, None, states, time_major=time_major).reshape(out.dims)
+        return over_time(step, prepare(steps), None, states, time_major=time_major).reshape(out.dims)
 
     return run
+
+
+def _as_it_is(x: Array) -> Array:
+    return x
 
 
 def _always(step: Step) -> Callable[[Values], Step]:

@@ -4,28 +4,40 @@ A gate is int16, Q3.12 or, before layer normalization, of a scale of its own: th
 brought there by double rounding, and added with saturation. sigmoid and tanh are gemmlowp's, in 16 bits. The zero
 points of x and h are folded into the biases. The scale of the cell state must be a power of two. Source:
 LstmStepInteger8x8_16 in kernels/lstm_eval.cc, and internal/reference/portable_tensor_utils.cc.
+
+The matrices of all gates stand side by side, so that a step takes one product; those with x, which do not depend on the
+step before, are made for the whole sequence at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from refquant.kernels.lstm_layout import Gate, Layout
+from refquant.kernels import requantization
+from refquant.kernels.lstm_layout import GATES, Gate, Layout
 from refquant.kernels.recurrent import Step
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.kernels.requantization import check_scales
-from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, quantize_multiplier
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.integer_functions import logistic, one_over_square_root, tanh
 from refquant.numerics.lookup import tabulate
+from refquant.numerics.quick_rounding import Range, quick_rounding
 
 _Q3_12 = np.float32(2.0**-12)
-_INT32_MAX = np.int32(2**31 - 1)
+_LIMITS = {np.int8: (-128, 127), np.int16: (-32768, 32767)}
+_FAR = 2**17  # no int16 brings a sum back from there: it stays saturated
 
 
-def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> Step:
-    """The function for one step; all weights must be constants."""
+def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> tuple[Callable[[Array], Array], Step]:
+    """The function that makes of x [..., features] what a step takes of it, and that for one step.
+
+    All weights must be constants.
+    """
     x, h, c, out = op.input(0), op.input(layout.h), op.input(layout.c), op.output()
     for tensor in (x, h, c, out):
         check_scales(op, tensor)
@@ -34,25 +46,31 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
         raise op.invalid(f"it has {len(op.intermediates)} intermediate tensors, expected 5")
     hidden = op.intermediates[4]
     check_scales(op, hidden)
-    gate_of = _gates(op, layout, batch, time_major, exponent)
-    forget_gate, cell_gate, output_gate = (gate_of(name) for name in ("forget", "cell", "output"))
-    input_gate = gate_of("input") if "input" in layout.gates else None
-    tanh_of_cell = tabulate(lambda q: tanh(q, 15 + exponent, bits=16).astype(np.int32), np.int16)
+    names, cells = list(layout.gates), layout.cells
+    gates = {name: _gate(op, layout, name, batch, time_major, exponent) for name in names}
+    from_x, from_h = _products_of_gates(op, layout)
+    tanh_of_cell = _table(tanh, 15 + exponent)
     cell_limit = limit_of(op.options.cell_clip, c, 32767)
     hidden_scale = np.float32(2.0**-15 / np.float64(hidden.scale) * 2.0**-15)
     hidden_multiplier, hidden_shift = quantize_multiplier(np.float64(hidden_scale))
     project = _projection(op, layout, hidden, h)
 
+    def products_with_x(x: Array) -> Array:
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return saturate(from_x(rows), np.int16).reshape(*x.shape[:-1], len(names) * cells)
+
     def step(x: Array, _aux: Array | None, h: Array, c: Array) -> tuple[Array, Array]:
-        forget = forget_gate(x, h, c)
-        update = cell_gate(x, h, c)
-        let_in = 32767 - forget if input_gate is None else input_gate(x, h, c)
-        kept = divide_by_power_of_two(forget * c.astype(np.int32), np.int32(15)).astype(np.int16)
-        added = divide_by_power_of_two(let_in * update, np.int32(30 + exponent)).astype(np.int16)
-        new_c = saturate(kept.astype(np.int32) + added, np.int16)
+        totals = saturate(from_h(h) + x, np.int16).reshape(len(h), len(names), cells)
+
+        def gate(name: str, c: Array) -> Array:
+            return gates[name](totals[:, names.index(name)], c)
+
+        forget, update = gate("forget", c), gate("cell", c)
+        let_in = gate("input", c) if "input" in gates else 32767 - forget
+        new_c = saturate(_quotient(forget * c, 15) + _quotient(let_in * update, 30 + exponent), np.int16)
         if cell_limit > 0:
             new_c = np.clip(new_c, -cell_limit, cell_limit).astype(np.int16)
-        product = output_gate(x, h, new_c) * tanh_of_cell(new_c)
+        product = gate("output", new_c) * tanh_of_cell(new_c)
         rescaled = double_rounding(product, hidden_multiplier, hidden_shift)
         if op.observer is not None:
             op.observe(forget=forget, input=let_in, update=update, cell_state=new_c, hidden=rescaled)
@@ -60,7 +78,20 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
             return project(saturate(rescaled - np.int32(hidden.zero_point), np.int8)), new_c
         return saturate(rescaled + np.int32(hidden.zero_point), np.int8), new_c
 
-    return step
+    return products_with_x, step
+
+
+@cache
+def _table(function: Callable[..., Array], integer_bits: int) -> Callable[[Array], Array]:
+    """sigmoid or tanh of int16 with so many integer bits, as int32."""
+    return tabulate(lambda q: function(q, integer_bits, bits=16).astype(np.int32), np.int16)
+
+
+def _quotient(product: Array, exponent: int) -> Array:
+    """`divide_by_power_of_two`, in place, of products of two int16 numbers: with a half added they still fit int32."""
+    product += (product >> 31) + (1 << (exponent - 1))
+    product >>= exponent
+    return product
 
 
 def _exponent(op: Operator, c: TensorInfo) -> int:
@@ -72,36 +103,44 @@ def _exponent(op: Operator, c: TensorInfo) -> int:
     return exponent
 
 
-def _gates(
-    op: Operator, layout: Layout, batch: int, time_major: bool, exponent: int
-) -> Callable[[str], Callable[[Array, Array, Array], Array]]:
+def _target(op: Operator, layout: Layout, name: str) -> np.float32:
+    """The scale to which the products of a gate are brought."""
+    if layout.gates[name].layer_norm is None:
+        return _Q3_12
+    intermediate = op.intermediates[GATES.index(name)]
+    check_scales(op, intermediate)
+    return intermediate.scale
+
+
+def _products_of_gates(op: Operator, layout: Layout) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """The products of all gates' matrices with x, and those with h."""
     x, h = op.input(0), op.input(layout.h)
-    sigmoid16 = tabulate(lambda q: logistic(q, 3, bits=16).astype(np.int32), np.int16)
-    tanh16 = tabulate(lambda q: tanh(q, 3, bits=16).astype(np.int32), np.int16)
+    from_x, from_h = [], []
+    for name, gate in layout.gates.items():
+        target, bias = _target(op, layout, name), gate.bias if gate.layer_norm is None else None
+        from_x.append(_matrix(op, gate.from_x, bias, x.scale, -x.zero_point, target))
+        from_h.append(_matrix(op, gate.from_h, None, h.scale, -h.zero_point, target))
+    return _products(from_x), _products(from_h)
 
-    def gate_of(name: str) -> Callable[[Array, Array, Array], Array]:
-        gate, activation = layout.gates[name], tanh16 if name == "cell" else sigmoid16
-        target, normalize = _Q3_12, None
-        if gate.layer_norm is not None:
-            intermediate = op.intermediates[("input", "forget", "cell", "output").index(name)]
-            check_scales(op, intermediate)
-            target, normalize = intermediate.scale, _layer_norm(op, gate)
-        from_x = _matrix(op, gate.from_x, None if normalize else gate.bias, x.scale, -x.zero_point, target)
-        from_h = _matrix(op, gate.from_h, None, h.scale, -h.zero_point, target)
-        peephole = None if gate.peephole is None else _peephole(op, layout, gate.peephole, batch, time_major)
-        if gate.peephole is not None:
-            real = np.float32(2.0**exponent * np.float64(op.input(gate.peephole).scale) / np.float64(target))
-            multiplier, shift = quantize_multiplier(np.float64(real))
 
-        def run(x: Array, h: Array, c: Array) -> Array:
-            total = saturate(from_h(h) + saturate(from_x(x), np.int16), np.int16)
-            if peephole is not None:
-                total = saturate(double_rounding(peephole[: len(c)] * c, multiplier, shift) + total, np.int16)
-            return activation(total if normalize is None else normalize(total))
+def _gate(
+    op: Operator, layout: Layout, name: str, batch: int, time_major: bool, exponent: int
+) -> Callable[[Array, Array], Array]:
+    """From the sums of products of a gate, int16, and the cell state to the gate in Q0.15."""
+    gate, target = layout.gates[name], _target(op, layout, name)
+    normalize = None if gate.layer_norm is None else _layer_norm(op, gate)
+    activation = _table(tanh if name == "cell" else logistic, 3)
+    peephole = None if gate.peephole is None else _peephole(op, layout, gate.peephole, batch, time_major)
+    if gate.peephole is not None:
+        real = np.float32(2.0**exponent * np.float64(op.input(gate.peephole).scale) / np.float64(target))
+        multiplier, shift = quantize_multiplier(np.float64(real))
 
-        return run
+    def run(total: Array, c: Array) -> Array:
+        if peephole is not None:
+            total = saturate(double_rounding(peephole[: len(c)] * c, multiplier, shift) + total, np.int16)
+        return activation(total if normalize is None else normalize(total))
 
-    return gate_of
+    return run
 
 
 def _peephole(op: Operator, layout: Layout, position: int, batch: int, time_major: bool) -> Array:
@@ -151,10 +190,20 @@ def _truncated(x: Array, divisor: int) -> Array:
     return np.sign(x) * (np.abs(x) // divisor)
 
 
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """W and what x -> W (x + offset) + bias needs to be brought to its scale: a number for each row."""
+
+    weights: Array
+    offset: Array
+    multiplier: Array
+    shift: Array
+
+
 def _matrix(
     op: Operator, weights: int, bias: int | None, scale: np.float32, offset: int, target: np.float32
-) -> Callable[[Array], Array]:
-    """x -> W (x + offset) + bias, brought from `scale` times the scale of W to the scale `target`, as int32."""
+) -> _Matrix:
+    """A matrix whose products are brought from `scale` times its own scale to the scale `target`."""
     tensor = op.input(weights)
     check_scales(op, tensor)
     matrix = constant(op, weights)
@@ -163,12 +212,28 @@ def _matrix(
     effective = offset * matrix.astype(np.int64).sum(axis=1)
     if bias is not None:
         effective = effective + constant(op, bias)
-    multiplier, shift = quantize_multiplier(np.float64(tensor.scale * scale / target))
-    columns = matrix.T.astype(np.float64)  # products of int8 are exact in float64 for any size that fits memory
+    multiplier, shift = quantize_multiplier(np.full(len(matrix), tensor.scale * scale / target, np.float64))
+    return _Matrix(matrix, effective, multiplier, shift)
+
+
+def _products(matrices: Sequence[_Matrix]) -> Callable[[Array], Array]:
+    """x [rows, n], int8, to its products with the matrices side by side, int32; far beyond int16 they are cut off."""
+    weights, offset, multiplier, shift = (
+        np.concatenate([getattr(matrix, field) for matrix in matrices])
+        for field in ("weights", "offset", "multiplier", "shift")
+    )
+    columns = weights.T.astype(np.float64)  # products of int8 are exact in float64 for any size that fits memory
+    bound = 128 * np.abs(columns).sum(axis=0)
+    quick = quick_rounding(double_rounding, multiplier, shift, offset, bound, Range(0, -_FAR, _FAR))
 
     def product(x: Array) -> Array:
-        accumulator = (x.astype(np.float64) @ columns).astype(np.int64) + effective
-        return double_rounding(accumulator.astype(np.int32), multiplier, shift)
+        sums = x.astype(np.float64) @ columns
+        if quick is None or not requantization.QUICK:
+            return double_rounding((sums.astype(np.int64) + offset).astype(np.int32), multiplier, shift)
+        quick.steps(sums, quick.constants)
+        np.maximum(sums, 0, out=sums)
+        np.minimum(sums, 2 * _FAR, out=sums)
+        return sums.astype(np.int32) - _FAR
 
     return product
 
@@ -177,7 +242,8 @@ def _projection(op: Operator, layout: Layout, hidden: TensorInfo, h: TensorInfo)
     """The projection of the hidden state to the output state, or None where there is none."""
     if layout.projection is None:
         return None
-    product = _matrix(op, layout.projection, layout.projection_bias, hidden.scale, hidden.zero_point, h.scale)
+    matrix = _matrix(op, layout.projection, layout.projection_bias, hidden.scale, hidden.zero_point, h.scale)
+    product = _products([matrix])
     limit = limit_of(op.options.proj_clip, op.output(), 127)
 
     def project(q: Array) -> Array:
@@ -202,5 +268,5 @@ def constant(op: Operator, position: int) -> Array:
 
 def saturate(x: Array, dtype: type[np.int8] | type[np.int16]) -> Array:
     """Integers limited to a narrower type."""
-    limits = np.iinfo(dtype)
-    return np.clip(x, limits.min, limits.max).astype(dtype)
+    low, high = _LIMITS[dtype]
+    return np.minimum(np.maximum(x, low), high).astype(dtype)

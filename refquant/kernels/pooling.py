@@ -37,13 +37,31 @@ def average_pool_2d(op: Operator) -> Run:
 
         return run_float
 
+    half = count // 2
+    count = count[0, 0, 0] if count.size and np.all(count == count[0, 0, 0]) else count  # quicker to divide by
+    is_signed = op.input(0).type != TensorType.UINT8
+
     def run(x: Array) -> Array:
-        total = np.zeros(shape, np.int32)
-        for _, (oy, ox), (iy, ix) in taps(rows, columns):
-            total[:, oy, ox] += x[:, iy, ix]
-        return finish(np.sign(total) * ((np.abs(total) + count // 2) // count))
+        total = _window_sums(x, rows, columns)
+        if not is_signed:
+            return finish((total + half) // count)
+        return finish(np.sign(total) * ((np.abs(total) + half) // count))
 
     return run
+
+
+def _window_sums(x: Array, rows: Axis, columns: Axis) -> Array:
+    """The int32 sums of integers in each window, first along y, then along x."""
+    if rows.out == columns.out == 1:
+        y, x_seen = (slice(max(0, -axis.before), max(0, axis.filter - axis.before)) for axis in (rows, columns))
+        return x[:, y, x_seen].sum(axis=(1, 2), dtype=np.int32, keepdims=True)
+    lines = np.zeros((len(x), rows.out, *x.shape[2:]), np.int32)
+    for _, (oy,), (iy,) in taps(rows):
+        lines[:, oy] += x[:, iy]
+    total = np.zeros((len(x), rows.out, columns.out, x.shape[3]), np.int32)
+    for _, (ox,), (ix,) in taps(columns):
+        total[:, :, ox] += lines[:, :, ix]
+    return total
 
 
 @kernel("MAX_POOL_2D")

@@ -27,6 +27,7 @@ Sums = Callable[[Block], Array]
 _PATCHES = 1 << 18  # numbers of patches and sums in a block
 _FEWEST = 256  # places in a block if there are as many: BLAS copies the filters anew each time
 _PIXELS = 1 << 16  # numbers of sums in a block of a depthwise convolution
+_WORTH_THREADS = 1 << 15  # numbers of sums that are worth being shared out
 _LONG = 1024  # numbers in the inner loop of its sums: as many as cost little overhead and stay in the first cache
 
 
@@ -39,6 +40,14 @@ class Windows:
     columns: Axis
     channels: int
     outside: int
+    threads: int = 1
+
+    def blocks(self, most: int, outputs: int) -> list[Block]:
+        """The blocks of about `most` places, but if they are worth it as many as there are threads."""
+        places = prod(self.places)
+        if self.threads > 1 and places * outputs >= _WORTH_THREADS:
+            most = min(most, -(-places // self.threads))
+        return blocks_of(*self.places, max(1, most))
 
     @property
     def places(self) -> tuple[int, int, int]:
@@ -87,7 +96,7 @@ class MatrixSums:
         self._are_pixels = windows.are_pixels and groups == 1
         self.bounds = np.concatenate([product.bounds for product in self._products])
         fitting = _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs)
-        self.blocks = blocks_of(*windows.places, max(_FEWEST, fitting))
+        self.blocks = windows.blocks(max(_FEWEST, fitting), groups * outputs)
 
     def __call__(self, x: Array) -> Sums:
         """The function that gives the sums [places, outputs] of a block."""
@@ -135,7 +144,7 @@ class ChannelSums:
         self._together = [(kx * columns.dilation, w[:, kx::every]) for kx in range(min(every, width))]
         self._step = every * columns.dilation // columns.stride  # pixels from one of these taps to the next
         self._pixels = columns.out + max(0, width - 1) * columns.dilation // columns.stride
-        self.blocks = blocks_of(*windows.places, max(1, _PIXELS // max(1, outputs)))
+        self.blocks = windows.blocks(_PIXELS // max(1, outputs), outputs)
 
     def __call__(self, x: Array) -> Sums:
         """The function that gives the sums [places, outputs] of a block."""

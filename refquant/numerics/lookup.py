@@ -73,6 +73,8 @@ def _translation(table: Array) -> Function:
 
 def _look_up(table: Array, index: Array) -> Array:
     """table[index], in blocks: NumPy makes 64-bit numbers of the indices, which are to stay in the cache."""
+    if index.size <= _BLOCK:
+        return table.take(index, mode="clip")
     result = np.empty(index.shape, table.dtype)
     places, numbers = index.reshape(-1), result.reshape(-1)
     for begin in range(0, places.size, _BLOCK):

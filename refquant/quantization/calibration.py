@@ -136,7 +136,7 @@ def calibrate(
     _check_float(model)
     recorder = _Recorder(model)
     check_float_mode(float_mode)
-    feeder = _Feeder(Subgraphs(model, "calibrator", fast=float_mode == "fast"), recorder)
+    feeder = _Feeder(Subgraphs(model, "calibrator", fast=float_mode == "fast", preserves=False), recorder)
     for sample in _iterate(representative_dataset):
         feeder.feed(sample)
         recorder.sample += 1
@@ -278,8 +278,7 @@ def _described(sample: Any) -> str:
 class _Recorder:
     """Watches the operators and keeps the ranges.
 
-    What has been recorded is not looked at again until it changes: an output is recorded when it is written. Arrays
-    that no operator will read any more are let go.
+    What has been recorded is not looked at again until it changes: an output is recorded when it is written.
     """
 
     model: Model
@@ -292,7 +291,6 @@ class _Recorder:
 
     def __post_init__(self) -> None:
         self._floats = [_recordable(self.model, subgraph) for subgraph in self.model.subgraphs]
-        self._last_read = [_last_read(subgraph) for subgraph in self.model.subgraphs]
 
     def before(self, plan: SubgraphPlan, step: Step) -> None:
         """Records inputs that nobody has written here: the model's own, and variables."""
@@ -322,8 +320,6 @@ class _Recorder:
             if self.suppresses and tensor.dtype == np.float32 and step.operator.name not in _MOVING:
                 plan.values[tensor.index] = _suppressed(plan.value(tensor.index, step.operator))
             self._record(plan, tensor.index)
-        for index in self._last_read[plan.index].get(step.operator.index, ()):
-            plan.values[index] = None
 
     def observe(self, operator: Operator, numbers: dict[str, Any]) -> None:
         """Records the intermediate tensors of an LSTM."""
@@ -393,22 +389,6 @@ def _recordable(model: Model, subgraph: schema.SubGraph) -> set[int]:
 
 def _has_data(buffer: schema.Buffer) -> bool:
     return buffer.data is not None and len(buffer.data) > 0
-
-
-def _last_read(subgraph: schema.SubGraph) -> dict[int, list[int]]:
-    """For each operator the tensors that it is the last one to read or write, without those that the subgraph gives."""
-    last: dict[int, int] = {}
-    written: set[int] = set()
-    for number, operator in enumerate(subgraph.operators or ()):
-        outputs = [int(i) for i in _present(operator.outputs)]
-        last.update(dict.fromkeys([*(int(i) for i in _present(operator.inputs)), *outputs], number))
-        written.update(outputs)
-    kept = {int(i) for i in (*_present(subgraph.inputs), *_present(subgraph.outputs))}
-    freed: dict[int, list[int]] = {}
-    for index, number in last.items():
-        if index in written - kept:
-            freed.setdefault(number, []).append(index)
-    return freed
 
 
 def _present(vector: Any) -> Sequence[int]:
