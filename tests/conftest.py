@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from refquant.errors import RuntimeUnavailableError
+from refquant.kernels import products, requantization
 from refquant.numerics import eigen_products
 from refquant.runtimes import (
     ModelOptimization,
@@ -34,17 +35,42 @@ settings.load_profile("refquant")
 eigen_products.CACHES = caches_of_this_machine()
 
 
+#: for each way of computing what BLAS and float64 are quick at, the limits that leave it alone
+WAYS = {
+    "quickest": {},
+    "split": {"float32": 2**17},
+    "float64": {"float32": 0},
+    "integers": {"float32": 0, "float64": 0},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--way",
+        choices=WAYS,
+        default="quickest",
+        help="how sums of integers are computed: the quickest way that is proved exact, or only one that is slower",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    way = config.getoption("--way")
+    products.EXACT.update(WAYS[way])
+    if way == "split":
+        products.MOST_PIECES = 1000
+    requantization.QUICK = way != "integers"
+
+
 def model_files(pattern: str = "**/*.tflite") -> list[Path]:
     """The real models in the folder that REFQUANT_MODELS names; none where it is not set."""
     folder = os.environ.get("REFQUANT_MODELS")
     return sorted(Path(folder).glob(pattern)) if folder else []
 
 
-def pytest_report_header() -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     folder = os.environ.get("REFQUANT_MODELS")
-    if not folder:
-        return "REFQUANT_MODELS is not set: the tests of real models are skipped"
-    return f"REFQUANT_MODELS: {len(model_files())} models"
+    models = f"{len(model_files())} models" if folder else "not set: the tests of real models are skipped"
+    return [f"REFQUANT_MODELS: {models}", f"sums of integers: {config.getoption('--way')}"]
 
 
 def _runtime(name: str, kernels: str) -> Iterator[Runtime]:
