@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,25 +63,27 @@ def measure(
     for interpreter in (original, quantized):
         interpreter.allocate_tensors()
     details = quantized.get_tensor_details()
+    written = [(int(p.float_operator.outputs[0]), int(p.quantized_operator.outputs[0])) for p in pairs]  # type: ignore[index]
+    answers = [interpreter.get_output_details()[0]["index"] for interpreter in (original, quantized)]
+    found = zip(
+        _each(original, samples, [*(theirs for theirs, _ in written), answers[0]]),
+        _each(quantized, samples, [*(ours for _, ours in written), answers[1]]),
+    )
     sums: dict[int, _Sums] = {}
     correct = [0, 0]
     agreement = 0
     count = len(samples[0])
-    for n in progress(range(count), count):
-        rows = [array[n] for array in samples]
-        _invoke(original, rows)
-        _invoke(quantized, rows)
-        for i, pair in enumerate(pairs):
-            theirs, ours = int(pair.float_operator.outputs[0]), int(pair.quantized_operator.outputs[0])  # type: ignore[index]
+    for n, both in zip(progress(range(count), count), found):
+        for i, (theirs, ours) in enumerate(written):
             scale, zero_point = details[ours]["quantization"]
-            real, integers = original.get_tensor(theirs), quantized.get_tensor(ours)
+            real, integers = both[0][theirs], both[1][ours]
             if scale and integers.dtype.kind in "iu" and integers.dtype.itemsize <= 2 and real.shape == integers.shape:
                 dequantized = affine.dequantize(integers, scale, zero_point)
                 sums.setdefault(i, _Sums()).add(n, real, dequantized, integers)
         if labels is not None:
-            answers = [int(np.argmax(_output(interpreter))) for interpreter in (original, quantized)]
-            correct = [c + (answer == labels[n]) for c, answer in zip(correct, answers)]
-            agreement += answers[0] == answers[1]
+            largest = [int(np.argmax(tensors[answer])) for tensors, answer in zip(both, answers)]
+            correct = [c + (place == labels[n]) for c, place in zip(correct, largest)]
+            agreement += largest[0] == largest[1]
     errors = [
         TensorError(
             details[int(pairs[i].quantized_operator.outputs[0])]["name"],  # type: ignore[index]
@@ -102,10 +104,10 @@ def share_correct(model: Model, samples: list[Array], labels: Array, progress: P
     """The share of the samples whose largest number in the first output stands at the place of the label."""
     interpreter = Interpreter(model=model)
     interpreter.allocate_tensors()
+    answer = interpreter.get_output_details()[0]["index"]
     correct, count = 0, len(labels)
-    for n in progress(range(count), count):
-        _invoke(interpreter, [array[n] for array in samples])
-        correct += int(np.argmax(_output(interpreter))) == labels[n]
+    for n, tensors in zip(progress(range(count), count), _each(interpreter, samples, [answer])):
+        correct += int(np.argmax(tensors[answer])) == labels[n]
     return float(correct / count)
 
 
@@ -159,12 +161,8 @@ def for_input(row: Array, detail: dict[str, Any]) -> Array:
     raise InvalidInputError(f"input {detail['name']!r} takes {dtype}, the samples are {row.dtype}")
 
 
-def _invoke(interpreter: Interpreter, rows: list[Array]) -> None:
-    interpreter.reset_all_variables()
-    for detail, row in zip(interpreter.get_input_details(), rows):
-        interpreter.set_tensor(detail["index"], for_input(row, detail))
-    interpreter.invoke()
-
-
-def _output(interpreter: Interpreter) -> Array:
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+def _each(interpreter: Interpreter, samples: list[Array], tensors: list[int]) -> Iterator[dict[int, Array]]:
+    """These tensors for each of the real samples, in turn."""
+    details = interpreter.get_input_details()
+    converted = ([for_input(row, detail) for row, detail in zip(rows, details)] for rows in zip(*samples))
+    return interpreter.each_sample(converted, tensors=tensors)

@@ -49,7 +49,7 @@ def run(
     those of the tensors. An .npz file without NAME may hold several inputs by name, or one array by any name.
 
     An array shaped as an input is one sample. With one more dimension in front, or N rows where the input has one, it
-    is many samples: they are run one by one, and the outputs joined in the same way. Variables (the state of
+    is many samples, whose outputs are joined in the same way. Variables (the state of
     streaming models) go back to their first values before each sample unless --keep-state is given.
     """
     from refquant.cli.arrays import check_output, load_inputs, save
@@ -63,9 +63,7 @@ def run(
     batch = Batch(entry.inputs, arrays, quantize_inputs)
     for note in batch.notes:
         remark(note)
-    results = [
-        entry.run(sample, reset=not keep_state) for sample in with_progress(batch, len(batch), "Running samples")
-    ]
+    results = list(with_progress(entry.run(batch, reset=not keep_state), len(batch), "Running samples"))
     outputs = joined(entry.outputs, results, batch, dequantize_outputs)
     if output is not None:
         save(output, outputs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -67,23 +68,28 @@ class Entry:
             self.inputs = [Place((k, d["name"]), d) for k, d in self._runner.get_input_details().items()]
             self.outputs = [Place((k, d["name"]), d) for k, d in self._runner.get_output_details().items()]
 
-    def run(self, sample: Sequence[Array], *, reset: bool) -> list[Array]:
-        """The outputs for one array for each input; `reset` sets variables to their first values before."""
+    def run(self, samples: Iterable[Sequence[Array]], *, reset: bool) -> Iterator[list[Array]]:
+        """The outputs for each sample in turn, which has an array for each input, of one shape in all samples.
+
+        `reset` sets variables to their first values before each.
+        """
         interpreter = self._interpreter
-        if reset:
-            interpreter.reset_all_variables()
         if self._runner is not None:
-            results = self._runner(**{place.names[0]: array for place, array in zip(self.inputs, sample)})
-            return [results[place.names[0]] for place in self.outputs]
+            for sample in samples:
+                if reset:
+                    interpreter.reset_all_variables()
+                results = self._runner(**{place.names[0]: array for place, array in zip(self.inputs, sample)})
+                yield [results[place.names[0]] for place in self.outputs]
+            return
+        samples = iter(samples)
+        first = next(samples)
         planned = [details["shape"] for details in interpreter.get_input_details()]
-        if any(tuple(shape) != array.shape for shape, array in zip(planned, sample)):
-            for place, array in zip(self.inputs, sample):
+        if any(tuple(shape) != array.shape for shape, array in zip(planned, first)):
+            for place, array in zip(self.inputs, first):
                 interpreter.resize_tensor_input(place.details["index"], array.shape)
             interpreter.allocate_tensors()
-        for place, array in zip(self.inputs, sample):
-            interpreter.set_tensor(place.details["index"], array)
-        interpreter.invoke()
-        return [interpreter.get_tensor(place.details["index"]) for place in self.outputs]
+        for found in interpreter.each_sample(chain([first], samples), keep_state=not reset):
+            yield [found[place.details["index"]] for place in self.outputs]
 
 
 class Batch:
