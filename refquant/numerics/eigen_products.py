@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from refquant.numerics.eigen import WIDTH, folded, with_rest
 from refquant.numerics.ordered_products import in_order
+from refquant.numerics.partial_sums import in_partial_sums
 
 Float32s = npt.NDArray[np.float32]
 Read = Callable[[int, int], Float32s]  # vectors begin..end, [end - begin, columns]
@@ -128,11 +129,10 @@ def _matrix_vector(matrix: Float32s) -> Callable[[Float32s], Float32s]:
     if rows == 1:
         return lambda vector: _inner_product(matrix[0] * vector) + np.float32(0)  # added to a result of 0
     whole = columns - columns % WIDTH
-    by_column = np.ascontiguousarray(matrix.T)
+    registers = np.ascontiguousarray(matrix.T[:whole]).reshape(whole // WIDTH, WIDTH, rows)
 
     def product(vector: Float32s) -> Float32s:
-        sums = [in_order(by_column[i:whole:WIDTH], vector[i:whole:WIDTH, None])[0] for i in range(WIDTH)]
-        total = folded(np.stack(sums, axis=1))
+        total = folded(in_partial_sums(registers, vector[:whole].reshape(whole // WIDTH, WIDTH)).T)
         rest = matrix[:, whole:] * vector[whole:]
         if rows % 2 and columns - whole >= 4:
             last = with_rest(total[-1:] + folded(rest[-1:, :4]), rest[-1:, 4:])

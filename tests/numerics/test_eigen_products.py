@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refquant.numerics import eigen_products, ordered_products
+from refquant.numerics import eigen_products, ordered_products, partial_sums
 from refquant.runtimes import processor
 
 PRODUCTS = np.array([2**24, 1, -(2**24), 1], np.float32)
@@ -105,6 +105,16 @@ def test_a_contraction_with_one_vector_goes_by_columns() -> None:
     vector = np.zeros(128, np.float32)
     vector[[0, 16, 17]] = 2**24, 1, 1
     np.testing.assert_array_equal(contraction(vector, 8, 1), np.full((1, 8), 2**24 + 2, np.float32))
+
+
+def test_both_ways_to_partial_sums_agree() -> None:
+    rng = np.random.default_rng(7)
+    for count, rows in [(1, 2), (5, 7), (90, 3), (33, 64), (0, 5), (9, 1)]:
+        a, b = rng.standard_normal((count, 8, rows), np.float32), rng.standard_normal((count, 8), np.float32)
+        quick, slow = partial_sums.in_partial_sums(a, b), partial_sums._in_two_passes(a, b)
+        assert quick.dtype == np.float32 and np.array_equal(quick.view(np.uint32), slow.view(np.uint32))
+    minus = np.full((2, 8, 3), -0.0, np.float32)
+    assert not np.signbit(partial_sums.in_partial_sums(minus, np.ones((2, 8), np.float32))).any()  # 0 + -0 is 0
 
 
 def test_both_ways_to_sum_in_order_agree() -> None:
