@@ -364,9 +364,9 @@ def _quantized(plan: Convolution, bits: int) -> Run:
 
     def weights(filter: Array | None) -> tuple[MatrixSums | ChannelSums, Array]:
         """What sums the products of weights less their zero point, and what the input's zero point adds to them."""
-        arranged = plan.arranged(filter).astype(np.int64) - filter_zero
+        arranged = plan.arranged(filter).astype(np.int32) - np.int32(filter_zero)
         products = plan.sums(arranged, largest_magnitude(x.dtype, 0), input_zero)
-        return products, -input_zero * arranged.sum(axis=(0, 1, 2)).reshape(-1)
+        return products, -input_zero * arranged.sum(axis=(0, 1, 2), dtype=np.int64).reshape(-1)
 
     def finished(products: MatrixSums | ChannelSums, offset: Array, bias: Array | None) -> Finish:
         return stage.finish(plan.outputs, offset if bias is None else offset + bias.reshape(-1), products.bounds)

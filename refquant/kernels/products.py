@@ -38,7 +38,7 @@ class IntegerProduct:
     """
 
     def __init__(self, w: npt.NDArray[np.integer[Any]], largest: int) -> None:
-        magnitudes = np.abs(w.astype(np.int32))
+        magnitudes = np.abs(w.astype(np.int32, copy=False))
         self.bounds = magnitudes.sum(axis=0, dtype=np.int64) * largest
         self.dtype = exact_type(int(self.bounds.max(initial=0)))
         pieces = [slice(0, len(w))]

@@ -135,7 +135,7 @@ class ChannelSums:
         columns, outputs = windows.columns, channels * multiplier
         self._windows, self._multiplier, self._outputs = windows, multiplier, outputs
         w = w.reshape(height, width, outputs)
-        self.bounds = np.abs(w.astype(np.int64)).sum(axis=(0, 1)) * largest
+        self.bounds = np.abs(w.astype(np.int32)).sum(axis=(0, 1), dtype=np.int64) * largest
         self._dtype = exact_type(int(self.bounds.max(initial=0)))
         together = _divisor(columns.out, _LONG / max(1, outputs))
         self._pieces = (columns.out // together, together * outputs)
