@@ -23,9 +23,10 @@ from math import prod
 import numpy as np
 
 from refquant.kernels.blocks import Block, for_each
+from refquant.kernels.float_convolution import float_in_order
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.hybrid import flaws
-from refquant.kernels.products import BLOCK, add_products_in_order, largest_magnitude
+from refquant.kernels.products import largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
 from refquant.kernels.window_sums import ChannelSums, MatrixSums, Windows
@@ -261,30 +262,6 @@ def filter_multipliers(op: Operator, x: TensorInfo, w: TensorInfo, outputs: int)
     if op.name == "CONV_2D" and np.any(w.zero_points):
         raise op.invalid("filters of a signed type have zero points other than 0")
     return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), outputs) / np.float64(y.scale)
-
-
-def float_in_order(plan: Convolution) -> Run:
-    """float32: from 0, products added in the order ky, kx, input channel, the bias last."""
-    rows, columns, groups = plan.rows, plan.columns, plan.groups
-    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
-    constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
-
-    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        w = constant if constant is not None else plan.arranged(filter)
-        x = x.reshape(*x.shape[:3], groups, plan.channels // groups)
-        y = np.zeros((*plan.shape[:3], groups, plan.outputs // groups), np.float32)
-        for image, total in zip(x, y):
-            for begin in range(0, rows.out, step):
-                block = total[begin : begin + step]
-                for ky in range(rows.filter):
-                    oy, iy = rows.overlap(ky, begin, begin + len(block))
-                    for kx in range(columns.filter):
-                        ox, ix = columns.overlap(kx)
-                        add_products_in_order(block[oy, ox], image[iy, ix], w[ky, kx])
-        y = y.reshape(plan.shape)
-        return clamp_float(y if bias is None else y + bias.reshape(-1), plan.activation)
-
-    return run
 
 
 def _hybrid(plan: Convolution) -> Run:

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.kernels.constants import made_once
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float, quantized_range
 from refquant.kernels.hybrid import matrix_sums, row_sums
-from refquant.kernels.products import IntegerProduct, add_products_in_order, largest_magnitude
+from refquant.kernels.products import IntegerProduct, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.ordered_products import product_in_order
 from refquant.tflite.schema import (
     ActivationFunctionType,
     DimensionType,
@@ -142,13 +144,11 @@ def _float(op: Operator, activation: int) -> Run:
     """float32: from 0, products added in order, the bias last. Sparse weights are multiplied with their zeros."""
     w, shape = op.input(1), op.output().dims
     rows = prod(shape[:-1])
-    constant = None if w.value is None else np.ascontiguousarray(w.value.T)[:, None, :]
+    arranged = made_once(w, lambda filter: np.ascontiguousarray(filter.T))
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        arranged = constant if constant is not None else filter.T[:, None, :]
-        total = np.zeros((rows, 1, shape[-1]), np.float32)
-        add_products_in_order(total, rows_of(x, rows, len(arranged), np.float32)[:, None, :], arranged)
-        total = total.reshape(shape)
+        read = rows_of(x, rows, w.dims[1], np.float32)
+        total = product_in_order(np.ascontiguousarray(read.T), arranged(filter)).reshape(shape)
         return clamp_float(total + (np.float32(0) if bias is None else bias.reshape(-1)), activation)
 
     return run

@@ -17,10 +17,10 @@ import numpy as np
 
 from refquant.kernels.convolution import (
     Convolution,
-    float_in_order,
     planned_conv_2d,
     planned_depthwise_conv_2d,
 )
+from refquant.kernels.float_convolution import float_in_order
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float, clamp_float_or_nan
 from refquant.kernels.patches import reader

@@ -1,10 +1,11 @@
 """Float32 sums of products in a fixed order: every product rounded, every sum rounded, one summand after another.
 
 BLAS sums in an order of its own and does not round products, so it is of no use here. NumPy's `einsum` is: it adds the
-products to its output one index of the summed axis after another as long as the last axis of the output lies
-contiguous in memory (the sum is then never its inner loop). Whether it rounds products hangs on the instructions that
-NumPy was built for: builds for x86-64 do, as their baseline has no fused multiply-add. `_EINSUM_ROUNDS` finds out by
-sums that tell, once; where it does not hold, two passes of multiply and add do the same at a third of the speed.
+products to its output, which is zeros first, one index of the summed axes after another as long as the last axis of the
+output lies contiguous in memory (a sum is then never its inner loop). Whether it rounds products hangs on the
+instructions that NumPy was built for: builds for x86-64 do, as their baseline has no fused multiply-add.
+`_EINSUM_ROUNDS` finds out by sums that tell, once; where it does not hold, two passes of multiply and add do the same
+at a third of the speed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ Float32s = npt.NDArray[np.float32]
 _BLOCK = 1 << 15  # sums that are worked on at a time, so that they stay in the cache
 
 
+def product_in_order(x: Float32s, w: Float32s) -> Float32s:
+    """sums[j, i] = ((0 + x[0, j] * w[0, i]) + x[1, j] * w[1, i]) + ..., whichever of the two has the longer rows.
+
+    Both have rows that are contiguous in memory; of the sums rows or columns are.
+    """
+    if x.shape[1] > w.shape[1]:
+        return in_order(x, w).T
+    return in_order(w, x)
+
+
 def in_order(a: Float32s, b: Float32s) -> Float32s:
     """sums[j, i] = ((0 + a[0, i] * b[0, j]) + a[1, i] * b[1, j]) + ..., with rows of `a` contiguous in memory.
 
@@ -26,13 +37,28 @@ def in_order(a: Float32s, b: Float32s) -> Float32s:
     array([[0.]], dtype=float32)
     """
     (count, inner), outer = a.shape, b.shape[1]
-    if not _EINSUM_ROUNDS or inner < 2 or outer == 0 or count == 0:
+    if inner == 1:  # an axis of one is none, and the sum would be the inner loop
+        return in_order(np.repeat(a, 2, axis=1), b)[:, :1]
+    if not _EINSUM_ROUNDS or 0 in (inner, outer, count):
         return _in_two_passes(a, b)
     sums = np.empty((outer, inner), np.float32)
     step = max(1, _BLOCK // inner)
     for start in range(0, outer, step):
         np.einsum("ki,ko->oi", a, b[:, start : start + step], out=sums[start : start + step])
     return sums
+
+
+def taps_in_order(x: Float32s, w: Float32s) -> Float32s:
+    """sums[n, h, i] = (0 + x[n, 0, 0, h, i] * w[0, 0, i]) + x[n, 0, 1, h, i] * w[0, 1, i] + ..., tap after tap.
+
+    Numbers along the last axis are contiguous in memory, w is as a whole. One tap of x lies as far from the next as a
+    row of w or further, and a row of taps further than a tap, or `einsum` would take them in another order.
+    """
+    if x.shape[-1] == 1:
+        return taps_in_order(np.repeat(x, 2, axis=-1), np.repeat(w, 2, axis=-1))[..., :1]
+    if not _EINSUM_ROUNDS or 0 in x.shape:
+        return _taps_in_two_passes(x, w)
+    return np.einsum("nabhi,abi->nhi", x, w)
 
 
 def _in_two_passes(a: Float32s, b: Float32s) -> Float32s:
@@ -45,13 +71,25 @@ def _in_two_passes(a: Float32s, b: Float32s) -> Float32s:
     return sums
 
 
+def _taps_in_two_passes(x: Float32s, w: Float32s) -> Float32s:
+    """As `taps_in_order`."""
+    sums = np.zeros((len(x), *x.shape[3:]), np.float32)
+    products = np.empty_like(sums)
+    for a, b in np.ndindex(w.shape[:2]):
+        np.multiply(x[:, a, b], w[a, b], out=products)
+        np.add(sums, products, out=sums)
+    return sums
+
+
 def _einsum_rounds() -> bool:
     """Whether `einsum` gives the bits of two passes where fused multiply-add, or another order, would not."""
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((61, 83), np.float32), rng.standard_normal((61, 7), np.float32)
+    x, w = rng.standard_normal((2, 5, 7, 2, 83), np.float32), rng.standard_normal((5, 7, 83), np.float32)
     return all(
-        np.array_equal(np.einsum("ki,ko->oi", a[:, :inner].copy(), b), _in_two_passes(a[:, :inner], b))
-        for inner in (2, 3, 8, 31, 83)
+        np.array_equal(np.einsum("ki,ko->oi", rows, b), _in_two_passes(rows, b))
+        and np.array_equal(np.einsum("nabhi,abi->nhi", seen, taps), _taps_in_two_passes(seen, taps))
+        for rows, seen, taps in ((a[:, :i].copy(), x[..., :i].copy(), w[..., :i].copy()) for i in (2, 3, 8, 31, 83))
     )
 
 
