@@ -195,8 +195,14 @@ def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
     if x.type not in types:
         raise op.unsupported()
     activation = _options(op).fused_activation_function
-    limited = clamp_float if x.type == _FLOAT32 else clamp_integer
-    return lambda x, y: limited(function(x, y), activation)
+    if x.type != _FLOAT32:
+        return lambda x, y: clamp_integer(function(x, y), activation)
+
+    def run(x: Array, y: Array) -> Array:
+        result = np.asarray(function(x, y))
+        return clamp_float(result, activation, result)
+
+    return run
 
 
 def _towards_zero(x: Array, y: Array) -> Array:

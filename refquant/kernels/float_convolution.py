@@ -34,12 +34,12 @@ _PIXELS = 1 << 15  # numbers of sums in a block of a depthwise convolution
 
 
 class _Sums(Protocol):
-    """What sums the products of images with filters: the blocks, and for images the function that gives the sums
-    [places, outputs] of a block."""
+    """What sums the products of images with filters, and adds the bias: the blocks, and for images and bias the
+    function that writes the sums of a block to an array [places, outputs], which is contiguous in memory."""
 
     blocks: list[Block]
 
-    def __call__(self, x: Array) -> Callable[[Block], Array]: ...
+    def __call__(self, x: Array, bias: Array | None) -> Callable[[Block, Array], None]: ...
 
 
 def float_in_order(plan: Convolution) -> Run:
@@ -53,14 +53,13 @@ def convolved_by(plan: Convolution, planned: Callable[[Array], _Sums]) -> Run:
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         products = sums_with(filter)
-        sums = products(x)
+        sums = products(x, None if bias is None else bias.reshape(-1))
         y = np.empty((int(np.prod(plan.shape[:3])), plan.outputs), np.float32)
 
         def write(block: Block) -> None:
-            total = sums(block)
-            if bias is not None:
-                np.add(total, bias.reshape(-1), out=total)
-            y[block.places] = clamp_float(total, plan.activation)
+            total = y[block.places]
+            sums(block, total)
+            clamp_float(total, plan.activation, total)
 
         for_each(write, products.blocks, plan.op.threads)
         return y.reshape(plan.shape)
@@ -85,18 +84,17 @@ class _MatrixSums:
         self._filters = [np.ascontiguousarray(w[..., g, :].reshape(self._terms, outputs)) for g in range(groups)]
         self.blocks = blocks_of(*windows.places, max(_FEWEST, _PATCHES // max(1, self._terms)))
 
-    def __call__(self, x: Array) -> Callable[[Block], Array]:
+    def __call__(self, x: Array, bias: Array | None) -> Callable[[Block, Array], None]:
         windows, groups = self._windows, len(self._filters)
         patches = windows.patches(windows.padded(x)).transpose(3, 4, 5, 0, 1, 2)
         depth = windows.channels // groups
 
-        def sums(block: Block) -> Array:
+        def sums(block: Block, out: Array) -> None:
             seen = patches[..., block.images, block.rows, :]
-            parts = [
-                product_in_order(_rows(seen[:, :, g * depth : (g + 1) * depth], self._terms), w)
-                for g, w in enumerate(self._filters)
-            ]
-            return parts[0] if groups == 1 else np.concatenate(parts, axis=1)
+            for g, w in enumerate(self._filters):
+                total = product_in_order(_rows(seen[:, :, g * depth : (g + 1) * depth], self._terms), w)
+                group = slice(g * w.shape[1], (g + 1) * w.shape[1])
+                out[:, group] = total if bias is None else np.add(total, bias[group], out=total)
 
         return sums
 
@@ -117,10 +115,11 @@ class _ChannelSums:
         self._taps = np.tile(w.reshape(height, width, channels * multiplier), windows.columns.out)
         self.blocks = blocks_of(*windows.places, max(1, _PIXELS // max(1, channels * multiplier)))
 
-    def __call__(self, x: Array) -> Callable[[Block], Array]:
-        rows, outputs = self._windows.rows, self._windows.channels * self._multiplier
+    def __call__(self, x: Array, bias: Array | None) -> Callable[[Block, Array], None]:
+        rows = self._windows.rows
+        along_row = None if bias is None else np.tile(bias, self._windows.columns.out)
 
-        def sums(block: Block) -> Array:
+        def sums(block: Block, out: Array) -> None:
             stored = self._stored(x, block)
             image, line, tap, number = stored.strides
             seen = np.lib.stride_tricks.as_strided(
@@ -129,7 +128,10 @@ class _ChannelSums:
                 (image, line * rows.dilation, tap, line * rows.stride, number),
                 writeable=False,
             )
-            return taps_in_order(seen, self._taps).reshape(_count(block), outputs)
+            total = out.reshape(len(seen), seen.shape[3], seen.shape[4])
+            taps_in_order(seen, self._taps, total)
+            if along_row is not None:
+                np.add(total, along_row, out=total)
 
         return sums
 
@@ -153,24 +155,24 @@ class _TapSums:
 
     def __init__(self, plan: Convolution, w: Array) -> None:
         self._plan, self._w = plan, w
-        self.blocks = blocks_of(*plan.shape[:3], max(1, _PATCHES // max(1, plan.outputs)))
+        self.blocks = blocks_of(
+            plan.input.dims[0], plan.rows.out, plan.columns.out, max(1, _PATCHES // max(1, plan.outputs))
+        )
 
-    def __call__(self, x: Array) -> Callable[[Block], Array]:
+    def __call__(self, x: Array, bias: Array | None) -> Callable[[Block, Array], None]:
         plan, (height, width, depth, groups, outputs) = self._plan, self._w.shape
         rows, columns = plan.rows, plan.columns
         x = x.reshape(*x.shape[:3], groups, depth)
 
-        def sums(block: Block) -> Array:
+        def sums(block: Block, out: Array) -> None:
             begin, end = block.rows.start, block.rows.stop
             images = x[block.images]
-            total = np.zeros((len(images), end - begin, columns.out, groups, outputs), np.float32)
+            out[:] = 0
+            total = out.reshape(len(images), end - begin, columns.out, groups, outputs)
             for ky, kx in np.ndindex(height, width):
                 (oy, iy), (ox, ix) = rows.overlap(ky, begin, end), columns.overlap(kx)
                 add_products_in_order(total[:, oy, ox], images[:, iy, ix], self._w[ky, kx])
-            return total.reshape(_count(block), plan.outputs)
+            if bias is not None:
+                np.add(out, bias, out=out)
 
         return sums
-
-
-def _count(block: Block) -> int:
-    return block.places.stop - block.places.start

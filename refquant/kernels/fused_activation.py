@@ -31,9 +31,12 @@ def float_range(activation: int) -> tuple[float, float]:
     return _RANGES.get(activation, (-_LARGEST, _LARGEST))
 
 
-def clamp_float(x: Floats, activation: int) -> Floats:
-    """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number."""
-    return limited(x, *float_range(activation))
+def clamp_float(x: Floats, activation: int, out: Floats | None = None) -> Floats:
+    """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number.
+
+    Where there is an array `out` it is filled; it may be x, if x is contiguous.
+    """
+    return limited(x, *float_range(activation), out)
 
 
 def clamp_float_or_nan(x: Floats, activation: int) -> Floats:

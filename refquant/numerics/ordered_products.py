@@ -48,17 +48,20 @@ def in_order(a: Float32s, b: Float32s) -> Float32s:
     return sums
 
 
-def taps_in_order(x: Float32s, w: Float32s) -> Float32s:
+def taps_in_order(x: Float32s, w: Float32s, sums: Float32s) -> None:
     """sums[n, h, i] = (0 + x[n, 0, 0, h, i] * w[0, 0, i]) + x[n, 0, 1, h, i] * w[0, 1, i] + ..., tap after tap.
 
-    Numbers along the last axis are contiguous in memory, w is as a whole. One tap of x lies as far from the next as a
-    row of w or further, and a row of taps further than a tap, or `einsum` would take them in another order.
+    Numbers along the last axis are contiguous in memory, w and `sums` as a whole. One tap of x lies as far from the
+    next as a row of w or further, and a row of taps further than a tap, or `einsum` would take them in another order.
     """
-    if x.shape[-1] == 1:
-        return taps_in_order(np.repeat(x, 2, axis=-1), np.repeat(w, 2, axis=-1))[..., :1]
-    if not _EINSUM_ROUNDS or 0 in x.shape:
-        return _taps_in_two_passes(x, w)
-    return np.einsum("nabhi,abi->nhi", x, w)
+    if x.shape[-1] == 1:  # an axis of one is none, and the sum would be the inner loop
+        twice = np.empty((*sums.shape[:2], 2), np.float32)
+        taps_in_order(np.repeat(x, 2, axis=-1), np.repeat(w, 2, axis=-1), twice)
+        sums[:] = twice[..., :1]
+    elif not _EINSUM_ROUNDS or 0 in x.shape:
+        _taps_in_two_passes(x, w, sums)
+    else:
+        np.einsum("nabhi,abi->nhi", x, w, out=sums)
 
 
 def _in_two_passes(a: Float32s, b: Float32s) -> Float32s:
@@ -71,14 +74,13 @@ def _in_two_passes(a: Float32s, b: Float32s) -> Float32s:
     return sums
 
 
-def _taps_in_two_passes(x: Float32s, w: Float32s) -> Float32s:
+def _taps_in_two_passes(x: Float32s, w: Float32s, sums: Float32s) -> None:
     """As `taps_in_order`."""
-    sums = np.zeros((len(x), *x.shape[3:]), np.float32)
+    sums[:] = 0
     products = np.empty_like(sums)
     for a, b in np.ndindex(w.shape[:2]):
         np.multiply(x[:, a, b], w[a, b], out=products)
         np.add(sums, products, out=sums)
-    return sums
 
 
 def _einsum_rounds() -> bool:
@@ -86,11 +88,15 @@ def _einsum_rounds() -> bool:
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((61, 83), np.float32), rng.standard_normal((61, 7), np.float32)
     x, w = rng.standard_normal((2, 5, 7, 2, 83), np.float32), rng.standard_normal((5, 7, 83), np.float32)
-    return all(
-        np.array_equal(np.einsum("ki,ko->oi", rows, b), _in_two_passes(rows, b))
-        and np.array_equal(np.einsum("nabhi,abi->nhi", seen, taps), _taps_in_two_passes(seen, taps))
-        for rows, seen, taps in ((a[:, :i].copy(), x[..., :i].copy(), w[..., :i].copy()) for i in (2, 3, 8, 31, 83))
-    )
+    for i in (2, 3, 8, 31, 83):
+        rows, seen, taps = a[:, :i].copy(), x[..., :i].copy(), w[..., :i].copy()
+        sums = np.empty((2, 2, i), np.float32)
+        _taps_in_two_passes(seen, taps, sums)
+        if not np.array_equal(np.einsum("ki,ko->oi", rows, b), _in_two_passes(rows, b)):
+            return False
+        if not np.array_equal(np.einsum("nabhi,abi->nhi", seen, taps), sums):
+            return False
+    return True
 
 
 _EINSUM_ROUNDS = _einsum_rounds()
