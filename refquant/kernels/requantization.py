@@ -104,6 +104,8 @@ class Finish:
 
     def __call__(self, sums: Array, y: Array) -> None:
         """Writes to y [rows, channels] what becomes of whole sums [rows, channels]."""
+        if not y.size:
+            return
         if self._quick is None or sums.dtype.kind != "f":
             self._exactly(sums, y)
             return

@@ -45,6 +45,8 @@ class Windows:
     def blocks(self, most: int, outputs: int) -> list[Block]:
         """The blocks of about `most` places, but if they are worth it as many as there are threads."""
         places = prod(self.places)
+        if not outputs:
+            return []
         if self.threads > 1 and places * outputs >= _WORTH_THREADS:
             most = min(most, -(-places // self.threads))
         return blocks_of(*self.places, max(1, most))
@@ -152,6 +154,8 @@ class ChannelSums:
         pieces, length = self._pieces
 
         def sums(block: Block) -> Array:
+            if not rows.filter * columns.filter:  # no tap meets an image
+                return np.zeros((block.places.stop - block.places.start, outputs))
             stored = self._stored(x, block)
             images, lines = len(stored), block.rows.stop - block.rows.start
             image, phase, line, number = stored.strides
@@ -164,8 +168,7 @@ class ChannelSums:
                 seen = np.ndarray(shape, stored.dtype, stored, start, steps)
                 part = np.einsum("nhpyxi,yxi->nhpi", seen, w)
                 total = part if total is None else np.add(total, part, out=total)
-            if total is None:  # no tap meets the image
-                return np.zeros((images * lines * columns.out, outputs))
+            assert total is not None
             return total.reshape(images * lines * columns.out, outputs)
 
         return sums

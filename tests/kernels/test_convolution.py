@@ -187,3 +187,32 @@ def test_int4_weights() -> None:
     interpreter.set_tensor(0, np.int8([2]).reshape(1, 1, 1, 1))
     interpreter.invoke()
     assert interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).ravel().tolist() == [-16, 14]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"stride_w": 2, "stride_h": 3}, {"dilation_w_factor": 4, "dilation_h_factor": 9}]
+)
+@pytest.mark.parametrize("x", [(0, 4, 4, 2), (1, 0, 4, 2), (1, 4, 0, 2), (1, 4, 4, 2)])
+@pytest.mark.parametrize(
+    "name, w",
+    [("CONV_2D", w) for w in [(0, 3, 3, 2), (3, 0, 3, 2), (3, 3, 0, 2)]]
+    + [("DEPTHWISE_CONV_2D", w) for w in [(1, 0, 3, 2), (1, 3, 0, 2), (1, 3, 3, 0), (1, 0, 0, 4)]],
+)
+def test_sizes_of_zero(name: str, w: tuple[int, ...], x: tuple[int, ...], options: dict[str, int]) -> None:
+    """Without a tap the sum is zero, the bias 7, and 7 * 0.5 * 0.25 / 0.125 + 1 = 8; otherwise there is no output."""
+    outputs = w[0] if name == "CONV_2D" else w[3]
+    table = {"CONV_2D": Conv2DOptions, "DEPTHWISE_CONV_2D": DepthwiseConv2DOptions}[name]
+    specs: list[TensorSpec | None] = [
+        TensorSpec(INT8, x, 0.5, 3),
+        TensorSpec(INT8, (), 0.25, 0, 0, np.ones(w, np.int8)),
+        TensorSpec(INT32, (), 0.125, 0, 0, np.full(outputs, 7, np.int32)),
+    ]
+    y = run(
+        name,
+        table(**{"stride_h": 1, "stride_w": 1} | options),
+        specs,
+        TensorSpec(INT8, (1,), 0.125, 1),
+        np.ones(x, np.int8),
+    )
+    assert y.shape[0] == x[0] and y.shape[3] == outputs
+    assert np.all(y == 8)
