@@ -49,7 +49,7 @@ def test_the_bits_do_not_depend_on_threads(name: str) -> None:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
         interpreter.invoke()
         results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).tobytes())
-    assert len(set(results)) == 1 and len(set(results[0])) > 100
+    assert len(set(results)) == 1 and len(set(results[0])) > 30
 
 
 def test_blocks_are_shared_out_and_errors_come_back() -> None:
