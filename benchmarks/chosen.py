@@ -37,13 +37,13 @@ def chosen(words: Iterable[str]) -> list[Path]:
     return named + [path for path in at_hand if any(fnmatchcase(path.stem, pattern) for pattern in patterns)]
 
 
-def sample_for(model: rq.Model, seed: int = 0) -> list[Array]:
+def sample_for(model: rq.Model, kernels: str = "reference") -> list[Array]:
     """One array for each input: normal floats, the whole range of small integers, 0 and 1 of wide ones.
 
     Wide integers may be indices or sizes. Raises `UnsupportedOperatorError` where an input is of strings.
     """
-    generator = np.random.default_rng(seed)
-    return [_draw(generator, detail) for detail in rq.Interpreter(model=model).get_input_details()]
+    generator = np.random.default_rng(0)
+    return [_draw(generator, detail) for detail in rq.Interpreter(model=model, kernels=kernels).get_input_details()]
 
 
 def _draw(generator: np.random.Generator, detail: dict[str, Any]) -> Array:

@@ -37,7 +37,7 @@ def measure(model: rq.Model, sample: Sequence[Array], **settings: Any) -> Memory
     The peak counts the inputs and everything that is allocated in `invoke`, of NumPy and of Python alike; constants,
     and what planning makes of them, are counted apart.
     """
-    live, constants = tensor_bytes(model, sample)
+    live, constants = tensor_bytes(model, sample, settings.get("kernels", "reference"))
     tracemalloc.start()
     try:
         interpreter = rq.Interpreter(model=model, **settings)
@@ -53,13 +53,13 @@ def measure(model: rq.Model, sample: Sequence[Array], **settings: Any) -> Memory
     return Memory(live, peak, planned, constants)
 
 
-def tensor_bytes(model: rq.Model, sample: Sequence[Array]) -> tuple[int, int]:
+def tensor_bytes(model: rq.Model, sample: Sequence[Array], kernels: str = "reference") -> tuple[int, int]:
     """The largest sum of the tensors of the main subgraph that are alive at a time, and the sum of its constants.
 
     Inputs and variables are alive all the time, any other tensor from the operator that writes it to the last one that
     reads it, and an output to the end.
     """
-    plan = Subgraphs(model, "reference")[0]
+    plan = Subgraphs(model, kernels)[0]
     plan.plan()
     for index, array in zip(plan.inputs, sample, strict=True):
         plan.values[index] = array

@@ -49,10 +49,14 @@ class Measured:
 
 @dataclass
 class Row:
-    """A model in one of our modes: "integer", "exact" or "fast"; what a runtime says that refuses it."""
+    """A model in one of our modes: "integer", "exact" or "fast"; what a runtime says that refuses it.
+
+    `kernels` names the runtime whose bits refquant gives, "reference" or "micro".
+    """
 
     model: str
     mode: str
+    kernels: str
     convolutional: bool
     bytes: int
     threads: int
@@ -61,6 +65,11 @@ class Row:
     theirs: dict[str, Measured] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     memory: memory.Memory | None = None
+
+    @property
+    def reference(self) -> Measured | None:
+        """What the runtime takes whose bits refquant gives."""
+        return self.theirs.get(self.kernels)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ def main(arguments: Sequence[str]) -> None:
         stack.enter_context(with_caches(caches_of_this_machine()))
         names = options.against if is_installed("tensorflow") else ()
         runtimes = {name: stack.enter_context(open_runtime("tensorflow", name, _TIMEOUT)) for name in names}
+        if "reference" in runtimes and is_installed("micro"):
+            runtimes["micro"] = stack.enter_context(open_runtime("micro", timeout=_TIMEOUT))
         for path in with_progress(paths, len(paths), "Measuring"):
             rows += measure(path, runtimes, settings)
     head = f"{machine.sentence(machine.facts())}, threads: {settings.threads}"
@@ -112,32 +123,47 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def measure(path: Path, runtimes: dict[str, Runtime], settings: Settings) -> list[Row]:
-    """The rows of a model: one for each of our modes, with the same measurements of the runtimes beside each."""
+    """The rows of a model: one for each of our modes, with the same measurements of the runtimes beside each.
+
+    A model that only TFLite Micro takes is compared with that.
+    """
+    tensorflow = {name: runtime for name, runtime in runtimes.items() if name != "micro"}
+    rows = _rows(path, "reference", tensorflow, settings)
+    if "micro" in runtimes and not any(row.ours and row.reference for row in rows):
+        in_micro = _rows(path, "micro", {"micro": runtimes["micro"]}, settings)
+        if any(row.ours and row.reference for row in in_micro):
+            for row in in_micro:
+                row.refusals |= rows[0].refusals
+            return in_micro
+    return rows
+
+
+def _rows(path: Path, kernels: str, runtimes: dict[str, Runtime], settings: Settings) -> list[Row]:
+    """The rows of a model whose outputs should be those of the runtime called `kernels`."""
     content = path.read_bytes()
+    row_of = partial(Row, path.stem, kernels=kernels, bytes=len(content), threads=settings.threads)
     try:
         model = rq.Model.read(content)
-        sample = sample_for(model)
-        modes = modes_of(model)
+        sample = sample_for(model, kernels)
+        rows = [row_of(mode=mode, convolutional=is_convolutional(model)) for mode in modes_of(model)]
     except rq.RefquantError as error:
-        return [Row(path.stem, "", False, len(content), settings.threads, refusals={"ours": str(error)})]
-    rows = [Row(path.stem, mode, is_convolutional(model), len(content), settings.threads) for mode in modes]
+        return [row_of(mode="", convolutional=False, refusals={"refquant": str(error)})]
     refusals: dict[str, str] = {}
     contestants: dict[str, Callable[[float], Timings]] = {}
     expected = None
+    if kernels in runtimes:
+        try:
+            expected = runtimes[kernels].run(content, sample)
+        except rq.RefquantError as error:
+            refusals[kernels] = str(error)
     for row in rows:
         try:
-            outputs = tf_style.run(_interpreter(content, row.mode, settings.threads), [sample])[0]
-            row.memory = memory.measure(model, sample, **_settings(row.mode, settings.threads))
+            outputs = tf_style.run(_interpreter(content, row), [sample])[0]
+            row.memory = memory.measure(model, sample, **_settings(row))
         except rq.RefquantError as error:
-            row.refusals["ours"] = str(error)
+            row.refusals["refquant"] = str(error)
             continue
-        make = partial(_interpreter, content, row.mode, settings.threads)
-        contestants[row.mode] = partial(tf_style.timings, make, sample)
-        if "reference" in runtimes and expected is None and "reference" not in refusals:
-            try:
-                expected = runtimes["reference"].run(content, sample)
-            except rq.RefquantError as error:
-                refusals["reference"] = str(error)
+        contestants[row.mode] = partial(tf_style.timings, partial(_interpreter, content, row), sample)
         row.equal = "" if expected is None else _equality(outputs, expected, row.mode)
     for name, runtime in runtimes.items():
         if name not in refusals:
@@ -147,8 +173,6 @@ def measure(path: Path, runtimes: dict[str, Runtime], settings: Settings) -> lis
         row.ours = found.get(row.mode)
         row.theirs = {name: found[name] for name in runtimes if name in found}
         row.refusals |= {name: text for name, text in refusals.items() if name in runtimes}
-        if row.mode in refusals:
-            row.refusals["ours"] = refusals[row.mode]
     return rows
 
 
@@ -173,14 +197,18 @@ def _measured(timings: Sequence[Timings]) -> Measured:
     return Measured(min(invoke), statistics.median(invoke), planning, len(invoke))
 
 
-def _interpreter(content: bytes, mode: str, threads: int) -> rq.Interpreter:
-    return rq.Interpreter(model_content=content, **_settings(mode, threads))
+def _interpreter(content: bytes, row: Row) -> rq.Interpreter:
+    return rq.Interpreter(model_content=content, **_settings(row))
 
 
-def _settings(mode: str, threads: int) -> dict[str, Any]:
+def _settings(row: Row) -> dict[str, Any]:
     """Of our interpreter; no more than TensorFlow's does it keep intermediate tensors."""
-    float_mode = "fast" if mode == "fast" else "exact"
-    return {"float_mode": float_mode, "num_threads": threads, "experimental_preserve_all_tensors": False}
+    return {
+        "kernels": row.kernels,
+        "float_mode": "fast" if row.mode == "fast" else "exact",
+        "num_threads": row.threads,
+        "experimental_preserve_all_tensors": False,
+    }
 
 
 def _equality(ours: Sequence[Array], theirs: Sequence[Array], mode: str) -> str:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmarks.sections import markdown_table
-from refquant.cli.output import add_row, table
+from refquant.cli.output import add_row, printable, table
 
 if TYPE_CHECKING:
     from benchmarks.speed import Measured, Row
 
-_THEIRS = ("reference", "optimized", "xnnpack")  # in the order of the columns
 _WIDTH = 200
 _LARGE = 1e-3  # seconds that the reference kernels take for a model that the README shows
 _SLOW = 2e-3  # and for one on which refquant should not be slower
 _LEAST_LIVE = 1 << 16  # bytes of live tensors beside which the objects of Python do not count
+_MUCH = 3.0  # times the live tensors: more than `invoke` should take
 
 _HEADERS = (
     "model",
@@ -48,8 +48,8 @@ def show(rows: Sequence[Row], head: str, summary: dict[str, Any]) -> None:
     for line in _sentences(summary):
         console.print(line, soft_wrap=True, markup=False)
     for row in rows:
-        for name, text in row.refusals.items():
-            console.print(f"{row.model}: {name}: {text}", soft_wrap=True, markup=False)
+        for text in row.refusals.values():
+            console.print(f"{row.model}: {printable(text)}", soft_wrap=True, markup=False)
 
 
 def markdown(rows: Sequence[Row], head: str, summary: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     for mode in ("integer", "exact", "fast"):
         of_mode = [row for row in rows if row.mode == mode and row.convolutional]
         for name, ratios in (
-            ("reference / refquant", [quotient(row.theirs.get("reference"), row.ours) for row in of_mode]),
+            ("reference / refquant", [quotient(row.reference, row.ours) for row in of_mode]),
             ("refquant / optimized", [quotient(row.ours, row.theirs.get("optimized")) for row in of_mode]),
             ("refquant / XNNPACK", [quotient(row.ours, row.theirs.get("xnnpack")) for row in of_mode]),
         ):
@@ -75,7 +75,12 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     result["slower than the reference"] = sorted(
         f"{row.model} ({row.mode})"
         for row in rows
-        if is_large(row, _SLOW) and (quotient(row.theirs["reference"], row.ours) or 1.0) < 1.0
+        if is_large(row, _SLOW) and (quotient(row.reference, row.ours) or 1.0) < 1.0
+    )
+    result["memory"] = sorted(
+        f"{row.model} ({row.mode}) {row.memory.ratio:.1f}"
+        for row in rows
+        if row.memory is not None and row.memory.live >= _LEAST_LIVE and row.memory.ratio > _MUCH
     )
     result["unequal"] = sorted(row.model for row in rows if row.equal == "NO")
     return result
@@ -83,7 +88,7 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
 
 def is_large(row: Row, seconds: float = _LARGE) -> bool:
     """Whether the reference kernels take that long."""
-    return "reference" in row.theirs and row.theirs["reference"].best >= seconds
+    return row.reference is not None and row.reference.best >= seconds
 
 
 def quotient(a: Measured | None, b: Measured | None) -> float | None:
@@ -104,21 +109,26 @@ def _sentences(summary: dict[str, Any]) -> list[str]:
         ]
         if means:
             lines.append(f"convolutional models, {mode}, geometric means: {', '.join(means)}")
-    slower, unequal = summary["slower than the reference"], summary["unequal"]
-    lines.append(f"slower than reference kernels that take over 2 ms: {', '.join(slower) or 'none'}")
-    lines.append(f"outputs unequal to those of the reference kernels: {', '.join(unequal) or 'none'}")
+    for what, key in (
+        ("slower than reference kernels that take over 2 ms", "slower than the reference"),
+        ("memory over three times the live tensors", "memory"),
+        ("outputs unequal to those of the reference kernels", "unequal"),
+    ):
+        lines.append(f"{what}: {', '.join(summary[key]) or 'none'}")
     return lines
 
 
 def _cells(row: Row) -> list[str]:
-    reference, optimized, xnnpack = (row.theirs.get(name) for name in _THEIRS)
-    times = [_time(row, "ours", row.ours), *(_time(row, name, row.theirs.get(name)) for name in _THEIRS)]
-    ratios = (quotient(reference, row.ours), quotient(row.ours, optimized), quotient(row.ours, xnnpack))
+    optimized, xnnpack = row.theirs.get("optimized"), row.theirs.get("xnnpack")
+    ratios = (quotient(row.reference, row.ours), quotient(row.ours, optimized), quotient(row.ours, xnnpack))
     return [
         row.model,
-        row.mode,
+        f"{row.mode}, Micro" if row.kernels == "micro" else row.mode,
         row.equal,
-        *times,
+        _time(row, "refquant", row.ours),
+        _time(row, row.kernels, row.reference),
+        _time(row, "optimized", optimized),
+        _time(row, "xnnpack", xnnpack),
         *("" if ratio is None else f"{ratio:.3g}" for ratio in ratios),
         "" if row.ours is None else f"{1e3 * row.ours.planning:.1f}",
         "" if row.memory is None or row.memory.live < _LEAST_LIVE else f"{row.memory.ratio:.1f}",

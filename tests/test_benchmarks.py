@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks import growth, memory, sections, speed_table
+from benchmarks.speed import Measured, Row
 from refquant.runtimes import is_installed
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
 from refquant.tflite.schema import TensorType
@@ -58,21 +57,21 @@ def test_profile() -> None:
     assert "**digits_int8** (integer)" in text and "| CONV_2D | " in text
 
 
-def measured(best: float) -> Any:
-    return SimpleNamespace(best=best)
-
-
 def test_summary() -> None:
-    def row(name: str, mode: str, ours: float, reference: float, convolutional: bool = True) -> Any:
-        theirs = {"reference": measured(reference), "optimized": measured(ours / 2)}
-        return SimpleNamespace(
-            model=name, mode=mode, convolutional=convolutional, ours=measured(ours), theirs=theirs, equal="yes"
-        )
+    def measured(best: float) -> Measured:
+        return Measured(best, best, 0.0, 1)
+
+    def row(name: str, mode: str, ours: float, reference: float, *, kernels: str = "reference") -> Row:
+        theirs = {kernels: measured(reference), "optimized": measured(ours / 2)}
+        convolutional = name != "no convolution"
+        found = Row(name, mode, kernels, convolutional, bytes=1, threads=1, ours=measured(ours), theirs=theirs)
+        found.memory = memory.Memory(live=1 << 20, peak=4 << 20 if name == "b" else 3 << 20, planned=0, constants=0)
+        return found
 
     rows = [
         row("a", "integer", 0.001, 0.002),
-        row("b", "integer", 0.001, 0.008),
-        row("no convolution", "integer", 0.001, 0.1, convolutional=False),
+        row("b", "integer", 0.001, 0.008, kernels="micro"),
+        row("no convolution", "integer", 0.001, 0.1),
         row("slow", "exact", 0.004, 0.003),
         row("small", "exact", 0.004, 0.001),
     ]
@@ -81,6 +80,7 @@ def test_summary() -> None:
     assert found["integer"]["refquant / optimized"] == {"geometric mean": pytest.approx(2.0), "models": 2}
     assert "fast" not in found and "refquant / XNNPACK" not in found["integer"]
     assert found["slower than the reference"] == ["slow (exact)"]
+    assert found["memory"] == ["b (integer) 4.0"]
 
 
 def test_live_bytes() -> None:

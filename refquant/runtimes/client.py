@@ -199,7 +199,7 @@ class Runtime(Server):
     def timings(self, model: Model | bytes, inputs: Sample, seconds: float, threads: int = 1) -> Timings:
         """How long `invoke` takes for one sample, measured in the server, over and over for so many seconds.
 
-        TFLite Micro has no such measurement.
+        TFLite Micro has one thread, whatever is asked for.
         """
         answer: Timings = self._ask(("timings", content_of(model), list(inputs), seconds, threads))
         return answer

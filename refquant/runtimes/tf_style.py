@@ -54,15 +54,20 @@ def timings(make: Callable[[], Any], sample: Sequence[Any], seconds: float) -> T
     interpreter.allocate_tensors()
     planning = time.perf_counter() - start
     _set(interpreter, sample)
-    interpreter.invoke()
-    invoke: list[float] = []
+    return Timings(planning, repeated(interpreter.invoke, seconds))
+
+
+def repeated(invoke: Callable[[], Any], seconds: float) -> list[float]:
+    """The time of each call but the first, for so many seconds, at least once."""
+    invoke()
+    times: list[float] = []
     first = now = time.perf_counter()
-    while now - first < seconds or not invoke:
+    while now - first < seconds or not times:
         start = now
-        interpreter.invoke()
+        invoke()
         now = time.perf_counter()
-        invoke.append(now - start)
-    return Timings(planning, invoke)
+        times.append(now - start)
+    return times
 
 
 def details(interpreter: Any) -> dict[str, Any]:
