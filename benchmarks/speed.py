@@ -25,9 +25,9 @@ from benchmarks import machine, memory, speed_table
 from benchmarks.chosen import chosen, is_convolutional, modes_of, sample_for
 from benchmarks.sections import PROFILE, README, replace
 from refquant.cli.output import with_progress
-from refquant.numerics.eigen_products import with_caches
+from refquant.numerics.processor import with_processor
 from refquant.runtimes import Runtime, Timings, is_installed, open_runtime, tf_style
-from refquant.runtimes.processor import caches_of_this_machine
+from refquant.runtimes.machine import this_processor
 from refquant.testing.conformance import bits
 from refquant.tflite.model import write_atomically
 
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = Settings(options.seconds, options.rounds, options.threads)
     rows: list[Row] = []
     with ExitStack() as stack:
-        stack.enter_context(with_caches(caches_of_this_machine()))
+        stack.enter_context(with_processor(this_processor()))
         names = options.against if is_installed("tensorflow") else ()
         runtimes = {name: stack.enter_context(open_runtime("tensorflow", name, _TIMEOUT)) for name in names}
         if "reference" in runtimes and is_installed("micro"):

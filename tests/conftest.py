@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from refquant.errors import RuntimeUnavailableError
 from refquant.kernels import products, requantization
-from refquant.numerics import eigen_products
+from refquant.numerics.processor import with_processor
 from refquant.runtimes import (
     ModelOptimization,
     Quantizer,
@@ -22,7 +22,7 @@ from refquant.runtimes import (
     open_quantizer,
     open_runtime,
 )
-from refquant.runtimes.processor import caches_of_this_machine
+from refquant.runtimes.machine import this_processor
 
 #: the same examples in every run, others in each with REFQUANT_EXPLORE=1
 settings.register_profile(
@@ -31,8 +31,11 @@ settings.register_profile(
 settings.load_profile("refquant")
 
 
-# the optimized kernels beside us cut their sums by the caches of the processor that runs them
-eigen_products.CACHES = caches_of_this_machine()
+@pytest.fixture(autouse=True, scope="session")
+def this_machine() -> Iterator[None]:
+    """The optimized kernels beside us give the bits of the processor that runs them, and so do we."""
+    with with_processor(this_processor()):
+        yield
 
 
 #: for each way of computing what BLAS and float64 are quick at, the limits that leave it alone

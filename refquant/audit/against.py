@@ -10,9 +10,9 @@ import numpy.typing as npt
 from refquant.audit.accuracy import for_input
 from refquant.audit.report import Comparison
 from refquant.interpreter import Interpreter
-from refquant.numerics.eigen_products import with_caches
+from refquant.numerics.processor import with_processor
 from refquant.runtimes import Runtime
-from refquant.runtimes.processor import caches_of_this_machine
+from refquant.runtimes.machine import this_processor
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
@@ -29,24 +29,24 @@ def compare(model: Model, runtime: Runtime, samples: list[list[Array]]) -> list[
     A difference begins at an operator whose inputs are equal and whose output is not; the rest was handed down.
     """
     interpreter = Interpreter(model=model, kernels=PROFILES[runtime.kernels])
-    with with_caches(caches_of_this_machine()):
+    with with_processor(this_processor()):
         interpreter.allocate_tensors()
-    details = interpreter.get_input_details()
-    converted = [[for_input(row, detail) for row, detail in zip(sample, details)] for sample in samples]
-    theirs = runtime.run_all_sequence(model, converted)
-    different: dict[int, int] = {}
-    largest: dict[int, float] = {}
-    elements: dict[int, int] = {}
-    compared = sorted({index for answer in theirs for index in answer})
-    for found, answer in zip(interpreter.each_sample(converted, tensors=compared, keep_state=True), theirs):
-        for index, expected in answer.items():
-            ours = found[index]
-            unequal = _bits(ours) != _bits(expected)
-            elements[index] = elements.get(index, 0) + ours.size
-            different[index] = different.get(index, 0) + int(np.count_nonzero(unequal))
-            if unequal.any() and ours.dtype != object:
-                gap = np.abs(_numbers(ours[unequal]) - _numbers(expected.view(ours.dtype)[unequal]))
-                largest[index] = max(largest.get(index, 0.0), float(np.nanmax(gap, initial=0.0)))
+        details = interpreter.get_input_details()
+        converted = [[for_input(row, detail) for row, detail in zip(sample, details)] for sample in samples]
+        theirs = runtime.run_all_sequence(model, converted)
+        different: dict[int, int] = {}
+        largest: dict[int, float] = {}
+        elements: dict[int, int] = {}
+        compared = sorted({index for answer in theirs for index in answer})
+        for found, answer in zip(interpreter.each_sample(converted, tensors=compared, keep_state=True), theirs):
+            for index, expected in answer.items():
+                ours = found[index]
+                unequal = _bits(ours) != _bits(expected)
+                elements[index] = elements.get(index, 0) + ours.size
+                different[index] = different.get(index, 0) + int(np.count_nonzero(unequal))
+                if unequal.any() and ours.dtype != object:
+                    gap = np.abs(_numbers(ours[unequal]) - _numbers(expected.view(ours.dtype)[unequal]))
+                    largest[index] = max(largest.get(index, 0.0), float(np.nanmax(gap, initial=0.0)))
     results = []
     tensors = interpreter.get_tensor_details()
     for number, operator in enumerate(model.subgraphs[0].operators or ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.unary import HALVES, float_table
 from refquant.numerics import eigen, libm
+from refquant.numerics.blocks import in_blocks
 from refquant.numerics.error_function import erfc
 from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier, to_int32
 from refquant.numerics.half import rounded, through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
+from refquant.numerics.processor import current
 from refquant.numerics.selection import limited
 from refquant.tflite.schema import GeluOptions, SoftmaxOptions, TensorType
 
@@ -145,7 +148,7 @@ def gelu(op: Operator) -> Run:
     x, out = _one_input(op)
     options = op.options or GeluOptions()
     if x.type == TensorType.FLOAT32:
-        return _approximate_gelu if options.approximate else _gelu
+        return _approximate_gelu if options.approximate else in_blocks(partial(_gelu, current().estimates))
     if x.type in (*_8_BITS, TensorType.INT16):
         function = _approximate_gelu_of_tables if options.approximate else _gelu_of_tables
         return float_table(x.type, function, (*x.params, *out.params))
@@ -158,8 +161,8 @@ _CUBIC = np.float32(0.044715)
 
 
 @np.errstate(all="ignore")
-def _gelu(x: Array) -> Array:
-    return (x * _HALF) * eigen.erfc(x * -_ROOT_OF_HALF)
+def _gelu(estimates: Array, x: Array) -> Array:
+    return (x * _HALF) * eigen.erfc(x * -_ROOT_OF_HALF, estimates)
 
 
 @np.errstate(all="ignore")

@@ -10,6 +10,7 @@ from refquant.numerics.eigen_power import power
 from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
 from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
 from refquant.numerics.logarithm import log
+from refquant.numerics.processor import current
 from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.tflite.schema import (
     ActivationFunctionType,
@@ -122,6 +123,7 @@ def optimized_local_response_normalization(op: Operator) -> Run:
     if radius < 0:
         raise op.unsupported(f"a radius of {radius}")
     bias, alpha, beta = (np.float32(n) for n in (options.bias, options.alpha, options.beta))
+    estimates = current().estimates
 
     def run(x: Array) -> Array:
         depth = x.shape[-1]
@@ -135,9 +137,9 @@ def optimized_local_response_normalization(op: Operator) -> Run:
                 scale[..., c] = bias + total
                 total = total - squares[..., c]
             if beta == 1:
-                return x * reciprocal(scale)
+                return x * reciprocal(scale, estimates)
             if beta == np.float32(0.5):
-                return x * reciprocal(np.sqrt(scale))
+                return x * reciprocal(np.sqrt(scale), estimates)
             return x * power(scale, -beta)
 
     return run

@@ -14,6 +14,7 @@ import numpy as np
 from refquant.kernels.fused_activation import clamp, clamp_float, quantized_range
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.windows import Axis, axis, taps
+from refquant.numerics.processor import current
 from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.numerics.selection import choose
 from refquant.tflite.schema import Pool2DOptions, TensorType
@@ -112,7 +113,8 @@ def optimized_l2_pool_2d(op: Operator) -> Run:
         raise op.unsupported()
     rows, columns, finish = _plan(op)
     shape = op.output().dims
-    inverse = reciprocal(np.outer(_elements(rows), _elements(columns)).astype(np.float32))[..., None]
+    count = np.outer(_elements(rows), _elements(columns)).astype(np.float32)
+    inverse = reciprocal(count, current().estimates)[..., None]
 
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.float32)

@@ -142,7 +142,7 @@ COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
 QUANTIZED_IN_OPTIMIZED = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 
 
-_ESTIMATE = "Eigen refines the processor's estimate of a reciprocal; here it is that of AMD's Zen, Intel's is another"
+_ESTIMATE = "Eigen refines the estimate of a processor: here that of AMD's Zen, unless `with_processor` says otherwise"
 _OF_RECIPROCAL = ("4 units in the last place of the reciprocal", _ESTIMATE)
 _ADDRESS = "over the last axes the order of the sum hangs on the address of a tensor whose shape depends on data"
 #: operators of profile "optimized" whose float32 results are the real kernel's only on a condition: by how much they

@@ -200,16 +200,16 @@ def exp(x: Float32s) -> Float32s:
     return result
 
 
-@in_blocks
 @np.errstate(all="ignore")
-def erfc(x: Float32s) -> Float32s:
+def erfc(x: Float32s, estimates: Float32s) -> Float32s:
     """1 - erf(x): 1 + x * p(x**2) up to 1, exp(-x**2) / x * p(1/x**2) / q(1/x**2) beyond, x clamped to ±11.
 
-    What x**2 loses in rounding is made good: exp(-x**2) (1 - lost). 1/x**2 is the processor's estimate, refined
-    (`refquant.numerics.reciprocal_estimate`). Source: generic_fast_erfc in
+    What x**2 loses in rounding is made good: exp(-x**2) (1 - lost). 1/x**2 is a processor's estimate, from its table
+    `estimates`, refined (`refquant.numerics.reciprocal_estimate`). Source: generic_fast_erfc in
     unsupported/Eigen/src/SpecialFunctions/SpecialFunctionsImpl.h.
 
-    >>> float(erfc(np.array([0.0], np.float32))[0])
+    >>> from refquant.numerics.reciprocal_estimate import ZEN
+    >>> float(erfc(np.array([0.0], np.float32), ZEN)[0])
     1.0
     """
     x = np.maximum(np.minimum(x, _ERFC_LIMIT), -_ERFC_LIMIT)
@@ -218,7 +218,7 @@ def erfc(x: Float32s) -> Float32s:
     lost = (x.astype(np.float64) * x - square).astype(np.float32)
     e = exp(-square)
     z = e - e * lost
-    inverse = reciprocal(np.fmax(square, _f(1)))
+    inverse = reciprocal(np.fmax(square, _f(1)), estimates)
     ratio = _polynomial(inverse, _ERFC_NUMERATOR) / (x * _polynomial(inverse, _ERFC_DENOMINATOR))
     far = z * ratio + _f(2) * (x < 0)
     return choose(square > 1, far, near)

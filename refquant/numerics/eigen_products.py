@@ -18,7 +18,6 @@ these holds for the build it was measured with: the tensorflow 2.21.0 wheel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +26,7 @@ import numpy.typing as npt
 from refquant.numerics.eigen import WIDTH, folded, with_rest
 from refquant.numerics.ordered_products import in_order
 from refquant.numerics.partial_sums import in_partial_sums
+from refquant.numerics.processor import Caches, current
 
 Float32s = npt.NDArray[np.float32]
 Read = Callable[[int, int], Float32s]  # vectors begin..end, [end - begin, columns]
@@ -38,32 +38,6 @@ _SMALL = 20  # a product below this size is made number by number
 _BLOCK = 1 << 15  # numbers of the result that are worked on at a time, for at least so many vectors:
 _LEAST_VECTORS = 272
 _LONG = 128  # numbers in a row that make an inner loop quick
-
-
-@dataclass(frozen=True)
-class Caches:
-    """The sizes in bytes of the processor's caches, as Eigen asks the processor for them: they decide where sums are
-    cut. The first decides it everywhere; the others only in a contraction with more than one thread."""
-
-    first: int = 32 * 1024
-    second: int = 1024 * 1024
-    third: int = 320 * 1024 * 1024
-
-
-#: AMD's Zen 4, on which everything was measured; see `with_caches` for the sums of another processor: Intel's since Ice
-#: Lake and AMD's Zen 5 have a first level of 48 KiB, and sums of more than 400 products then differ.
-CACHES = Caches()
-
-
-@contextmanager
-def with_caches(caches: Caches) -> Iterator[None]:
-    """Products that are planned in this block are cut for other caches; not for several threads at a time."""
-    global CACHES
-    before, CACHES = CACHES, caches
-    try:
-        yield
-    finally:
-        CACHES = before
 
 
 @dataclass(frozen=True)
@@ -100,7 +74,8 @@ def planned_product(matrix: Float32s, count: int) -> Product:
         return lambda read: _vectors_of_one_row(read, count, matrix[0])
     if rows + columns + count < _SMALL:
         return lambda read: iter([(slice(0, count), _small_sums(read(0, count)[:, None, :] * matrix))])
-    return _panels(matrix, count, Order(_single_depth(max(rows, columns, count), columns, CACHES), rows, columns))
+    depth = _single_depth(max(rows, columns, count), columns, current().caches)
+    return _panels(matrix, count, Order(depth, rows, columns))
 
 
 def _single_depth(largest: int, columns: int, caches: Caches) -> int:
@@ -163,7 +138,7 @@ def planned_contraction(matrix: Float32s, count: int, threads: int, patches: boo
     rows, columns = matrix.shape
     if matrix.size == 0 or count == 0:
         return lambda read: iter([(slice(0, count), np.zeros((count, rows), np.float32))])
-    order = _Contraction(rows, columns, count, threads, patches, CACHES).order()
+    order = _Contraction(rows, columns, count, threads, patches, current().caches).order()
     if order is None:
         by_column = np.ascontiguousarray(matrix.T)
         return lambda read: iter([(slice(0, 1), _sums_by_columns(by_column, read(0, 1)[0])[None])])

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError
 from refquant.interpreter import Interpreter
-from refquant.numerics.eigen_products import with_caches
+from refquant.numerics.processor import with_processor
 from refquant.runtimes import tf_style
-from refquant.runtimes.processor import caches_of_this_machine
+from refquant.runtimes.machine import this_processor
 from refquant.tflite.model import Model
 
 Array = npt.NDArray[Any]
@@ -58,9 +58,9 @@ def run(model: Model, samples: Sequence[Sequence[Array]], kernels: str = "refere
 def compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kernels: str = "reference") -> Result:
     """Runs the samples here, with this profile, and there; a death is asked for twice, as it may be a late one.
 
-    Sums of floats are cut by the caches of this machine, on which the peer is taken to run.
+    Floats are those of the processor of this machine, on which the peer is taken to run.
     """
-    with with_caches(caches_of_this_machine()):
+    with with_processor(this_processor()):
         return _compare(model, samples, peer, kernels)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from refquant.numerics import eigen_products, ordered_products, partial_sums
-from refquant.runtimes import processor
+from refquant.numerics.processor import Caches, Processor, with_processor
 
 PRODUCTS = np.array([2**24, 1, -(2**24), 1], np.float32)
 
 
 @pytest.fixture(autouse=True)
-def zen_4(monkeypatch: pytest.MonkeyPatch) -> None:
+def zen_4() -> Iterator[None]:
     """The sums below are those of the default caches, whatever processor this is."""
-    monkeypatch.setattr(eigen_products, "CACHES", eigen_products.Caches())
+    with with_processor(Processor()):
+        yield
 
 
 def sums(rows: int, count: int, products: np.ndarray = PRODUCTS) -> np.ndarray:
@@ -59,12 +62,12 @@ def test_long_sums_are_cut() -> None:
     np.testing.assert_array_equal(result, np.full((4, 16), 2**24 + 2, np.float32))
 
 
-def test_larger_caches_cut_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_larger_caches_cut_later() -> None:
     """48 KiB hold 608 columns: the first block of 1000 has 504 of them, where 32 KiB allow 336."""
-    monkeypatch.setattr(eigen_products, "CACHES", eigen_products.Caches(first=48 * 1024))
     vector = np.zeros(1000, np.float32)
     vector[[0, 400, 401]] = 2**24, 1, 1
-    result = eigen_products.matrix_product(np.ones((16, 1000), np.float32), np.tile(vector, (4, 1)))
+    with with_processor(Processor(Caches(first=48 * 1024))):
+        result = eigen_products.matrix_product(np.ones((16, 1000), np.float32), np.tile(vector, (4, 1)))
     np.testing.assert_array_equal(result, np.full((4, 16), 2**24, np.float32))
 
 
@@ -123,38 +126,3 @@ def test_both_ways_to_sum_in_order_agree() -> None:
         a, b = rng.standard_normal((count, inner), np.float32), rng.standard_normal((outer, count), np.float32).T
         quick, slow = ordered_products.in_order(a, b), ordered_products._in_two_passes(a, b)
         assert quick.tobytes() == slow.tobytes()
-
-
-def test_caches_are_those_of_a_block() -> None:
-    before = eigen_products.CACHES
-    with pytest.raises(ZeroDivisionError), eigen_products.with_caches(eigen_products.Caches(first=48 * 1024)):
-        assert eigen_products.CACHES.first == 48 * 1024
-        raise ZeroDivisionError
-    assert eigen_products.CACHES is before
-
-
-@pytest.mark.parametrize(
-    ("leaves", "sizes"),
-    [
-        # EPYC of Zen 4: 32 KiB, 1 MiB, 640 times 512 KiB
-        (
-            {0x80000005: (0, 0, 0x20080140, 0), 0x80000006: (0, 0, 0x04008140, 640 << 18)},
-            (32 << 10, 1 << 20, 320 << 20),
-        ),
-    ],
-)
-def test_what_a_processor_of_amd_says(leaves: dict[int, tuple[int, ...]], sizes: tuple[int, ...]) -> None:
-    assert processor._amd(lambda leaf: leaves[leaf]) == sizes
-
-
-def test_what_a_processor_of_intel_says() -> None:
-    """Ice Lake: 12 ways of 64 lines of 64 bytes; instructions are left out; 20 ways of 1024; 12 ways of 40960 sets."""
-    leaves = {
-        0: (0x21, 11 << 22 | 63, 63, 0),
-        1: (0x22, 7 << 22 | 63, 63, 0),
-        2: (0x43, 19 << 22 | 63, 1023, 0),
-        3: (0x63, 11 << 22 | 63, 40959, 0),
-        4: (0, 0, 0, 0),
-    }
-    sizes = processor._intel(lambda leaf, subleaf: leaves[subleaf])
-    assert sizes == (48 << 10, 20 * 64 << 10, 12 * 40960 * 64)
