@@ -29,10 +29,11 @@ from refquant.audit.report import Derivation, Finding
 from refquant.audit.rules import Rules
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import Interpreter
-from refquant.quantization.calibration import Range, Statistics, calibrate
+from refquant.quantization.calibration import Statistics, calibrate
 from refquant.quantization.converter import Mode
 from refquant.quantization.intermediates import with_intermediate_tensors
 from refquant.quantization.parameters import of_statistics
+from refquant.quantization.recorder import Range
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType

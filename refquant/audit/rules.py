@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.audit.again import is_quantized, type_name, zero_points_of
-from refquant.quantization.calibration import Range
 from refquant.quantization.constraints import Constraint, constraint_of
 from refquant.quantization.converter import Mode
 from refquant.quantization.dynamic_range import MINIMUM_ELEMENTS
+from refquant.quantization.recorder import Range
 from refquant.quantization.recurrent import LSTMS
 from refquant.tflite import schema
 from refquant.tflite.model import Model

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice, repeat
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from refquant.tflite.schema import TensorType
 
 #: the arrays of a tensor, by sample: [samples, …], or one for each
 Samples = Array | list[Array]
+
+#: is called after each operator of a batch with what the tensors hold now: `Samples`, or None for those that are gone
+AfterStep = Callable[[Step, list[Any]], None]
 
 #: the samples of a batch are as many as have tensors of so many bytes in all …
 _BYTES = 4 << 20
@@ -64,7 +67,7 @@ class Batches:
         source = iter(samples)
         is_watched = self._plan.observer is not None or self._plan.watcher is not None
         while chunk := list(islice(source, 1 if is_watched else self.size)):
-            batch = self._batch(len(chunk))
+            batch = self.planned(len(chunk))
             if batch is None:
                 yield from (self._alone(sample, tensors, keep_state) for sample in chunk)
             else:
@@ -81,7 +84,7 @@ class Batches:
         plan.invoke()
         return {index: np.array(plan.values[index]) for index in tensors}
 
-    def _batch(self, count: int) -> Batch | None:
+    def planned(self, count: int) -> Batch | None:
         """What runs so many samples at once; None where planning it is not yet worth it.
 
         The last two are kept: one for full batches, one for what is left of the samples.
@@ -146,24 +149,39 @@ class Batch:
         self._last_read = self._freed()
         self._dropped = {index for step in plan.steps for index in step.drops}
 
-    def run(self, inputs: Sequence[Samples], tensors: Collection[int]) -> dict[int, Samples]:
+    def run(
+        self, inputs: Sequence[Samples], tensors: Collection[int], after: AfterStep | None = None
+    ) -> dict[int, Samples]:
         """The arrays of some tensors for `count` samples, which are given by input.
 
-        Arrays that no operator will read any more are let go. The plan has the values of the last sample then.
+        Arrays that no operator will read any more are let go, but for those of these tensors. The plan is left with the
+        values of the last sample.
         """
-        values = dict(zip(self._plan.inputs, inputs, strict=True))
-        for index in self._plan.inputs:
-            self._plan.values[index] = _last(values[index])
+        values: list[Any] = [None] * len(self._plan.tensors)
+        for index, array in self._same.items():
+            values[index] = np.broadcast_to(array, (self._count, *array.shape))
+            self._plan.values[index] = None if index in self._dropped else array
+        for index, samples in zip(self._plan.inputs, inputs, strict=True):
+            values[index] = samples
+            self._leave(index, samples)
         with np.errstate(all="ignore"):
             for (step, together), read in zip(self._steps, self._last_read):
                 with placed(step.operator, "run"):
-                    values.update(zip(_written(step), self._computed(step, together, values)))
+                    results = self._computed(step, together, values)
+                for tensor, samples in zip(step.operator.outputs, results):
+                    values[tensor.index] = samples
+                if after is not None:
+                    after(step, values)
                 for index in read:
-                    samples = values[index] if index in tensors else values.pop(index)
-                    self._plan.values[index] = None if index in self._dropped else _last(samples)
-        for index, array in self._same.items():
-            self._plan.values[index] = None if index in self._dropped else array
-        return {i: values[i] if i in self._varying else [self._same[i]] * self._count for i in tensors}
+                    self._leave(index, values[index])
+                    if index not in tensors:
+                        values[index] = None
+        return {index: values[index] for index in tensors}
+
+    def _leave(self, index: int, samples: Samples) -> None:
+        """Leaves the last sample to the plan."""
+        last = samples[-1] if isinstance(samples, list) else samples[-1, ...].copy()
+        self._plan.values[index] = None if index in self._dropped else last
 
     def _freed(self) -> list[list[int]]:
         """For each operator what varies and is read by no later one."""
@@ -178,7 +196,7 @@ class Batch:
             freed[number].append(index)
         return freed
 
-    def _computed(self, step: Step, together: Step | None, values: dict[int, Samples]) -> Sequence[Samples]:
+    def _computed(self, step: Step, together: Step | None, values: list[Any]) -> Sequence[Samples]:
         """The outputs of one operator for all samples."""
         inputs = step.operator.inputs
         if step.operator.name in RENAMING and not any(self._varies(tensor) for tensor in inputs[1:]):
@@ -208,7 +226,7 @@ class Batch:
     def _constant(self, tensor: TensorInfo | None) -> Array | None:
         return None if tensor is None else self._same[tensor.index]
 
-    def _stack(self, tensor: TensorInfo, values: dict[int, Samples]) -> Array:
+    def _stack(self, tensor: TensorInfo, values: list[Any]) -> Array:
         """The samples of a tensor as one array, which they are from now on."""
         samples = values[tensor.index]
         if isinstance(samples, list):
@@ -218,10 +236,6 @@ class Batch:
 
 def _separate(samples: Samples) -> list[Array]:
     return samples if isinstance(samples, list) else [samples[i, ...] for i in range(len(samples))]
-
-
-def _last(samples: Samples) -> Array:
-    return samples[-1] if isinstance(samples, list) else samples[-1, ...].copy()
 
 
 def _written(step: Step) -> list[int]:

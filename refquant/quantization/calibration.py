@@ -1,6 +1,7 @@
 """`calibrate`: the smallest and largest number of every tensor, over samples, as TensorFlow's calibrator records them.
 
-What is recorded, in every subgraph that runs, of a tensor of type FLOAT32 without data in the file:
+What is recorded, in every subgraph that runs, of a tensor of type FLOAT32 without data in the file (see
+`refquant.quantization.recorder`):
 
 | when | what |
 |---|---|
@@ -24,9 +25,8 @@ python/optimize/{calibrator.py,calibration_wrapper.cc}, below tensorflow/lite.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,12 @@ import numpy.typing as npt
 
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import border
+from refquant.interpreter.batches import Batches
 from refquant.interpreter.interpreter import check_float_mode
-from refquant.interpreter.plan import Step, SubgraphPlan, Subgraphs
-from refquant.interpreter.sharing import SharedMemory
-from refquant.kernels.products import BLOCK
-from refquant.kernels.registry import Operator
+from refquant.interpreter.plan import SubgraphPlan, Subgraphs
+from refquant.kernels.registry import Shape
 from refquant.quantization.intermediates import with_intermediate_tensors
+from refquant.quantization.recorder import Key, Range, Recorder, is_recorded_in_batches
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.repack import repacked
@@ -49,39 +49,6 @@ Array = npt.NDArray[Any]
 #: a list of arrays in the order of the model's inputs, a dict of arrays by name, or a signature's key and such a dict
 Sample = list[Any] | dict[str, Any] | tuple[str | None, dict[str, Any]]
 Samples = Iterable[Sample] | Callable[[], Iterable[Sample]]
-#: a subgraph and a tensor of it
-Key = tuple[int, int]
-
-_LARGEST, _SMALLEST_NORMAL = np.finfo(np.float32).max, np.finfo(np.float32).tiny
-_SMALLEST = np.finfo(np.float32).smallest_subnormal
-
-#: operators that move float32 numbers but make none, so that subnormal ones stay
-_MOVING = frozenset(
-    "ABS BATCH_TO_SPACE_ND BITCAST BROADCAST_TO CONCATENATION DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EMBEDDING_LOOKUP "
-    "EXPAND_DIMS FILL GATHER GATHER_ND IF MATRIX_DIAG MATRIX_SET_DIAG MIRROR_PAD NEG PACK PAD PADV2 READ_VARIABLE "
-    "RESHAPE REVERSE_SEQUENCE REVERSE_V2 SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V "
-    "SQUEEZE STRIDED_SLICE TILE TRANSPOSE UNIQUE UNPACK WHERE WHILE".split()
-)
-
-
-@dataclass(slots=True)
-class Range:
-    """The smallest and the largest number of a tensor, and the numbers of the samples that had them first.
-
-    A sample is None where no number was below the largest float32, or none above the smallest normal one.
-    """
-
-    min: np.float32 = _LARGEST
-    max: np.float32 = _SMALLEST_NORMAL
-    min_sample: int | None = None
-    max_sample: int | None = None
-
-    def include(self, low: np.float32, high: np.float32, sample: int) -> None:
-        """Makes the range reach from `low` to `high`."""
-        if low < self.min:
-            self.min, self.min_sample = low, sample
-        if high > self.max:
-            self.max, self.max_sample = high, sample
 
 
 @dataclass(frozen=True)
@@ -134,12 +101,12 @@ def calibrate(
         model = Model.read(model)
     model = with_intermediate_tensors(model)
     _check_float(model)
-    recorder = _Recorder(model)
+    recorder = Recorder(model)
     check_float_mode(float_mode)
     feeder = _Feeder(Subgraphs(model, "calibrator", fast=float_mode == "fast", preserves=False), recorder)
     for sample in _iterate(representative_dataset):
         feeder.feed(sample)
-        recorder.sample += 1
+    feeder.run()
     if not recorder.sample:
         raise InvalidInputError("the representative dataset gives no samples: give at least one")
     recorder.warn()
@@ -171,27 +138,56 @@ def _iterate(dataset: Samples) -> Iterable[Sample]:
 
 
 class _Feeder:
-    """Takes samples to the subgraphs that they are for."""
+    """Takes samples to the subgraphs that they are for, those of one kind in batches."""
 
-    def __init__(self, plans: Subgraphs, recorder: _Recorder) -> None:
+    def __init__(self, plans: Subgraphs, recorder: Recorder) -> None:
         self._model = plans.model
         self._plans = plans
         self._plans.watch(recorder)
         self._plans.observe(recorder.observe)
         self._recorder = recorder
         self._prepared: set[str | None] = set()
+        self._kind: tuple[str | None, list[Shape]] | None = None  # of the samples that wait: signature and shapes
+        self._waiting: list[list[Array]] = []
         for number in range(len(plans.model.subgraphs)):
             self._plans[number]  # raises for an operator without kernel
 
     def feed(self, sample: Sample) -> None:
-        """Runs one sample."""
-        key, subgraph, values = self._resolved(sample)
-        plan = self._plans[subgraph]
-        if len(values) != len(plan.inputs):
-            raise self._invalid(f"holds {len(values)} arrays, the model has {len(plan.inputs)} inputs")
-        arrays = [self._array(plan, index, value) for index, value in zip(plan.inputs, values)]
-        self._check_shapes(plan, arrays, is_first=key not in self._prepared)
-        shapes = [array.shape for array in arrays]
+        """Takes one sample; it runs when there are enough of its kind, or when one of another kind comes."""
+        try:
+            key, plan, arrays = self._checked(sample)
+        except RefquantError:
+            self.run()
+            raise
+        kind = key, [array.shape for array in arrays]
+        if kind != self._kind:
+            self.run()
+            self._prepare(plan, *kind)
+            self._kind = kind
+        self._waiting.append([border.inward(plan.tensors[index], array) for index, array in zip(plan.inputs, arrays)])
+        if len(self._waiting) >= self._size:
+            self.run()
+
+    def run(self) -> None:
+        """Runs the samples that wait."""
+        samples, self._waiting = self._waiting, []
+        if not samples:
+            return
+        batch = self._batches.planned(len(samples)) if len(samples) > 1 else None
+        plan, recorder = self._plan, self._recorder
+        if batch is not None:
+            with recorder.batch(plan, len(samples)) as after:
+                batch.run([list(arrays) for arrays in zip(*samples)], (*plan.inputs, *plan.outputs), after)
+            recorder.sample += len(samples)
+            return
+        for arrays in samples:
+            for index, array in zip(plan.inputs, arrays):
+                plan.values[index] = array
+            plan.invoke()
+            recorder.sample += 1
+
+    def _prepare(self, plan: SubgraphPlan, key: str | None, shapes: list[Shape]) -> None:
+        """Plans the subgraph of samples of another kind."""
         try:
             plan.plan_for(shapes)
         except RefquantError as error:
@@ -200,9 +196,19 @@ class _Feeder:
             self._plans.reset_variables()
             self._prepared.add(key)
         self._recorder.suppresses = key is None
-        for index, array in zip(plan.inputs, arrays):
-            plan.values[index] = border.inward(plan.tensors[index], array)
-        plan.invoke()
+        self._plan = plan
+        self._batches = Batches(plan, self._plans.reset_variables)
+        self._size = self._batches.size if is_recorded_in_batches(plan) else 1
+
+    def _checked(self, sample: Sample) -> tuple[str | None, SubgraphPlan, list[Array]]:
+        """The key of the signature, the subgraph, and an array for each of its inputs."""
+        key, subgraph, values = self._resolved(sample)
+        plan = self._plans[subgraph]
+        if len(values) != len(plan.inputs):
+            raise self._invalid(f"holds {len(values)} arrays, the model has {len(plan.inputs)} inputs")
+        arrays = [self._array(plan, index, value) for index, value in zip(plan.inputs, values)]
+        self._check_shapes(plan, arrays, is_first=key not in self._prepared)
+        return key, plan, arrays
 
     def _resolved(self, sample: Sample) -> tuple[str | None, int, Sequence[Any]]:
         """The key of the signature, its subgraph, and what is for each of its inputs."""
@@ -260,7 +266,7 @@ class _Feeder:
 
     @property
     def _place(self) -> str:
-        return f"sample {self._recorder.sample} of the representative dataset"
+        return f"sample {self._recorder.sample + len(self._waiting)} of the representative dataset"
 
     def _invalid(self, why: str) -> InvalidInputError:
         return InvalidInputError(f"{self._place}: {why}")
@@ -272,123 +278,6 @@ def _described(sample: Any) -> str:
     if isinstance(sample, tuple):
         return f"a tuple of {', '.join(type(item).__name__ for item in sample) or 'nothing'}"
     return f"of type {type(sample).__name__}"
-
-
-@dataclass
-class _Recorder:
-    """Watches the operators and keeps the ranges.
-
-    What has been recorded is not looked at again until it changes: an output is recorded when it is written.
-    """
-
-    model: Model
-    sample: int = 0
-    suppresses: bool = True  # subnormal numbers
-    ranges: dict[Key, Range] = field(default_factory=dict)
-    nan: dict[Key, int] = field(default_factory=dict)
-    _memory: dict[int, SharedMemory] = field(default_factory=dict)
-    _recorded: dict[int, set[int]] = field(default_factory=dict)  # in the present run of each subgraph
-
-    def __post_init__(self) -> None:
-        self._floats = [_recordable(self.model, subgraph) for subgraph in self.model.subgraphs]
-
-    def before(self, plan: SubgraphPlan, step: Step) -> None:
-        """Records inputs that nobody has written here: the model's own, and variables."""
-        if step.operator.index == 0:
-            self._recorded[plan.index] = set()
-            if plan.index not in self._memory:
-                self._memory[plan.index] = SharedMemory(plan)
-        for tensor in step.operator.inputs:
-            if tensor is not None and (tensor.is_variable or tensor.index not in self._recorded[plan.index]):
-                self._record(plan, tensor.index)
-
-    def after(self, plan: SubgraphPlan, step: Step) -> None:
-        """Records what has changed."""
-        inputs = {tensor.index for tensor in step.operator.inputs if tensor is not None}
-        for index in self._memory[plan.index].overwritten(step):
-            tensor = plan.tensors[index]
-            if plan.values[index] is not None:
-                output = plan.value(step.operator.output().index, step.operator)
-                plan.values[index] = output.view(tensor.dtype).reshape(tensor.dims)
-                self._recorded[plan.index].discard(index)
-                if index in inputs:
-                    self._record(plan, index)
-        for index in inputs:
-            if plan.tensors[index].is_variable:
-                self._record(plan, index)
-        for tensor in step.operator.outputs:
-            if self.suppresses and tensor.dtype == np.float32 and step.operator.name not in _MOVING:
-                plan.values[tensor.index] = _suppressed(plan.value(tensor.index, step.operator))
-            self._record(plan, tensor.index)
-
-    def observe(self, operator: Operator, numbers: dict[str, Any]) -> None:
-        """Records the intermediate tensors of an LSTM."""
-        if "intermediate" in numbers:
-            tensor = operator.intermediates[numbers["intermediate"]]
-            self._include((operator.subgraph, tensor.index), numbers["values"])
-
-    def warn(self) -> None:
-        """Warns of numbers that are none."""
-        infinite = {
-            key: found.min_sample if np.isinf(found.min) else found.max_sample
-            for key, found in self.ranges.items()
-            if np.isinf(found.min) or np.isinf(found.max)
-        }
-        for what, found in (("NaN, which is passed over", self.nan), ("infinity", infinite)):
-            if found:
-                (subgraph, index), sample = next(iter(found.items()))
-                name = (self.model.subgraphs[subgraph].tensors or [])[index].name
-                warnings.warn(
-                    f"{len(found)} of {len(self.ranges)} tensors hold {what}: first tensor {index} ({name!r}) of "
-                    f"subgraph {subgraph}, from sample {sample}",
-                    stacklevel=3,
-                )
-
-    def _record(self, plan: SubgraphPlan, index: int) -> None:
-        self._recorded[plan.index].add(index)
-        value = plan.values[index]
-        if index in self._floats[plan.index] and value is not None:
-            self._include((plan.index, index), value)
-
-    def _include(self, key: Key, values: Array) -> None:
-        numbers = values
-        if numbers.size and np.isnan(numbers.min()):
-            self.nan.setdefault(key, self.sample)
-            numbers = numbers[~np.isnan(numbers)]
-        if not numbers.size:
-            return
-        found = self.ranges.setdefault(key, Range())
-        low, high = numbers.min(), numbers.max()
-        above_zeros = _SMALLEST_NORMAL if self.suppresses else _SMALLEST
-        if abs(low) < above_zeros:
-            flat = numbers.reshape(-1)
-            low = found.min if found.min < above_zeros else flat[(abs(flat) < above_zeros).argmax()]
-        found.include(low, high, self.sample)
-
-
-def _suppressed(numbers: Array) -> Array:
-    """Zeros for subnormal numbers, of their sign."""
-    bits = np.ascontiguousarray(numbers).reshape(-1).view(np.uint32)
-    for start in range(0, bits.size, BLOCK):
-        magnitudes = bits[start : start + BLOCK] & 0x7FFFFFFF
-        magnitudes -= 1  # so that zeros are the largest
-        if magnitudes.min() < 0x7FFFFF:
-            return np.where(abs(numbers) < _SMALLEST_NORMAL, numbers * np.float32(0), numbers)
-    return numbers
-
-
-def _recordable(model: Model, subgraph: schema.SubGraph) -> set[int]:
-    """The float32 tensors without data in the file; data outside the FlatBuffer do not count."""
-    buffers = model.root.buffers or []
-    return {
-        index
-        for index, tensor in enumerate(subgraph.tensors or ())
-        if tensor.type == TensorType.FLOAT32 and not _has_data(buffers[tensor.buffer])
-    }
-
-
-def _has_data(buffer: schema.Buffer) -> bool:
-    return buffer.data is not None and len(buffer.data) > 0
 
 
 def _present(vector: Any) -> Sequence[int]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.quantization.calibration import Key, Statistics, calibrate
+from refquant.quantization.calibration import Statistics, calibrate
+from refquant.quantization.recorder import Key
 from refquant.runtimes.quantizer import CalibrationSample, Quantizer
 from refquant.testing.same_model import differences
 from refquant.tflite import schema

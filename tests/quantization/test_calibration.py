@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 import refquant as rq
-from refquant.quantization.calibration import Range, Statistics
+from refquant.quantization.calibration import Statistics
+from refquant.quantization.recorder import Range
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from hypothesis import strategies as st
 
-from refquant.quantization.calibration import Key, Range, Statistics
+from refquant.quantization.calibration import Statistics
 from refquant.quantization.intermediates import with_intermediate_tensors
+from refquant.quantization.recorder import Key, Range
 from refquant.testing.strategies.drawing import generators
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
