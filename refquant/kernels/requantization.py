@@ -98,7 +98,7 @@ class Finish:
         self._quick = quick_rounding(stage.rule, multiplier, shift, offset, bound, stage.range)
         if self._quick is not None:
             self._constants = [np.tile(constant, self._together) for constant in self._quick.constants]
-            self._top = np.float64(stage.range.high - stage.range.low)
+            self._top = float(stage.range.high - stage.range.low)
             self._unsigned = np.dtype(f"u{stage.dtype.itemsize}")
             self._low = np.array(stage.range.low).astype(self._unsigned)
 
@@ -149,7 +149,7 @@ class Finish:
             block = unsigned[begin : begin + step]
             t = sums[begin : begin + step].astype(np.float64)
             self._quick.steps(t, constants)
-            np.clip(t, 0.0, self._top, out=t)
+            t.clip(0.0, self._top, out=t)
             np.copyto(block, t, casting="unsafe")
             if self._low:
                 np.add(block, self._low, out=block)
