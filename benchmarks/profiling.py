@@ -46,9 +46,10 @@ class Spent:
 
 @dataclass
 class Clock:
-    """A watcher that takes the time of each operator of the main subgraph; `steps` has the quickest of each."""
+    """A watcher of the operators of the main subgraph: the quickest time of each, and the bytes of its tensors."""
 
-    steps: dict[int, float] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
+    bytes: dict[int, int] = field(default_factory=dict)
     _start: float = 0.0
 
     def before(self, plan: SubgraphPlan, step: Step) -> None:
@@ -61,7 +62,10 @@ class Clock:
         if plan.index == 0:
             seconds = time.perf_counter() - self._start
             number = step.operator.index
-            self.steps[number] = min(seconds, self.steps.get(number, math.inf))
+            self.seconds[number] = min(seconds, self.seconds.get(number, math.inf))
+            tensors = (tensor for tensor in (*step.operator.inputs, *step.operator.outputs) if tensor is not None)
+            values = (plan.values[tensor.index] for tensor in tensors)
+            self.bytes[number] = sum(value.nbytes for value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def _profiles(path: Path, seconds: float) -> list[Profile]:
 
 def profile(name: str, model: rq.Model, sample: Sequence[Array], mode: str, seconds: float) -> Profile:
     """Runs a model for so many seconds with the clock, and as long with the sampler."""
-    subgraphs = Subgraphs(model, "reference", fast=mode == "fast")
+    subgraphs = Subgraphs(model, "reference", fast=mode == "fast", preserves=False)
     plan = subgraphs[0]
     plan.plan()
     for index, array in zip(plan.inputs, sample, strict=True):
@@ -129,9 +133,9 @@ def profile(name: str, model: rq.Model, sample: Sequence[Array], mode: str, seco
     for step in plan.steps:
         spent = by_operator[step.operator.name]
         spent.operators += 1
-        spent.seconds += clock.steps[step.operator.index]
-        spent.multiplications += _multiplications(plan, step)
-        spent.bytes += sum(_bytes(plan, t.index) for t in (*step.operator.inputs, *step.operator.outputs) if t)
+        spent.seconds += clock.seconds[step.operator.index]
+        spent.multiplications += _multiplications(step)
+        spent.bytes += clock.bytes[step.operator.index]
     return Profile(name, mode, best, dict(by_operator), sampler)
 
 
@@ -146,12 +150,7 @@ def _run(plan: SubgraphPlan, seconds: float) -> float:
             return best
 
 
-def _bytes(plan: SubgraphPlan, index: int) -> int:
-    value = plan.values[index]
-    return 0 if value is None else value.nbytes
-
-
-def _multiplications(plan: SubgraphPlan, step: Step) -> int:
+def _multiplications(step: Step) -> int:
     """Of weights and inputs, in the operators that have them: each output takes a row of the weights."""
     operator = step.operator
     if operator.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D"):

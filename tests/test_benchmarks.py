@@ -13,8 +13,11 @@ import pytest
 
 from benchmarks import growth, memory, sections, speed_table
 from benchmarks.speed import Measured, Row
-from refquant.runtimes import is_installed
+from refquant.data import DIGITS_INT8
+from refquant.errors import RuntimeFailedError
+from refquant.runtimes import is_installed, open_runtime
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +40,7 @@ def test_speed(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     (row,) = found["rows"]
     assert (row["model"], row["mode"], row["equal"], row["refusals"]) == ("digits_int8", "integer", "yes", {})
-    assert row["convolutional"] and row["bytes"] == bundled.stat().st_size
+    assert row["convolutional"] and row["bytes"] == DIGITS_INT8.stat().st_size
     for measured in (row["ours"], *row["theirs"].values()):
         assert 0 < measured["best"] <= measured["median"] and measured["planning"] > 0 and measured["invokes"] >= 2
     assert list(row["theirs"]) == ["reference"]
@@ -52,8 +55,24 @@ def test_speed(tmp_path: Path) -> None:
     assert line.split(" | ")[3] == f"{1e3 * row['ours']['best']:.3f}"
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["litert", "micro"])
+def test_timings_of_other_runtimes(name: str) -> None:
+    """Those that `test_speed` does not ask."""
+    if not is_installed(name):
+        pytest.skip(f"{name} is not installed")
+    model = Model.read(DIGITS_INT8)
+    with open_runtime(name) as runtime:
+        found = runtime.timings(model, [np.zeros((1, 8, 8, 1), np.int8)], seconds=0.01, threads=2)
+        with pytest.raises(RuntimeFailedError):
+            runtime.timings(b"no model", [], seconds=0.01)
+    assert 0 < found.planning < 10
+    assert len(found.invoke) > 1 and all(0 < seconds < 10 for seconds in found.invoke)
+    assert sum(found.invoke[:-1]) < 0.01
+
+
 def test_profile() -> None:
-    text = run("profile", "refquant/data/digits_int8.tflite", "--seconds", "0.02")
+    text = run("profile", str(DIGITS_INT8), "--seconds", "0.02")
     assert "**digits_int8** (integer)" in text and "| CONV_2D | " in text
 
 
