@@ -113,6 +113,8 @@ def main(arguments: Sequence[str]) -> None:
     unknown = sorted(set(options.parts) - set(PARTS))
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if options.write and options.parts:
+        parser.error("--write is for all parts")
     settings = Settings(options.seconds, options.rounds, threads=1)
     names = options.parts or list(PARTS)
     found = {name: measure(PARTS[name], settings) for name in with_progress(names, len(names), "Measuring")}

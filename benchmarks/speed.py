@@ -96,6 +96,8 @@ def main(arguments: Sequence[str]) -> None:
     paths = chosen(options.models)
     if not paths:
         parser.error(f"no model at hand is called {' or '.join(options.models)}")
+    if options.write and options.models:
+        parser.error("--write is for all models")
     settings = Settings(options.seconds, options.rounds, options.threads)
     rows: list[Row] = []
     with ExitStack() as stack:

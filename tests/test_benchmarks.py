@@ -117,7 +117,7 @@ def test_live_bytes() -> None:
     sample = [np.ones(1, np.float32)]
     assert memory.tensor_bytes(model, sample) == (4 * (1 + 1 + 3), 4 * 3)
     found = memory.measure(model, sample)
-    assert found.peak >= found.live and found.ratio == found.peak / 20
+    assert found.live <= found.peak < found.planned and found.ratio == found.peak / 20
 
 
 def test_exponent_of_growth() -> None:
