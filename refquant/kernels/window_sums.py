@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd, log, prod
-from typing import Any
 
 import numpy as np
 
@@ -81,6 +80,12 @@ class Windows:
         steps = (n, y * rows.stride, pixel * columns.stride, y * rows.dilation, pixel * columns.dilation, channel)
         return np.ndarray(shape, x.dtype, x, 0, steps)
 
+    def lines(self, x: Array) -> Array:
+        """As `patches`, [batch, oy, ox, ky], pixels and channels of a line as one item, where nothing lies between."""
+        patches = self.patches(x)
+        item = np.dtype(f"V{self.columns.filter * self.channels * x.itemsize}")
+        return np.ndarray(patches.shape[:4], item, x, 0, patches.strides[:4])
+
 
 def _seen(axis: Axis) -> tuple[int, slice, int]:
     """What lies before the image, which part of it is seen, and what lies after it, along one axis."""
@@ -105,23 +110,27 @@ class MatrixSums:
         if self._are_pixels:
             pixels, product = x.reshape(-1, self._terms), self._products[0]
             return lambda block: product(pixels[block.places].astype(product.dtype))
-        patches = self._windows.patches(self._windows.padded(x))
+        windows, depth = self._windows, self._depth
+        padded = windows.padded(x)
+
+        def rows(seen: Array, product: IntegerProduct) -> Array:
+            matrix = seen.copy().view(x.dtype).reshape(prod(seen.shape[:3]), self._terms)
+            return matrix.astype(product.dtype)
+
+        if len(self._products) == 1:
+            (product,) = self._products
+            view = windows.lines if windows.columns.dilation == 1 and self._terms else windows.patches
+            patches = view(padded)
+            return lambda block: product(rows(patches[block.images, block.rows], product))
+        patches = windows.patches(padded)
 
         def sums(block: Block) -> Array:
             seen = patches[block.images, block.rows]
-            groups = [
-                product(self._rows(seen[..., g * self._depth : (g + 1) * self._depth], product.dtype))
-                for g, product in enumerate(self._products)
-            ]
-            return groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
+            groups = enumerate(self._products)
+            parts = [product(rows(seen[..., g * depth : (g + 1) * depth], product)) for g, product in groups]
+            return np.concatenate(parts, axis=1)
 
         return sums
-
-    def _rows(self, patches: Array, dtype: np.dtype[Any]) -> Array:
-        """A matrix of the patches."""
-        copied = np.empty(patches.shape, dtype)
-        np.copyto(copied, patches)
-        return copied.reshape(prod(patches.shape[:3]), self._terms)
 
 
 class ChannelSums:
