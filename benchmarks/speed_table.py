@@ -59,19 +59,17 @@ def markdown(rows: Sequence[Row], head: str, summary: dict[str, Any]) -> str:
 
 
 def summary(rows: Iterable[Row]) -> dict[str, Any]:
-    """Geometric means over the convolutional models of each mode, and where refquant is slower than it should be."""
-    result: dict[str, Any] = {}
+    """Geometric means over the convolutional models, and where refquant is slower or larger than it should be.
+
+    The means are by mode: of all such models, and of those that the reference kernels take over 1 ms for.
+    """
     rows = list(rows)
+    means: dict[str, Any] = {}
     for mode in ("integer", "exact", "fast"):
         of_mode = [row for row in rows if row.mode == mode and row.convolutional]
-        for name, ratios in (
-            ("reference / refquant", [quotient(row.reference, row.ours) for row in of_mode]),
-            ("refquant / optimized", [quotient(row.ours, row.theirs.get("optimized")) for row in of_mode]),
-            ("refquant / XNNPACK", [quotient(row.ours, row.theirs.get("xnnpack")) for row in of_mode]),
-        ):
-            known = [ratio for ratio in ratios if ratio is not None]
-            if known:
-                result.setdefault(mode, {})[name] = {"geometric mean": _geometric_mean(known), "models": len(known)}
+        means[mode] = _means(of_mode)
+        means[f"{mode}, over 1 ms"] = _means([row for row in of_mode if is_large(row)])
+    result: dict[str, Any] = {"geometric means": {group: found for group, found in means.items() if found}}
     result["slower than the reference"] = sorted(
         f"{row.model} ({row.mode})"
         for row in rows
@@ -84,6 +82,17 @@ def summary(rows: Iterable[Row]) -> dict[str, Any]:
     )
     result["unequal"] = sorted(row.model for row in rows if row.equal == "NO")
     return result
+
+
+def _means(rows: Sequence[Row]) -> dict[str, Any]:
+    """How refquant compares with each of the runtimes that ran any of these."""
+    ratios = {
+        "reference / refquant": [quotient(row.reference, row.ours) for row in rows],
+        "refquant / optimized": [quotient(row.ours, row.theirs.get("optimized")) for row in rows],
+        "refquant / XNNPACK": [quotient(row.ours, row.theirs.get("xnnpack")) for row in rows],
+    }
+    known = {name: [ratio for ratio in of if ratio is not None] for name, of in ratios.items()}
+    return {name: {"geometric mean": _geometric_mean(of), "models": len(of)} for name, of in known.items() if of}
 
 
 def is_large(row: Row, seconds: float = _LARGE) -> bool:
@@ -102,13 +111,9 @@ def _geometric_mean(numbers: Sequence[float]) -> float:
 
 def _sentences(summary: dict[str, Any]) -> list[str]:
     lines = []
-    for mode in ("integer", "exact", "fast"):
-        means = [
-            f"{name} {found['geometric mean']:.2f} ({found['models']} models)"
-            for name, found in summary.get(mode, {}).items()
-        ]
-        if means:
-            lines.append(f"convolutional models, {mode}, geometric means: {', '.join(means)}")
+    for group, means in summary["geometric means"].items():
+        ratios = [f"{name} {found['geometric mean']:.2f} ({found['models']} models)" for name, found in means.items()]
+        lines.append(f"convolutional models, {group}, geometric means: {', '.join(ratios)}")
     for what, key in (
         ("slower than reference kernels that take over 2 ms", "slower than the reference"),
         ("memory over three times the live tensors", "memory"),

@@ -45,7 +45,7 @@ def test_speed(tmp_path: Path) -> None:
         assert 0 < measured["best"] <= measured["median"] and measured["planning"] > 0 and measured["invokes"] >= 2
     assert list(row["theirs"]) == ["reference"]
     assert row["memory"]["peak"] >= row["memory"]["live"] > 28 * 28
-    mean = found["summary"]["integer"]["reference / refquant"]
+    mean = found["summary"]["geometric means"]["integer"]["reference / refquant"]
     assert mean == {
         "geometric mean": pytest.approx(row["theirs"]["reference"]["best"] / row["ours"]["best"]),
         "models": 1,
@@ -92,12 +92,16 @@ def test_summary() -> None:
         row("b", "integer", 0.001, 0.008, kernels="micro"),
         row("no convolution", "integer", 0.001, 0.1),
         row("slow", "exact", 0.004, 0.003),
-        row("small", "exact", 0.004, 0.001),
+        row("small", "exact", 0.004, 0.0009),
     ]
     found = speed_table.summary(rows)
-    assert found["integer"]["reference / refquant"] == {"geometric mean": pytest.approx(4.0), "models": 2}
-    assert found["integer"]["refquant / optimized"] == {"geometric mean": pytest.approx(2.0), "models": 2}
-    assert "fast" not in found and "refquant / XNNPACK" not in found["integer"]
+    means = found["geometric means"]
+    assert means["integer"]["reference / refquant"] == {"geometric mean": pytest.approx(4.0), "models": 2}
+    assert means["integer"]["refquant / optimized"] == {"geometric mean": pytest.approx(2.0), "models": 2}
+    assert means["integer, over 1 ms"]["reference / refquant"]["models"] == 2
+    assert means["exact"]["reference / refquant"]["models"] == 2
+    assert means["exact, over 1 ms"]["reference / refquant"] == {"geometric mean": pytest.approx(0.75), "models": 1}
+    assert "fast" not in means and "refquant / XNNPACK" not in means["integer"]
     assert found["slower than the reference"] == ["slow (exact)"]
     assert found["memory"] == ["b (integer) 4.0"]
 
