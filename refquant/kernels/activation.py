@@ -372,11 +372,11 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.fl
     exps_in_sum = (exps + (1 << 11)) >> 12  # Q12.19
     counted = differences >= diff_min
     bits = 8 * out.dtype.itemsize
-    limits = np.iinfo(out.dtype)
+    lowest, low, high = int(np.iinfo(x.dtype).min), int(np.iinfo(out.dtype).min), int(np.iinfo(out.dtype).max)
 
     def run(x: Array) -> Array:
         wide = x.astype(np.int64)
-        index = wide - wide.max(axis=-1, keepdims=True, initial=np.iinfo(x.dtype).min) + 255
+        index = wide - wide.max(axis=-1, keepdims=True, initial=lowest) + 255
         total = exps_in_sum[index].sum(axis=-1, keepdims=True) & 0xFFFFFFFF  # the sum wraps
         if not index.size:
             return np.empty(x.shape, out.dtype)
@@ -386,8 +386,8 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.fl
         product = high_multiply(reciprocal, exps[index]).astype(np.int64)
         half = (np.int64(1) << exponent) >> 1
         divided = (product + half - ((product < 0) & (half > 0))) >> exponent
-        result = np.clip(divided + limits.min, limits.min, limits.max)
-        return np.where(counted[index], result, limits.min).astype(out.dtype)
+        result = np.minimum(np.maximum(divided + low, low), high)
+        return np.where(counted[index], result, low).astype(out.dtype)
 
     return run
 

@@ -178,7 +178,7 @@ def _exp_between_minus_a_quarter_and_0(x: Int64s, bits: int) -> Int64s:
     thirds = _multiply(_divide(y4, 2) + y3, _constant(_ONE_THIRD, bits), bits)
     product = _multiply(base, y + _divide(thirds + y2, 1), bits)
     total = base + product
-    return np.clip(total, -32768, 32767) if bits == 16 else total
+    return _saturated(total, bits) if bits == 16 else total
 
 
 def _reciprocal_of_half_of_one_plus(x: Array, bits: int) -> Int64s:
@@ -216,7 +216,13 @@ def _divide(x: Array, exponent: int) -> Int64s:
 
 def _shift_left_saturating(x: Int64s, exponent: Any, bits: int) -> Int64s:
     """x * 2**exponent, limited to the range of `bits`."""
-    return np.clip(x << exponent, -_one(bits) - 1, _one(bits))
+    return _saturated(x << exponent, bits)
+
+
+def _saturated(x: Int64s, bits: int) -> Int64s:
+    """Integers limited to the range of `bits`."""
+    limited: Int64s = np.minimum(np.maximum(x, -_one(bits) - 1), _one(bits))
+    return limited
 
 
 def _leading_zeros(x: Int64s) -> Int64s:

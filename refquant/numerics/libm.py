@@ -73,7 +73,7 @@ def expm1(x: Float32s) -> Float32s:
         near = magnitude < _float_of(0x3F851592)  # 1.5 ln 2
         k = np.where(near, np.sign(x), np.trunc(_INVERSE_LN2 * x + np.copysign(f(0.5), x))).astype(np.int64)
         k = np.where(magnitude > _float_of(0x3EB17218), np.where(np.isfinite(x), k, 0), 0)  # above 0.5 ln 2
-        k = np.clip(k, -400, 400)
+        k = _limited(k, -400, 400)
         high = x - k.astype(f) * _LN2_HIGH
         low = k.astype(f) * _LN2_LOW
         reduced = high - low
@@ -93,8 +93,8 @@ def expm1(x: Float32s) -> Float32s:
             """y * 2**k by adding to the exponent, as the C code does."""
             return (y.view(np.int32) + (k << 23).astype(np.int32)).view(f)
 
-        one_minus = (0x3F800000 - (0x1000000 >> np.clip(k, 0, 31))).astype(np.int32).view(f)  # 1 - 2**-k
-        small = ((0x7F - np.clip(k, -100, 126)) << 23).astype(np.int32).view(f)  # 2**-k
+        one_minus = (0x3F800000 - (0x1000000 >> _limited(k, 0, 31))).astype(np.int32).view(f)  # 1 - 2**-k
+        small = ((0x7F - _limited(k, -100, 126)) << 23).astype(np.int32).view(f)  # 2**-k
         result = np.select(
             [
                 k == 0,
@@ -130,10 +130,10 @@ def tanh(x: Float32s) -> Float32s:
     f = np.float32
     magnitude = np.abs(x)
     with np.errstate(all="ignore"):
-        large = f(1) - f(2) / (expm1(f(2) * magnitude) + f(2))
-        t = expm1(f(-2) * magnitude)
-        small = -t / (t + f(2))
-        result = np.where(magnitude >= 22, f(1), np.where(magnitude >= 1, large, small))
+        is_large = magnitude >= 1
+        t = expm1(np.where(is_large, f(2), f(-2)) * magnitude)
+        result = np.where(is_large, f(1) - f(2) / (t + f(2)), -t / (t + f(2)))
+        result = np.where(magnitude >= 22, f(1), result)
         result = np.where(x < 0, -result, result)
         result = np.where(magnitude < _float_of(0x24000000), x * (f(1) + x), result)  # below 2**-55
         return np.where(np.isnan(x), x + x, result)
@@ -148,6 +148,11 @@ def logistic(x: Float32s) -> Float32s:
     """
     with np.errstate(over="ignore"):
         return np.float32(1) / (np.float32(1) + exp(-x))
+
+
+def _limited(k: Any, low: int, high: int) -> Any:
+    """Integers from `low` to `high`: what np.clip does, which asks for the limits of the type each time."""
+    return np.minimum(np.maximum(k, low), high)
 
 
 def _float_of(bits: int) -> Any:
