@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from refquant.kernels.constants import made_once
 from refquant.kernels.fused_activation import activation_of_vector
 from refquant.kernels.hybrid import matrix_sums, row_sums
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
@@ -199,12 +200,13 @@ def _quantized(op: Operator) -> Run:
     memory, shape, rank = times.dims[1], out.dims, op.options.rank
     x_zero, out_zero = int(x.zero_points[0]), np.int32(out.zero_points[0])
     state_zero = int(state.zero_points[0]) if state.type == TensorType.INT8 else 0
-    limits = np.iinfo(state.dtype)
+    low, high = int(np.iinfo(state.dtype).min), int(np.iinfo(state.dtype).max)
+    # float64 is exact for any size that fits memory
+    columns_of = made_once(features, lambda weights: weights.view(np.int8).T.astype(np.float64))
 
     def run(x: Array, features: Array, times: Array, bias: Array | None, state: Array) -> Array:
-        columns = features.view(np.int8).T.astype(np.float64)  # exact for any size that fits memory
-        sums = ((x.astype(np.float64) - x_zero) @ columns).astype(np.int64).astype(np.int32)
-        newest = np.clip(double_rounding(sums, *first), limits.min, limits.max) + state_zero
+        sums = ((x.astype(np.float64) - x_zero) @ columns_of(features)).astype(np.int64).astype(np.int32)
+        newest = np.minimum(np.maximum(double_rounding(sums, *first), low), high) + state_zero
         history = _remember(state, newest, memory).astype(np.int64) - state_zero
         total = (history * times).sum(axis=2).reshape(*shape, rank).sum(axis=2)
         if bias is not None:
@@ -212,6 +214,6 @@ def _quantized(op: Operator) -> Run:
         if op.observer is not None:
             op.observe(feature_sums=sums, accumulator=total, multiplier=second[0], shift=second[1])
         y = double_rounding(total.astype(np.int32), *second) + out_zero
-        return np.clip(y, -128, 127).astype(np.int8)
+        return np.minimum(np.maximum(y, -128), 127).astype(np.int8)
 
     return run
