@@ -1,42 +1,69 @@
 """Sums of float32 products in `float_mode="fast"`: NumPy's BLAS adds them up in whatever order it likes.
 
 The results are those of no runtime. A sum of n products x * w is off the real number by at most about n * 2**-24 times
-the sum of all |x * w|, as is that of any runtime. Depthwise convolutions are left alone: they are loops anyway.
+the sum of all |x * w|, as is that of any runtime. Where filters see one channel there is no matrix to multiply by: such
+sums are those of the reference kernels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from refquant.kernels.batch_matmul import matrices_of, planned_batch_matmul
-from refquant.kernels.convolution import planned_conv_2d
+from refquant.kernels.blocks import Block
+from refquant.kernels.convolution import Convolution, planned_conv_2d, planned_depthwise_conv_2d
+from refquant.kernels.float_convolution import ChannelSums, convolved_by, windows_of
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float
-from refquant.kernels.optimized_products import conv_2d_by
 from refquant.kernels.registry import FAST, Array, Operator, Run, kernel
-from refquant.numerics.eigen_products import Product, Read, Sums
+from refquant.kernels.window_sums import Windows
 from refquant.tflite.schema import BatchMatMulOptions
 
-_BLOCK = 1 << 18  # numbers of vectors that are multiplied at a time, so that they stay in the cache
+_BLOCK = 1 << 17  # numbers of patches and sums in a block, so that they stay in the cache
+_FEWEST = 256  # places in a block if there are as many: BLAS copies the filters anew each time
 
 
 @kernel("CONV_2D", profile=FAST)
 def conv_2d(op: Operator) -> Run:
-    """As CONV_2D; sums of float32 are products of matrices, but for groups of filters."""
-    return planned_conv_2d(op, lambda plan: conv_2d_by(plan, _product))
+    """As CONV_2D; sums of float32 are products of matrices, but where filters see one channel."""
+    return planned_conv_2d(op, _convolved)
 
 
-def _product(matrix: Array, count: int) -> Product:
-    step = max(1, _BLOCK // max(1, matrix.shape[1]))
+@kernel("DEPTHWISE_CONV_2D", profile=FAST)
+def depthwise_conv_2d(op: Operator) -> Run:
+    """As DEPTHWISE_CONV_2D in profile "reference", whatever the profile."""
+    return planned_depthwise_conv_2d(op, _convolved)
 
-    def product(read: Read) -> Sums:
-        for start in range(0, count, step):
-            end = min(start + step, count)
-            yield slice(start, end), read(start, end) @ matrix.T
 
-    return product
+def _convolved(plan: Convolution) -> Run:
+    return convolved_by(plan, lambda w: (ChannelSums if w.shape[2] == 1 else _MatrixSums)(windows_of(plan), w))
+
+
+class _MatrixSums:
+    """For filters [ky, kx, input, group, output]: the patches of a block times the filters of a group."""
+
+    def __init__(self, windows: Windows, w: Array) -> None:
+        height, width, depth, groups, outputs = w.shape
+        self._windows = windows
+        self._terms = height * width * depth
+        self._filters = [np.ascontiguousarray(w[..., g, :].reshape(self._terms, outputs)) for g in range(groups)]
+        self.blocks = windows.blocks(max(_FEWEST, _BLOCK // max(1, self._terms + outputs)), groups * outputs)
+
+    def __call__(self, x: Array) -> Callable[[Block, Array], None]:
+        windows, groups = self._windows, len(self._filters)
+        patches = windows.patches(windows.padded(x))
+        depth = windows.channels // groups
+
+        def sums(block: Block, out: Array) -> None:
+            seen = patches[block.images, block.rows]
+            for g, w in enumerate(self._filters):
+                vectors = seen[..., g * depth : (g + 1) * depth].reshape(len(out), self._terms)
+                np.matmul(vectors, w, out=out[:, g * w.shape[1] : (g + 1) * w.shape[1]])
+
+        return sums
 
 
 @kernel("FULLY_CONNECTED", profile=FAST)

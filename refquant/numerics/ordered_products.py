@@ -51,8 +51,8 @@ def in_order(a: Float32s, b: Float32s) -> Float32s:
 def taps_in_order(x: Float32s, w: Float32s, sums: Float32s) -> None:
     """sums[n, h, i] = (0 + x[n, 0, 0, h, i] * w[0, 0, i]) + x[n, 0, 1, h, i] * w[0, 1, i] + ..., tap after tap.
 
-    Numbers along the last axis are contiguous in memory, w and `sums` as a whole. One tap of x lies as far from the
-    next as a row of w or further, and a row of taps further than a tap, or `einsum` would take them in another order.
+    Numbers along the last axis are contiguous in memory, w and `sums` as a whole. One tap of x lies further from the
+    next than one number does, and a row of taps further than a tap, or `einsum` would take them in another order.
     """
     if x.shape[-1] == 1:  # an axis of one is none, and the sum would be the inner loop
         twice = np.empty((*sums.shape[:2], 2), np.float32)
