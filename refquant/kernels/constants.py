@@ -19,13 +19,22 @@ def made_once(tensor: TensorInfo, make: Callable[[Array], T]) -> Callable[[Array
     if tensor.value is not None:
         made = make(tensor.value)
         return lambda array: made
-    if not tensor.is_persistent:
-        return make
+    return _first_kept(make) if tensor.is_persistent else make
+
+
+def once_if_constant(tensor: TensorInfo, run: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """`run`, a function of `tensor`; where that is a constant, the first result is kept for all runs."""
+    if tensor.value is None:
+        return run
+    return _first_kept(run)
+
+
+def _first_kept(make: Callable[[Array], T]) -> Callable[[Array], T]:
     kept: list[T] = []
 
-    def of_first(array: Array) -> T:
+    def first(array: Array) -> T:
         if not kept:
             kept.append(make(array))
         return kept[0]
 
-    return of_first
+    return first

@@ -19,6 +19,7 @@ from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.numerics.selection import choose
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
+_MINUS_ZERO = np.int32(-(2**31))  # its bits
 _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 
 
@@ -69,17 +70,24 @@ def _window_sums(x: Array, rows: Axis, columns: Axis) -> Array:
 def max_pool_2d(op: Operator) -> Run:
     """Largest element of each window, never below the lowest finite number of the type; a NaN is passed over."""
     rows, columns, finish = _plan(op)
-    shape, dtype = op.output().dims, op.input(0).dtype
+    dtype = op.input(0).dtype
     is_float = dtype == np.float32
     lowest = np.finfo(dtype).min if is_float else np.iinfo(dtype).min
-
-    def larger(seen: Array, pixels: Array) -> Array:
-        return choose(seen < pixels, pixels, seen) if is_float else np.maximum(seen, pixels)
+    larger = np.fmax if is_float else np.maximum
 
     def run(x: Array) -> Array:
-        best = np.full(shape, lowest, dtype)
-        for _, (oy, ox), (iy, ix) in taps(rows, columns):
-            best[:, oy, ox] = larger(best[:, oy, ox], x[:, iy, ix])
+        if is_float and (x.view(np.int32) == _MINUS_ZERO).any():  # of two zeros the first one stays, fmax takes either
+            best = np.full((len(x), rows.out, columns.out, x.shape[3]), lowest, dtype)
+            for _, (oy, ox), (iy, ix) in taps(rows, columns):
+                seen, pixels = best[:, oy, ox], x[:, iy, ix]
+                best[:, oy, ox] = choose(seen < pixels, pixels, seen)
+            return finish(best)
+        lines = np.full((len(x), rows.out, columns.size, x.shape[3]), lowest, dtype)
+        for _, (oy,), (iy,) in taps(rows):
+            larger(lines[:, oy], x[:, iy], out=lines[:, oy])
+        best = np.full((len(x), rows.out, columns.out, x.shape[3]), lowest, dtype)
+        for _, (ox,), (ix,) in taps(columns):
+            larger(best[:, :, ox], lines[:, :, ix], out=best[:, :, ox])
         return finish(best)
 
     return run

@@ -5,12 +5,14 @@ NumericVerify.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels import profiles
+from refquant.kernels.constants import once_if_constant
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import affine
@@ -112,7 +114,7 @@ def dequantize(op: Operator) -> Run:
     out.is_persistent = x.value is not None
     if x.type == _INT16 and x.params[1] != 0:
         raise op.invalid("the zero point of an int16 tensor must be 0")
-    return _dequantized(op, x)
+    return once_if_constant(x, _dequantized(op, x))
 
 
 @kernel("DEQUANTIZE", profile="optimized")
@@ -134,10 +136,10 @@ def optimized_dequantize(op: Operator) -> Run:
         parts = [numbers.astype(np.float32) * scale + offset, affine.dequantize(rest, scale, zero_point)]
         return np.concatenate(parts).reshape(q.shape)
 
-    return by_eight
+    return once_if_constant(x, by_eight)
 
 
-def _dequantized(op: Operator, x: TensorInfo) -> Run:
+def _dequantized(op: Operator, x: TensorInfo) -> Callable[[Array], Array]:
     """The function that makes float32 of an integer or float16 tensor."""
     is_per_channel = x.scales.size > 1
     if x.type not in (_INT8, _UINT8, _INT16, _INT4, _INT2, _FLOAT16) or (

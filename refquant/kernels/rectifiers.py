@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
@@ -11,6 +13,8 @@ from refquant.numerics.lookup import int8_table, tabulate
 from refquant.numerics.selection import choose
 from refquant.tflite.schema import LeakyReluOptions, TensorType
 
+_BLOCK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
+_ONE = np.float32(1)
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
 _QUANTIZED = (*_8_BITS, TensorType.INT16)
 
@@ -72,7 +76,7 @@ def prelu(op: Operator) -> Run:
     if len(x.dims) > 4 and x.dims != alpha.dims:
         raise op.unsupported("broadcasting in more than 4 dimensions")
     if x.type == TensorType.FLOAT32:
-        return lambda x, alpha: choose(x >= 0, x, x * alpha)
+        return _float_prelu
     (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
     identity = quantize_multiplier(x_scale / out_scale)
     slope = quantize_multiplier(x_scale * alpha_scale / out_scale)
@@ -85,6 +89,21 @@ def prelu(op: Operator) -> Run:
         return np.clip(rescaled + np.int32(out_zero), limits.min, limits.max).astype(out.dtype)
 
     return run
+
+
+def _float_prelu(x: Array, alpha: Array) -> Array:
+    """float32, where all rows have the same slopes some rows at a time, so that they stay in the cache."""
+    if alpha.size != prod(alpha.shape[-2:]):
+        return x * choose(x >= 0, _ONE, alpha)
+    *leading, width, channels = (1, 1, *x.shape)
+    slopes = np.broadcast_to(alpha.reshape(alpha.shape[-2:]), (width, channels)).reshape(-1)
+    rows = x.reshape(prod(leading), width * channels)
+    y = np.empty_like(rows)
+    step = max(1, _BLOCK // max(1, slopes.size))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        np.multiply(part, choose(part >= 0, _ONE, slopes), out=y[start : start + step])
+    return y.reshape(x.shape)
 
 
 @kernel("ELU")
