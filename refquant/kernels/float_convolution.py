@@ -52,19 +52,21 @@ def float_in_order(plan: Convolution) -> Run:
 def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
     """The sums that are `planned` for arranged filters, and what comes after them while they are in the cache."""
     sums_with = made_once(plan.filter, lambda filter: planned(plan.arranged(filter)))
+    bias_of = plan.op.optional_input(2)
+    along_row = None if bias_of is None else made_once(bias_of, lambda b: np.tile(b.reshape(-1), plan.columns.out))
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         products = sums_with(filter)
         sums = products(x)
         y = np.empty((int(np.prod(plan.shape[:3])), plan.outputs), np.float32)
-        along_row = None if bias is None else np.tile(bias.reshape(-1), plan.columns.out)
+        biases = None if along_row is None or bias is None else along_row(bias)
 
         def write(block: Block) -> None:
             total = y[block.places]
             sums(block, total)
-            if along_row is not None:
-                rows = total.reshape(total.size // along_row.size, along_row.size)
-                np.add(rows, along_row, out=rows)
+            if biases is not None:
+                rows = total.reshape(total.size // biases.size, biases.size)
+                np.add(rows, biases, out=rows)
             clamp_float(total, plan.activation, total)
 
         for_each(write, products.blocks, plan.op.threads)

@@ -41,7 +41,7 @@ def symmetric_quantize_within(rows: Floats, extent: Floats) -> tuple[Int8s, Floa
     scale = np.where(zero, np.float32(1), extent / np.float32(127))
     groups, rest = _scaled(rows, np.float32(127) / extent)
     rest = np.where(np.abs(rest) < -_INT32.min, rest, _INT32.min)
-    q = np.hstack([np.clip(groups, -127, 127), np.clip(rest, -127, 127)]).astype(np.int8)
+    q = _joined(groups.clip(-127, 127), rest.clip(-127, 127))
     q[zero] = 0
     return q, scale
 
@@ -67,22 +67,34 @@ def asymmetric_quantize(rows: Floats) -> tuple[Int8s, Floats, Int32s]:
     narrow = np.where(zero, np.float32(1), scale.astype(np.float32))
     inverse = np.where(zero | (narrow == 0), np.float32(0), np.float32(1) / narrow)
     groups, rest = _scaled(rows, inverse)
-    groups = (groups + zero_point[:, None].astype(np.int64)).astype(np.int32)
+    groups = (groups.astype(np.int64) + zero_point[:, None]).astype(np.int32)
     rest = np.where(np.isnan(rest), 0, np.clip(rest + zero_point[:, None], -128, 127))
-    q = np.hstack([np.clip(groups, -128, 127), rest]).astype(np.int8)
+    q = _joined(groups.clip(-128, 127), rest)
     q[zero] = 0
     return q, narrow, zero_point
 
 
-def _scaled(rows: Floats, inverse: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _joined(groups: Int32s, rest: npt.NDArray[np.float64]) -> Int8s:
+    """Rows of integers that fit int8, from their two parts."""
+    q = np.empty((len(groups), groups.shape[1] + rest.shape[1]), np.int8)
+    q[:, : groups.shape[1]] = groups
+    q[:, groups.shape[1] :] = rest
+    return q
+
+
+def _scaled(rows: Floats, inverse: Floats) -> tuple[Int32s, npt.NDArray[np.float64]]:
     """rows * inverse with halves away from zero: the groups of eight, limited to int32, and the rest, not limited.
 
     NaN becomes the smallest int32 in the groups, in the rest it stays.
     """
     scaled = rows * inverse[:, None]
     whole = scaled.shape[1] // _GROUP * _GROUP
-    groups = np.trunc(scaled[:, :whole] + np.copysign(np.float32(0.5), scaled[:, :whole])).astype(np.float64)
-    limited = np.where(np.isnan(groups), _INT32.min, np.clip(groups, _INT32.min, _INT32.max)).astype(np.int64)
+    groups = np.trunc(scaled[:, :whole] + np.copysign(np.float32(0.5), scaled[:, :whole]))
+    if np.abs(groups).max(initial=0) < 2.0**31:  # not where there is a NaN
+        limited = groups.astype(np.int32)
+    else:
+        wide = groups.astype(np.float64)
+        limited = np.where(np.isnan(wide), _INT32.min, np.clip(wide, _INT32.min, _INT32.max)).astype(np.int32)
     rest = scaled[:, whole:].astype(np.float64)
     return limited, np.trunc(rest + np.copysign(0.5, rest))
 
