@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from benchmarks import growth, memory, sections, speed_table
+from benchmarks.chosen import sample_for
+from benchmarks.fast_error import FastError, fast_error
 from benchmarks.speed import Measured, Row
-from refquant.data import DIGITS_INT8
+from refquant.data import DIGITS_FLOAT, DIGITS_INT8
 from refquant.errors import RuntimeFailedError
 from refquant.runtimes import is_installed, open_runtime
-from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of
+from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.tflite.model import Model
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import FullyConnectedOptions, TensorType
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,3 +143,17 @@ def test_sections(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["speed", "growth", "profile"])
 def test_pages_have_their_sections(name: str) -> None:
     assert f"<!-- {name} -->\n" in sections.PROFILE.read_text()
+
+
+def test_fast_error() -> None:
+    """Of sums in another order, and none where a sum has but one product."""
+    digits = Model.read(DIGITS_FLOAT)
+    found = fast_error(digits, sample_for(digits))
+    assert 0 < found.of_bound < 2 and 0 < found.ulp < 2**20 and 0 < found.relative < 1e-5
+    model = single_operator_model(
+        "FULLY_CONNECTED",
+        [TensorSpec(TensorType.FLOAT32, (1, 1)), TensorSpec(TensorType.FLOAT32, data=np.ones((5, 1), np.float32))],
+        [TensorSpec(TensorType.FLOAT32, (1, 5))],
+        FullyConnectedOptions(),
+    )
+    assert fast_error(model, [np.float32([[3]])]) == FastError(0, 0.0, 0.0)
