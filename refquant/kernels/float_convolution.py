@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -52,13 +53,15 @@ def float_in_order(plan: Convolution) -> Run:
 def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
     """The sums that are `planned` for arranged filters, and what comes after them while they are in the cache."""
     sums_with = made_once(plan.filter, lambda filter: planned(plan.arranged(filter)))
-    bias_of = plan.op.optional_input(2)
-    along_row = None if bias_of is None else made_once(bias_of, lambda b: np.tile(b.reshape(-1), plan.columns.out))
+    shape, given_bias = plan.shape, plan.op.optional_input(2)
+    along_row = (
+        None if given_bias is None else made_once(given_bias, lambda b: np.tile(b.reshape(-1), plan.columns.out))
+    )
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         products = sums_with(filter)
         sums = products(x)
-        y = np.empty((int(np.prod(plan.shape[:3])), plan.outputs), np.float32)
+        y = np.empty((prod(shape[:3]), plan.outputs), np.float32)
         biases = None if along_row is None or bias is None else along_row(bias)
 
         def write(block: Block) -> None:
@@ -70,7 +73,7 @@ def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
             clamp_float(total, plan.activation, total)
 
         for_each(write, products.blocks, plan.op.threads)
-        return y.reshape(plan.shape)
+        return y.reshape(shape)
 
     return run
 
@@ -114,7 +117,7 @@ def _columns(patches: Array, terms: int) -> Array:
     """A matrix [terms, places] of the patches [ky, kx, input, image, oy, ox]."""
     copied = np.empty(patches.shape, np.float32)
     np.copyto(copied, patches)
-    return copied.reshape(terms, int(np.prod(patches.shape[3:])))
+    return copied.reshape(terms, prod(patches.shape[3:]))
 
 
 class ChannelSums:
@@ -143,12 +146,9 @@ class ChannelSums:
         def sums(block: Block, out: Array) -> None:
             lines = self._lines(x, block)
             image, line, *_, number = lines.strides
-            seen = np.lib.stride_tricks.as_strided(
-                lines,
-                (len(lines), *self._taps.shape[:2], block.rows.stop - block.rows.start, self._taps.shape[2]),
-                (image, line * rows.dilation, self._step * number, line * rows.stride, number),
-                writeable=False,
-            )
+            shape = (len(lines), *self._taps.shape[:2], block.rows.stop - block.rows.start, self._taps.shape[2])
+            steps = (image, line * rows.dilation, self._step * number, line * rows.stride, number)
+            seen = np.ndarray(shape, np.float32, lines, 0, steps)
             taps_in_order(seen, self._taps, out.reshape(len(seen), seen.shape[3], seen.shape[4]))
 
         return sums

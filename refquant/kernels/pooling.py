@@ -74,6 +74,7 @@ def max_pool_2d(op: Operator) -> Run:
     is_float = dtype == np.float32
     lowest = np.finfo(dtype).min if is_float else np.iinfo(dtype).min
     larger = np.fmax if is_float else np.maximum
+    along_y, along_x = list(taps(rows)), list(taps(columns))
 
     def run(x: Array) -> Array:
         if is_float and (x.view(np.int32) == _MINUS_ZERO).any():  # of two zeros the first one stays, fmax takes either
@@ -83,10 +84,10 @@ def max_pool_2d(op: Operator) -> Run:
                 best[:, oy, ox] = choose(seen < pixels, pixels, seen)
             return finish(best)
         lines = np.full((len(x), rows.out, columns.size, x.shape[3]), lowest, dtype)
-        for _, (oy,), (iy,) in taps(rows):
+        for _, (oy,), (iy,) in along_y:
             larger(lines[:, oy], x[:, iy], out=lines[:, oy])
         best = np.full((len(x), rows.out, columns.out, x.shape[3]), lowest, dtype)
-        for _, (ox,), (ix,) in taps(columns):
+        for _, (ox,), (ix,) in along_x:
             larger(best[:, :, ox], lines[:, :, ix], out=best[:, :, ox])
         return finish(best)
 

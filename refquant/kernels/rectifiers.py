@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from refquant.kernels.constants import made_once
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
@@ -76,7 +77,7 @@ def prelu(op: Operator) -> Run:
     if len(x.dims) > 4 and x.dims != alpha.dims:
         raise op.unsupported("broadcasting in more than 4 dimensions")
     if x.type == TensorType.FLOAT32:
-        return _float_prelu
+        return _float_prelu(x, alpha)
     (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
     identity = quantize_multiplier(x_scale / out_scale)
     slope = quantize_multiplier(x_scale * alpha_scale / out_scale)
@@ -91,19 +92,28 @@ def prelu(op: Operator) -> Run:
     return run
 
 
-def _float_prelu(x: Array, alpha: Array) -> Array:
+def _float_prelu(x: TensorInfo, alpha: TensorInfo) -> Run:
     """float32, where all rows have the same slopes some rows at a time, so that they stay in the cache."""
-    if alpha.size != prod(alpha.shape[-2:]):
-        return x * choose(x >= 0, _ONE, alpha)
-    *leading, width, channels = (1, 1, *x.shape)
-    slopes = np.broadcast_to(alpha.reshape(alpha.shape[-2:]), (width, channels)).reshape(-1)
-    rows = x.reshape(prod(leading), width * channels)
-    y = np.empty_like(rows)
-    step = max(1, _BLOCK // max(1, slopes.size))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        np.multiply(part, choose(part >= 0, _ONE, slopes), out=y[start : start + step])
-    return y.reshape(x.shape)
+    if prod(alpha.dims) != prod(alpha.dims[-2:]):
+        return lambda x, alpha: x * choose(x >= 0, _ONE, alpha)
+    *leading, width, channels = (1, 1, *x.dims)
+    step = max(1, _BLOCK // max(1, width * channels))
+
+    def along_row(alpha: Array) -> Array:
+        return np.broadcast_to(alpha.reshape(alpha.shape[-2:]), (width, channels)).reshape(-1)
+
+    slopes_of = made_once(alpha, along_row)
+
+    def run(x: Array, alpha: Array) -> Array:
+        slopes = slopes_of(alpha)
+        rows = x.reshape(prod(leading), slopes.size)
+        y = np.empty_like(rows)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            np.multiply(part, choose(part >= 0, _ONE, slopes), out=y[start : start + step])
+        return y.reshape(x.shape)
+
+    return run
 
 
 @kernel("ELU")
