@@ -34,7 +34,7 @@ class IntegerProduct:
     """x @ w for one matrix w of integers [terms, outputs] and all integers |x| <= `largest`: exact sums.
 
     `bounds` [outputs] is what no sum exceeds. Give x [rows, terms] as an array of `dtype`; the sums [rows, outputs] are
-    float32, float64 or int64, whole numbers in each case.
+    float32, float64 or int64, whole numbers in each case. The matrix stays in the order in which it lies in memory.
     """
 
     def __init__(self, w: npt.NDArray[np.integer[Any]], largest: int) -> None:
@@ -46,7 +46,7 @@ class IntegerProduct:
             shorter = _pieces(np.cumsum(magnitudes, axis=0, dtype=np.int64) * largest, EXACT["float32"])
             if shorter:
                 self.dtype, pieces = np.dtype(np.float32), shorter
-        exact = w.astype(self.dtype, order="C")
+        exact = w.astype(self.dtype)
         self._factors = [(piece, exact[piece]) for piece in pieces]
 
     def __call__(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:

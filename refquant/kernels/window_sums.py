@@ -99,7 +99,8 @@ class MatrixSums:
         taps, depth, groups, outputs = w.shape[0] * w.shape[1], *w.shape[2:]
         self._windows = windows
         self._terms, self._depth = taps * depth, depth
-        self._products = [IntegerProduct(w[..., g, :].reshape(taps * depth, outputs), largest) for g in range(groups)]
+        matrices = (np.ascontiguousarray(w[..., g, :].reshape(taps * depth, outputs)) for g in range(groups))
+        self._products = [IntegerProduct(matrix, largest) for matrix in matrices]
         self._are_pixels = windows.are_pixels and groups == 1
         self.bounds = np.concatenate([product.bounds for product in self._products])
         fitting = _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs)
