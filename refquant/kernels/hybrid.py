@@ -9,6 +9,8 @@ reference kernels call, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,13 +39,23 @@ def flaws(w: Array) -> Array | None:
 
 def matrix_sums(q: npt.NDArray[np.int8], w: npt.NDArray[np.int8]) -> Array:
     """The sums of q [rows, products] with weights [products, outputs], integers as int64, flaws included."""
+    return sums_with(w)(q)
+
+
+def sums_with(w: npt.NDArray[np.int8]) -> Callable[[npt.NDArray[np.int8]], Array]:
+    """`matrix_sums` as a function of q, for weights that are multiplied again and again."""
     exact = exact_type(256 * 128 * max(1, len(w)))
-    sums = q.astype(exact) @ w.astype(exact)
-    flawed = flaws(w)
-    if flawed is not None:
-        sums += np.minimum(q, 0).astype(exact) @ flawed.astype(exact)
-    whole: Array = sums.astype(np.int64)
-    return whole
+    columns, flawed = w.astype(exact), flaws(w)
+    flawed = None if flawed is None else flawed.astype(exact)
+
+    def sums_of(q: npt.NDArray[np.int8]) -> Array:
+        sums = q.astype(exact) @ columns
+        if flawed is not None:
+            sums += np.minimum(q, 0).astype(exact) @ flawed
+        whole: Array = sums.astype(np.int64)
+        return whole
+
+    return sums_of
 
 
 def row_sums(w: npt.NDArray[np.int8]) -> Array:

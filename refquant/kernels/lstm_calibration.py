@@ -90,4 +90,4 @@ def calibration_step(op: Operator, layout: Layout) -> Callable[[Values], Step]:
 
 
 def _add_product(total: Floats, matrix: Array, vectors: Floats) -> Floats:
-    return LaneVectors(vectors).add_product(total, matrix, np.float32(1))
+    return LaneVectors(vectors).add_product(total, matrix)

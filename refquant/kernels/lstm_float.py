@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from refquant.kernels.constants import made_once
 from refquant.kernels.lstm_layout import Gate, Layout
-from refquant.kernels.recurrent import EigenVectors, Floats, Step, Values, Vectors, vector_activation, vectors_for
+from refquant.kernels.recurrent import EIGEN, Floats, Function, Step, Values, Vectors, vector_activation, ways
 from refquant.kernels.registry import Array, Operator
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
 from refquant.tflite.schema import ActivationFunctionType, TensorType
-
-Function = Callable[[Floats], Floats]
 
 _NONE = ActivationFunctionType.NONE
 
@@ -62,13 +62,20 @@ class _Settings:
         self.layout = layout
         self.hybrid = weights != TensorType.FLOAT32
         self.scales = _scales(op, layout) if self.hybrid else {}
-        self.prepare = vectors_for(op, weights, EigenVectors)
+        self.ways = ways(op, weights, EIGEN)
+        self.matrices = {
+            position: made_once(op.input(position), partial(self.ways.matrix, self.scale(position)))
+            for position in _matrices(op, layout)
+        }
         self.activation = vector_activation(op)
         self.has_activation = op.options.fused_activation_function != _NONE
         self.cell_clip, self.projection_clip = op.options.cell_clip, op.options.proj_clip
         # Computed weights without numbers are a null pointer to the real kernel: it takes the gate for a coupled one.
         input_gate = layout.gates.get("input")
         self.coupled = input_gate is None or (layout.features == 0 and op.input(input_gate.from_x).value is None)
+
+    def scale(self, position: int) -> np.float32:
+        return self.scales.get(position, np.float32(1))
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ class _Lstm:
 
     def __init__(self, settings: _Settings, values: Values) -> None:
         self.settings, self.layout, self.values = settings, settings.layout, values
+        self.matrices = {position: make(self.value(position)) for position, make in settings.matrices.items()}
 
     def value(self, position: int) -> Array:
         array = self.values[position]
@@ -94,7 +102,7 @@ class _Lstm:
 
     def step(self, x: Floats, aux: Floats | None, h: Floats, c: Floats) -> tuple[Floats, Floats]:
         settings, gates = self.settings, self.layout.gates
-        prepare = settings.prepare
+        prepare = settings.ways.vectors
         given = _Given(prepare(x), None if aux is None else prepare(aux), prepare(h), h)
         forget = self.gate(gates["forget"], given, c, eigen.logistic)
         let_in = np.float32(1) - forget if settings.coupled else self.gate(gates["input"], given, c, eigen.logistic)
@@ -119,13 +127,13 @@ class _Lstm:
             products.append((given.h, gate.from_h))
         before = total
         for vectors, position in products:
-            before, total = total, vectors.add_product(total, self.value(position), self.scale(position))
+            before, total = total, vectors.add_product(total, self.matrices[position])
         if recurrent.ndim == 1 and not skips_h:
             total = total + recurrent * given.h_floats
         if gate.peephole is not None:
             peephole = self.value(gate.peephole)
             if self.settings.hybrid:
-                peephole = peephole.view(np.int8) * self.scale(gate.peephole)
+                peephole = peephole.view(np.int8) * self.settings.scale(gate.peephole)
             total = total + peephole * c
         if gate.layer_norm is not None:
             total = normalize(total) * self.value(gate.layer_norm) + bias
@@ -140,25 +148,27 @@ class _Lstm:
             return h
         bias = np.float32(0) if layout.projection_bias is None else self.value(layout.projection_bias)
         total: Floats = np.broadcast_to(bias, (len(h), layout.outputs))
-        vectors = self.settings.prepare(h)
+        vectors = self.settings.ways.vectors(h)
         if not (self.settings.hybrid and vectors.is_zero):
-            total = vectors.add_product(total, self.value(layout.projection), self.scale(layout.projection))
+            total = vectors.add_product(total, self.matrices[layout.projection])
         return clip(total, self.settings.projection_clip)
 
-    def scale(self, position: int) -> np.float32:
-        return self.settings.scales.get(position, np.float32(1))
+
+def _matrices(op: Operator, layout: Layout) -> list[int]:
+    """The positions of all matrices."""
+    positions = [layout.projection]
+    for gate in layout.gates.values():
+        positions += [gate.from_x, gate.from_aux]
+        if len(op.input(gate.from_h).dims) == 2:
+            positions.append(gate.from_h)
+    return [position for position in positions if position is not None]
 
 
 def _scales(op: Operator, layout: Layout) -> dict[int, np.float32]:
     """The scales of the quantized weights, by position."""
-    positions = [layout.projection]
-    for gate in layout.gates.values():
-        positions += [gate.from_x, gate.from_aux, gate.peephole]
-        if len(op.input(gate.from_h).dims) == 2:
-            positions.append(gate.from_h)
+    peepholes = [gate.peephole for gate in layout.gates.values() if gate.peephole is not None]
     scales = {}
-    for position in positions:
-        if position is not None:
-            check_scales(op, op.input(position))
-            scales[position] = op.input(position).scale
+    for position in (*_matrices(op, layout), *peepholes):
+        check_scales(op, op.input(position))
+        scales[position] = op.input(position).scale
     return scales

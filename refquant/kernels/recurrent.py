@@ -8,19 +8,20 @@ same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float
-from refquant.kernels.hybrid import is_zero, matrix_sums
+from refquant.kernels.hybrid import is_zero, sums_with
 from refquant.kernels.registry import Array, Operator, Shape, TensorInfo
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
-from refquant.numerics.eigen_products import matrix_product
+from refquant.numerics.eigen_products import product_with
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Floats = npt.NDArray[np.float32]
+Function = Callable[[Floats], Floats]
 Values = Sequence[Array | None]  # of the operator's inputs
 Step = Callable[..., tuple[Array, ...]]  # x, aux and the states to the new states, of which the first is the output
 
@@ -30,8 +31,8 @@ class Vectors(Protocol):
 
     is_zero: bool
 
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
-        """total [batch, rows] and the products with a matrix [rows, n], whose scale is given if it has one."""
+    def add_product(self, total: Floats, matrix: Any) -> Floats:
+        """total [batch, rows] and the products with a matrix [rows, n], which `ways` has prepared."""
 
 
 class EigenVectors:
@@ -41,9 +42,9 @@ class EigenVectors:
         self.vectors = vectors
         self.is_zero = is_zero(vectors)
 
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+    def add_product(self, total: Floats, matrix: Function) -> Floats:
         """With one vector the sum is limited to finite numbers, with more of them the product."""
-        product = matrix_product(matrix, self.vectors)
+        product = matrix(self.vectors)
         if len(product) == 1:
             return clamp_float(product + total, ActivationFunctionType.NONE)
         return clamp_float(product, ActivationFunctionType.NONE) + total
@@ -61,7 +62,7 @@ class LaneVectors:
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
 
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+    def add_product(self, total: Floats, matrix: Floats) -> Floats:
         """The total and the products."""
         products = self.vectors[:, None, :] * matrix
         whole = products.shape[-1] - products.shape[-1] % 4
@@ -85,19 +86,37 @@ class QuantizedVectors:
             self.q, self.scale = symmetric_quantize(vectors)
             self.zero_point = np.zeros(len(vectors), np.int32)
 
-    def add_product(self, total: Floats, matrix: Array, scale: np.float32) -> Floats:
+    def add_product(self, total: Floats, matrix: QuantizedMatrix) -> Floats:
         """Exact integer sums, less zero point times the sum of a row, rounded to float32 and scaled."""
+        sums = matrix.sums(self.q) - self.zero_point[:, None] * matrix.rows
+        return total + sums.astype(np.int32).astype(np.float32) * (self.scale * matrix.scale)[:, None]
+
+
+class QuantizedMatrix:
+    """A matrix of int8, or of uint8 that are taken as such, and its scale."""
+
+    def __init__(self, scale: np.float32, matrix: Array) -> None:
         weights = matrix.view(np.int8)
-        sums = matrix_sums(self.q, weights.T) - self.zero_point[:, None] * weights.sum(axis=1, dtype=np.int64)
-        return total + sums.astype(np.int32).astype(np.float32) * (self.scale * scale)[:, None]
+        self.sums, self.rows, self.scale = sums_with(weights.T), weights.sum(axis=1, dtype=np.int64), scale
 
 
-def vectors_for(op: Operator, weights: TensorType, floats: Callable[[Floats], Vectors]) -> Callable[[Floats], Vectors]:
-    """How vectors are prepared for matrices of type `weights`; `floats` is the way for float32."""
+class Ways(NamedTuple):
+    """How vectors and matrices are prepared for each other; a matrix comes after its scale, 1 where it has none."""
+
+    vectors: Callable[[Floats], Vectors]
+    matrix: Callable[[np.float32, Array], Any]
+
+
+EIGEN = Ways(EigenVectors, lambda _, matrix: product_with(matrix))
+LANES = Ways(LaneVectors, lambda _, matrix: matrix)
+
+
+def ways(op: Operator, weights: TensorType, floats: Ways) -> Ways:
+    """The ways for matrices of type `weights`; `floats` are those for float32."""
     if weights == TensorType.FLOAT32:
         return floats
     asymmetric = bool(op.options.asymmetric_quantize_inputs)
-    return lambda vectors: QuantizedVectors(vectors, asymmetric)
+    return Ways(lambda vectors: QuantizedVectors(vectors, asymmetric), QuantizedMatrix)
 
 
 def set_default_options(op: Operator, options: Any) -> None:

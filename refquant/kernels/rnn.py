@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from refquant.kernels.constants import made_once
 from refquant.kernels.recurrent import (
+    LANES,
     Floats,
-    LaneVectors,
     Step,
     Values,
     check_misplaced,
@@ -23,7 +25,7 @@ from refquant.kernels.recurrent import (
     over_time,
     set_default_options,
     vector_activation,
-    vectors_for,
+    ways,
 )
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.requantization import check_scales
@@ -181,17 +183,20 @@ def _step(op: Operator, cell: _Cell) -> Callable[[Values], Step]:
     if weights != _FLOAT32:
         check_scales(op, *(op.input(i) for i in positions))
         scales = {i: op.input(i).scale for i in positions}
-    prepare = vectors_for(op, weights, LaneVectors)
+    prepare = ways(op, weights, LANES)
+    matrices = {i: made_once(op.input(i), partial(prepare.matrix, scales[i])) for i in positions}
     activate = vector_activation(op)
 
     def with_values(values: Values) -> Step:
+        prepared_matrices = {i: make(np.asarray(values[i])) for i, make in matrices.items()}
+
         def step(x: Floats, aux: Floats | None, h: Floats) -> tuple[Floats]:
             total: Floats = np.broadcast_to(np.asarray(values[cell.bias]), h.shape)
             for vectors, position in ((x, cell.w), (aux, cell.aux), (h, cell.r)):
                 if vectors is not None and position is not None:
-                    prepared = prepare(vectors)
+                    prepared = prepare.vectors(vectors)
                     if not prepared.is_zero:
-                        total = prepared.add_product(total, np.asarray(values[position]), scales[position])
+                        total = prepared.add_product(total, prepared_matrices[position])
             return (activate(total),)
 
         return step

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,13 @@ class Order:
 
 def matrix_product(matrix: Float32s, vectors: Float32s) -> Float32s:
     """The products of a matrix [rows, columns] with each of the vectors [count, columns]; the result [count, rows]."""
-    return _collected(planned_product(matrix, len(vectors))(lambda begin, end: vectors[begin:end]))
+    return product_with(matrix)(vectors)
+
+
+def product_with(matrix: Float32s) -> Callable[[Float32s], Float32s]:
+    """`matrix_product` as a function of the vectors, for a matrix that is multiplied again and again."""
+    planned = cache(partial(planned_product, matrix))
+    return lambda vectors: _collected(planned(len(vectors))(lambda begin, end: vectors[begin:end]))
 
 
 def planned_product(matrix: Float32s, count: int) -> Product:
