@@ -25,7 +25,7 @@ from refquant.numerics.fused import MultiplyAdd, rounded
 Float32s = npt.NDArray[np.float32]
 
 _STEPS = 32  # entries of the table of 2**(k/32)
-_POWERS = np.exp2(np.arange(_STEPS) / _STEPS)
+_POWERS = np.exp2(np.arange(_STEPS) / _STEPS).view(np.int64)  # as bits, of which the upper 12 are the exponent
 _STEPS_OVER_LN2 = float.fromhex("0x1.71547652b82fep+0") * _STEPS
 _CUBIC = (
     float.fromhex("0x1.c6af84b912394p-5") / _STEPS**3,
@@ -42,12 +42,17 @@ def exp(x: Float32s) -> Float32s:
     >>> float(exp(np.float32(1))).hex()                     # e = 2.718281828…, rounded to float32
     '0x1.5bf0a80000000p+1'
     """
-    wide = np.clip(np.where(np.isnan(x), np.float32(0), x).astype(np.float64), -200.0, 200.0)
+    is_within = bool(x.min(initial=0) >= _UNDERFLOW and x.max(initial=0) <= _OVERFLOW)  # no NaN either
+    wide = x.astype(np.float64)
+    if not is_within:
+        wide = np.clip(np.where(np.isnan(x), 0, wide), -200.0, 200.0)
     k = np.rint(wide * _STEPS_OVER_LN2)
     whole = k.astype(np.int64)
-    power = np.ldexp(_POWERS[whole % _STEPS], whole // _STEPS)
+    power = (_POWERS.take(whole & (_STEPS - 1)) + ((whole >> 5) << 52)).view(np.float64)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = rounded(_exp, wide, k, power)
+        if is_within:
+            return result
         result = np.where(x > _OVERFLOW, np.float32(np.inf), np.where(x < _UNDERFLOW, np.float32(0), result))
         return np.where(np.isnan(x), x + x, result)
 
