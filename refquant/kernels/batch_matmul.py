@@ -18,6 +18,7 @@ from refquant.kernels.products import exact_type, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
+from refquant.numerics.ordered_products import product_in_order
 from refquant.tflite.schema import ActivationFunctionType, BatchMatMulOptions, TensorType
 
 
@@ -78,13 +79,19 @@ def matrices_of(options: BatchMatMulOptions, a: Array, b: Array) -> tuple[Array,
 
 
 def _float(options: BatchMatMulOptions) -> Run:
-    """float32: from 0, the products added in order of k."""
+    """float32: from 0, the products added in order of k. What there are fewer of, matrices or k, is gone through."""
 
     def run(a: Array, b: Array) -> Array:
         a, b = matrices_of(options, a, b)
-        y = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), np.float32)
+        lead, terms = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-1]
+        y = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
+        if prod(lead) <= terms:
+            a, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
+            for matrix in np.ndindex(lead):
+                y[matrix] = product_in_order(np.ascontiguousarray(a[matrix].T), np.ascontiguousarray(b[matrix]))
+            return y
         product = np.empty_like(y)
-        for k in range(a.shape[-1]):
+        for k in range(terms):
             np.multiply(a[..., k, None], b[..., k, None, :], out=product)
             np.add(y, product, out=y)
         return y
