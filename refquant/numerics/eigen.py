@@ -140,8 +140,8 @@ def aligned_sums(rows: Float32s) -> Float32s:
 
 def _polynomial(x: Float32s, coefficients: list[Any]) -> Float32s:
     """Horner's rule, highest power first."""
-    result = np.broadcast_to(coefficients[0], x.shape)
-    for coefficient in coefficients[1:]:
+    result = coefficients[0] * x + coefficients[1]
+    for coefficient in coefficients[2:]:
         result = result * x + coefficient
     return result
 
