@@ -103,3 +103,14 @@ def test_outputs_and_constants_are_the_same_either_way(path: Any) -> None:
     assert len(everything) == len(plan.tensors)
     assert set(few) == {t.index for t in plan.tensors if t.value is not None} | {*plan.inputs, *plan.outputs}
     assert all(np.array_equal(few[i], everything[i]) for i in few)
+
+
+def test_a_variable_that_an_operator_writes_is_kept() -> None:
+    variable = TensorSpec(TensorType.FLOAT32, (2,), is_variable=True)
+    operators = [OperatorSpec("NEG", [0], [1]), OperatorSpec("ABS", [1], [2])]
+    model = model_of(SubgraphSpec([F32, variable, F32], operators, [0], [2]))
+    interpreter = rq.Interpreter(model=model, experimental_preserve_all_tensors=False)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, np.array([1, -2], np.float32))
+    interpreter.invoke()
+    assert interpreter.get_tensor(1).tolist() == [-1, 2]
