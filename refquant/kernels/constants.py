@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from refquant.kernels.registry import Array, TensorInfo
@@ -16,10 +16,16 @@ def made_once(tensor: TensorInfo, make: Callable[[Array], T]) -> Callable[[Array
     Of a constant that is made now, of what another operator computes from a constant in the first run and keeps in that
     run, and of anything else in each run anew.
     """
-    if tensor.value is not None:
-        made = make(tensor.value)
-        return lambda array: made
-    return _first_kept(make) if tensor.is_persistent else make
+    return made_once_of_all([tensor], make)
+
+
+def made_once_of_all(tensors: Sequence[TensorInfo | None], make: Callable[..., T]) -> Callable[..., T]:
+    """As `made_once`, of several tensors at a time; `make` gets None for one that is absent."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    if all(tensor.value is not None for tensor in given):
+        made = make(*(None if tensor is None else tensor.value for tensor in tensors))
+        return lambda *arrays: made
+    return _first_kept(make) if all(t.value is not None or t.is_persistent for t in given) else make
 
 
 def once_if_constant(tensor: TensorInfo, run: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -29,12 +35,12 @@ def once_if_constant(tensor: TensorInfo, run: Callable[[Array], Array]) -> Calla
     return _first_kept(run)
 
 
-def _first_kept(make: Callable[[Array], T]) -> Callable[[Array], T]:
+def _first_kept(make: Callable[..., T]) -> Callable[..., T]:
     kept: list[T] = []
 
-    def first(array: Array) -> T:
+    def first(*arrays: Array | None) -> T:
         if not kept:
-            kept.append(make(array))
+            kept.append(make(*arrays))
         return kept[0]
 
     return first

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from refquant.kernels.blocks import Block, for_each
-from refquant.kernels.constants import made_once
+from refquant.kernels.constants import made_once, made_once_of_all
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.products import add_products_in_order
 from refquant.kernels.registry import Array, Run
@@ -53,16 +53,16 @@ def float_in_order(plan: Convolution) -> Run:
 def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
     """The sums that are `planned` for arranged filters, and what comes after them while they are in the cache."""
     sums_with = made_once(plan.filter, lambda filter: planned(plan.arranged(filter)))
-    shape, given_bias = plan.shape, plan.op.optional_input(2)
-    along_row = (
-        None if given_bias is None else made_once(given_bias, lambda b: np.tile(b.reshape(-1), plan.columns.out))
+    along_row = made_once_of_all(
+        [plan.op.optional_input(2)], lambda bias: None if bias is None else np.tile(bias.reshape(-1), plan.columns.out)
     )
+    shape = plan.shape
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         products = sums_with(filter)
         sums = products(x)
         y = np.empty((prod(shape[:3]), plan.outputs), np.float32)
-        biases = None if along_row is None or bias is None else along_row(bias)
+        biases = along_row(bias)
 
         def write(block: Block) -> None:
             total = y[block.places]
@@ -79,9 +79,14 @@ def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
 
 
 def _in_order(plan: Convolution, w: Array) -> Sums:
-    if not np.isfinite(w).all() or not w.size:
-        return _TapSums(plan, w)
+    if not in_one_pass(w):
+        return TapSums(plan, w)
     return (ChannelSums if w.shape[2] == 1 else _MatrixSums)(windows_of(plan), w)
+
+
+def in_one_pass(w: Array) -> bool:
+    """Whether zeros may lie around the images: for filters of numbers only; and there must be any."""
+    return w.size > 0 and bool(np.isfinite(w).all())
 
 
 def windows_of(plan: Convolution) -> Windows:
@@ -126,15 +131,24 @@ class ChannelSums:
     The taps along x see one row of pixels, each from another pixel on. With a stride, the pixels that a tap sees do not
     lie together, so each tap has a row of its own; also where taps lie as near to each other as numbers do, which
     `taps_in_order` does not take.
+
+    Sums start from 0, or from one number `start` for each output, but not -0: they are the weights of a tap before the
+    first one, which sees 1 everywhere. There is one in each row of taps, the others weigh 0, which adds +0.
     """
 
-    def __init__(self, windows: Windows, w: Array) -> None:
+    def __init__(self, windows: Windows, w: Array, start: Array | None = None) -> None:
         height, width, _, channels, multiplier = w.shape
         columns, outputs = windows.columns, channels * multiplier
         self._windows, self._multiplier = windows, multiplier
-        self._taps = np.tile(w.reshape(height, width, outputs), columns.out)
+        w = w.reshape(height, width, outputs)
+        self._ones = 0 if start is None else 1
+        if start is not None:
+            before = np.zeros((height, 1, outputs), np.float32)
+            before[0] = start
+            w = np.concatenate([before, w], axis=1)
+        self._taps = np.tile(w, columns.out)
         self._stored, self._step = columns, columns.out * outputs
-        if columns.stride == 1 and columns.dilation * outputs > 1:
+        if start is None and columns.stride == 1 and columns.dilation * outputs > 1:
             pixels = columns.out + (width - 1) * columns.dilation
             self._stored, self._step = replace(columns, filter=1, out=pixels), columns.dilation * outputs
         self.blocks = windows.blocks(_PIXELS // max(1, outputs), outputs)
@@ -159,28 +173,34 @@ class ChannelSums:
         first = block.rows.start * rows.stride - rows.before
         count = (block.rows.stop - 1 - block.rows.start) * rows.stride + (rows.filter - 1) * rows.dilation + 1
         images = x[block.images]
-        shape = (len(images), count, stored.filter, stored.out, self._windows.channels, self._multiplier)
+        shape = (len(images), count, self._ones + stored.filter, stored.out, self._windows.channels, self._multiplier)
         lines = np.empty(shape, np.float32)
         top, bottom = max(0, first), min(rows.size, first + count)
         lines[:, : top - first] = 0
         lines[:, bottom - first :] = 0
-        inside = lines[:, top - first : bottom - first]
+        inside = lines[:, top - first : bottom - first, self._ones :]
         for tap in range(stored.filter):
             met, pixels = stored.overlap(tap)
             inside[:, :, tap, : met.start] = 0
             inside[:, :, tap, met] = images[:, top:bottom, pixels, :, None]
             inside[:, :, tap, met.stop :] = 0
+        lines[:, :, : self._ones] = 1
         return lines
 
 
-class _TapSums:
-    """For any filters [ky, kx, input, group, output]: tap after tap, those outside the image left out."""
+class TapSums:
+    """For any filters [ky, kx, input, group, output]: tap after tap, those outside the image left out.
 
-    def __init__(self, plan: Convolution, w: Array) -> None:
+    Sums start from 0, or from one number `start` for each output.
+    """
+
+    def __init__(self, plan: Convolution, w: Array, start: Array | None = None) -> None:
         self._plan, self._w = plan, w
+        self._start = np.float32(0) if start is None else start
         self.blocks = windows_of(plan).blocks(_PATCHES // max(1, plan.outputs), plan.outputs)
 
     def __call__(self, x: Array) -> Callable[[Block, Array], None]:
+        """The function that writes the sums of a block of these images."""
         plan, (height, width, depth, groups, outputs) = self._plan, self._w.shape
         rows, columns = plan.rows, plan.columns
         x = x.reshape(*x.shape[:3], groups, depth)
@@ -188,7 +208,7 @@ class _TapSums:
         def sums(block: Block, out: Array) -> None:
             begin, end = block.rows.start, block.rows.stop
             images = x[block.images]
-            out[:] = 0
+            out[:] = self._start
             total = out.reshape(len(images), end - begin, columns.out, groups, outputs)
             for ky, kx in np.ndindex(height, width):
                 (oy, iy), (ox, ix) = rows.overlap(ky, begin, end), columns.overlap(kx)

@@ -15,16 +15,18 @@ from math import prod
 
 import numpy as np
 
+from refquant.kernels.blocks import Block, for_each
+from refquant.kernels.constants import made_once_of_all
 from refquant.kernels.convolution import (
     Convolution,
     planned_conv_2d,
     planned_depthwise_conv_2d,
 )
-from refquant.kernels.float_convolution import float_in_order
+from refquant.kernels.float_convolution import ChannelSums, TapSums, float_in_order, in_one_pass, windows_of
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float, clamp_float_or_nan
 from refquant.kernels.patches import reader
-from refquant.kernels.products import BLOCK, add_products_in_order
+from refquant.kernels.products import BLOCK
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
 from refquant.kernels.volume_convolution import (
@@ -122,35 +124,36 @@ def depthwise_conv_2d(op: Operator) -> Run:
 
 
 def _depthwise(plan: Convolution) -> Run:
-    rows, columns, groups = plan.rows, plan.columns, plan.groups
-    step = max(1, BLOCK // max(1, columns.out * plan.outputs))
-    constant = None if plan.filter.value is None else np.ascontiguousarray(plan.arranged(None))
-    singles = _beyond_fours(columns.out, plan.outputs)
-
-    def finish(block: Array) -> None:
-        lines = block.reshape(len(block), -1)
-        last = clamp_float_or_nan(lines[:, singles], plan.activation)
-        lines[...] = clamp_float(lines, plan.activation)
-        lines[:, singles] = last
+    shape, row = plan.shape, plan.columns.out * plan.outputs
+    singles = _beyond_fours(plan.columns.out, plan.outputs)
+    operands = [plan.filter, plan.op.optional_input(2)]
+    sums_with = made_once_of_all(operands, lambda filter, bias: _depthwise_sums(plan, filter, bias))
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        w = constant if constant is not None else plan.arranged(filter)
-        x = x.reshape(*x.shape[:3], groups, plan.channels // groups)
-        y = np.zeros(plan.shape, np.float32)
-        if bias is not None:
-            y[:] = bias
-        for image, total in zip(x, y.reshape(*plan.shape[:3], groups, plan.outputs // groups)):
-            for begin in range(0, rows.out, step):
-                block = total[begin : begin + step]
-                for ky in range(rows.filter):
-                    oy, iy = rows.overlap(ky, begin, begin + len(block))
-                    for kx in range(columns.filter):
-                        ox, ix = columns.overlap(kx)
-                        add_products_in_order(block[oy, ox], image[iy, ix], w[ky, kx])
-                finish(block)
-        return y
+        products = sums_with(filter, bias)
+        sums = products(x)
+        y = np.empty((prod(shape[:3]), plan.outputs), np.float32)
+
+        def write(block: Block) -> None:
+            total = y[block.places]
+            sums(block, total)
+            lines = total.reshape(total.size // row, row)
+            last = clamp_float_or_nan(lines[:, singles], plan.activation)
+            clamp_float(lines, plan.activation, lines)
+            lines[:, singles] = last
+
+        for_each(write, products.blocks, plan.op.threads)
+        return y.reshape(shape)
 
     return run
+
+
+def _depthwise_sums(plan: Convolution, filter: Array, bias: Array | None) -> ChannelSums | TapSums:
+    """What sums the products; where a bias is -0, or a weight no number, tap by tap."""
+    w, start = plan.arranged(filter), np.zeros(plan.outputs, np.float32) if bias is None else bias
+    if in_one_pass(w) and not np.any((start == 0) & np.signbit(start)):
+        return ChannelSums(windows_of(plan), w, start)
+    return TapSums(plan, w, start)
 
 
 def _beyond_fours(pixels: int, outputs: int) -> Array:

@@ -14,7 +14,7 @@ from refquant.numerics.lookup import int8_table, tabulate
 from refquant.numerics.selection import choose
 from refquant.tflite.schema import LeakyReluOptions, TensorType
 
-_BLOCK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
+_BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
 _ONE = np.float32(1)
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
 _QUANTIZED = (*_8_BITS, TensorType.INT16)

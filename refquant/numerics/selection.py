@@ -21,7 +21,8 @@ def choose(condition: npt.NDArray[np.bool_], a: Any, b: Any) -> Float32s:
     """
     mask = np.negative(np.asarray(condition).view(np.int8)).astype(np.int32)  # all bits or none
     a, b = (np.asarray(x, np.float32).view(np.int32) for x in (a, b))
-    return np.asarray(((a ^ b) & mask) ^ b).view(np.float32)
+    chosen = np.asarray((a ^ b) & mask)
+    return np.bitwise_xor(chosen, b, out=chosen).view(np.float32)
 
 
 def limited(x: Float32s, low: float, high: float, out: Float32s | None = None) -> Float32s:
