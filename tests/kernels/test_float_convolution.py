@@ -27,12 +27,12 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], awkward: bool) -> 
     return np.where(rng.random(shape) < 0.1, rng.choice(AWKWARD, shape), x) if awkward else x
 
 
-def run(name: str, options: Any, x: Array, w: Array, bias: Array, constant: bool) -> Array:
+def run(name: str, options: Any, x: Array, w: Array, bias: Array, constant: bool, kernels: str = "reference") -> Array:
     filters = TensorSpec(FLOAT32, data=w) if constant else TensorSpec(FLOAT32, w.shape)
     model = single_operator_model(
         name, [TensorSpec(FLOAT32, x.shape), filters, TensorSpec(FLOAT32, data=bias)], [TensorSpec(FLOAT32)], options
     )
-    interpreter = rq.Interpreter(model=model)
+    interpreter = rq.Interpreter(model=model, kernels=kernels)
     interpreter.allocate_tensors()
     for details, array in zip(interpreter.get_input_details(), (x, w)):
         interpreter.set_tensor(details["index"], array)
@@ -47,6 +47,7 @@ def one_by_one(
     options: Conv2DOptions | DepthwiseConv2DOptions,
     groups: int,
     shape: tuple[int, ...],
+    bias_first: bool = False,
 ) -> Array:
     """The sums for filters [output, ky, kx, input], each product and each sum rounded; taps outside are skipped."""
     y = np.zeros(shape, np.float32)
@@ -59,13 +60,13 @@ def one_by_one(
             reach = (shape[1 + axis] - 1) * stride + (w.shape[1 + axis] - 1) * dilation + 1
             before[axis] = max(0, reach - x.shape[1 + axis]) // 2
     for n, oy, ox, o in np.ndindex(*shape):
-        total = np.float32(0)
+        total = bias[o] if bias_first else np.float32(0)
         for ky, kx, i in np.ndindex(w.shape[1], w.shape[2], depth):
             iy = oy * options.stride_h - before[0] + ky * options.dilation_h_factor
             ix = ox * options.stride_w - before[1] + kx * options.dilation_w_factor
             if 0 <= iy < x.shape[1] and 0 <= ix < x.shape[2]:
                 total = total + x[n, iy, ix, o // per_group * depth + i] * w[o, ky, kx, i]
-        y[n, oy, ox, o] = total + bias[o]
+        y[n, oy, ox, o] = total if bias_first else total + bias[o]
     return np.where(np.isnan(y), y, np.clip(y, -LARGEST, LARGEST))
 
 
@@ -110,6 +111,21 @@ def test_order_of_the_sums(einsum: bool, data: st.DataObject) -> None:
         patch.setattr(ordered_products, "_EINSUM_ROUNDS", einsum)
         y = run(name, options, x, given_w, bias, draw(st.booleans()))
         assert same(y, one_by_one(x, w, bias, options, groups, y.shape))
+
+
+@pytest.mark.parametrize("bias", [[0.0, 1.5, -2.0, 1e30], [0.0, -0.0, 1.0, 1.0]])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_sums_that_start_with_the_bias(channels: int, stride: int, bias: list[float]) -> None:
+    """Depthwise ones of profile "optimized", with zeros of both signs and numbers whose products are zeros."""
+    rng = np.random.default_rng(7)
+    options = DepthwiseConv2DOptions(Padding.SAME, stride, stride)
+    zeros = np.float32([0.0, -0.0, 1e-30, -1e-30, 1.0])
+    x, w = rng.choice(zeros, (2, 5, 6, channels)), rng.choice(zeros, (1, 3, 2, 4))
+    start = np.float32(bias)
+    y = run("DEPTHWISE_CONV_2D", options, x, w, start, True, "optimized")
+    filters = w.transpose(3, 1, 2, 0)
+    assert same(y, one_by_one(x, filters, start, options, channels, y.shape, bias_first=True))
 
 
 @pytest.mark.parametrize("window", [(2, 3), (7, 3), (3, 7)])
