@@ -48,6 +48,22 @@ def test_max() -> None:
     assert pool("MAX_POOL_2D", FLOAT32, np.float32([[-np.inf]])).tolist() == [[lowest]]
 
 
+@pytest.mark.parametrize(
+    ("image", "negative"),
+    [([[-0.0, 0.0], [-1, -1]], True), ([[0.0, -0.0], [-1, -1]], False), ([[-1, 0.0], [-0.0, -1]], False)],
+)
+def test_of_zeros_the_first_one_stays(image: list[list[float]], negative: bool) -> None:
+    largest = pool("MAX_POOL_2D", FLOAT32, np.float32(image))
+    assert largest.tolist() == [[0]] and np.signbit(largest).item() is negative
+
+
+def test_pixels_of_a_mean_are_added_in_order() -> None:
+    """2**24 + 1 is 2**24; in another order the sum would be 2. The image holds one window, and two of them."""
+    pixels = np.float32([[2**24, 1], [-(2**24), 1]])
+    assert pool("AVERAGE_POOL_2D", FLOAT32, pixels).tolist() == [[0.25]]
+    assert pool("AVERAGE_POOL_2D", FLOAT32, np.hstack([pixels, pixels])).tolist() == [[0.25, 0.25]]
+
+
 def test_l2() -> None:
     assert pool("L2_POOL_2D", FLOAT32, np.float32([[3, 4], [0, 0]])).tolist() == [[2.5]]
 
