@@ -103,8 +103,10 @@ class MatrixSums:
         self._products = [IntegerProduct(matrix, largest) for matrix in matrices]
         self._are_pixels = windows.are_pixels and groups == 1
         self.bounds = np.concatenate([product.bounds for product in self._products])
-        fitting = _PATCHES // max(1, windows.channels * taps + 2 * groups * outputs)
-        self.blocks = windows.blocks(max(_FEWEST, fitting), groups * outputs)
+        numbers = max(1, windows.channels * taps + 2 * groups * outputs)  # for a place
+        share = prod(windows.places) * numbers // 4  # of a small image, so that a block needs little memory beside it
+        most = min(_PATCHES, max(_PATCHES // 4, share))
+        self.blocks = windows.blocks(max(_FEWEST, most // numbers), groups * outputs)
 
     def __call__(self, x: Array) -> Sums:
         """The function that gives the sums [places, outputs] of a block."""
