@@ -30,12 +30,12 @@ Samples = Array | list[Array]
 AfterStep = Callable[[Step, list[Any]], None]
 
 #: the samples of a batch are as many as have tensors of so many bytes in all …
-_BYTES = 4 << 20
+_BYTES = 64 << 20
 #: … but no more than this, beyond which there is nothing left to save
 _MOST = 128
 
-#: planning takes as long as so many samples alone
-_WORTH = 12
+#: planning takes about as long as so many samples alone
+_WORTH = 16
 
 #: operators that call other subgraphs or give other numbers each time
 _OTHERWISE = frozenset(
