@@ -30,7 +30,7 @@ Samples = Array | list[Array]
 AfterStep = Callable[[Step, list[Any]], None]
 
 #: the samples of a batch are as many as have tensors of so many bytes in all …
-_BYTES = 64 << 20
+_BYTES = 32 << 20
 #: … but no more than this, beyond which there is nothing left to save
 _MOST = 128
 

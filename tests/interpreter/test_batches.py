@@ -167,7 +167,7 @@ def check_case(case: Case, kernels: str, count: int = COUNT) -> None:
 
 @pytest.mark.parametrize("kernels", ["reference", "optimized", "calibrator"])
 def test_float_graphs(kernels: str) -> None:
-    @settings(max_examples=40, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
     @given(float_models())
     def one(case: FloatCase) -> None:
         check_case(case, kernels, 3)
@@ -176,7 +176,7 @@ def test_float_graphs(kernels: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in model_files() if path.stat().st_size < 100_000], ids=lambda p: p.stem
+    "path", [path for path in model_files() if path.stat().st_size < 40_000], ids=lambda p: p.stem
 )
 def test_real_models(path: Path) -> None:
     for kernels in ("reference", "optimized", "calibrator", "micro"):

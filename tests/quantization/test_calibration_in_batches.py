@@ -42,7 +42,7 @@ def found(model: rq.Model, samples: list[Any], most: int, float_mode: str) -> tu
 NUMBERS = np.array([0.0, -0.0, 1e-40, -1e-40, 1e-45, 0.5, -0.5, 1.0, -1.0, 3e38, -3e38], np.float32)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=80, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(float_models(special=True), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from(["exact", "fast"]))
 def test_graphs(case: FloatCase, seed: int, positive: bool, float_mode: str) -> None:
     rng = np.random.default_rng(seed)
