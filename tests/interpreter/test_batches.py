@@ -175,9 +175,7 @@ def test_float_graphs(kernels: str) -> None:
     one()
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in model_files() if path.stat().st_size < 40_000], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", [path for path in model_files() if path.stat().st_size < 40_000], ids=lambda p: p.stem)
 def test_real_models(path: Path) -> None:
     for kernels in ("reference", "optimized", "calibrator", "micro"):
         try:
