@@ -21,6 +21,7 @@ import numpy as np
 from refquant.interpreter.plan import Step, SubgraphPlan, placed
 from refquant.interpreter.together import RENAMING, step_for_stack
 from refquant.kernels.registry import Array, TensorInfo
+from refquant.numerics.processor import with_processor
 from refquant.tflite.schema import TensorType
 
 #: the arrays of a tensor, by sample: [samples, …], or one for each
@@ -92,7 +93,8 @@ class Batches:
         self._asked[count] += count
         if count not in self._planned and count > 1 and self._asked[count] >= _WORTH:
             self._planned = dict([*self._planned.items()][-1:])
-            self._planned[count] = Batch(self._plan, count)
+            with with_processor(self._plan.processor):
+                self._planned[count] = Batch(self._plan, count)
         return self._planned.get(count)
 
 

@@ -24,6 +24,7 @@ from refquant.kernels.arity import check_arity
 from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
+from refquant.numerics import processor
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -106,6 +107,7 @@ class SubgraphPlan:
         self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
         self.observer: Observer | None = None
         self.watcher: Watcher | None = None
+        self.processor = processor.current()
         self._planned_for: Sequence[Shape] | None = None
         self._check_order()
         if not preserves:
@@ -114,6 +116,7 @@ class SubgraphPlan:
     def plan(self) -> None:
         """Plans every operator that can be planned without data, and sets all variables to their first value."""
         self._planned_for = None
+        self.processor = processor.current()
         computed = {index for step in self.steps for index in _written(step)}
         for index in computed:
             self.values[index] = None

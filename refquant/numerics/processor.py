@@ -51,8 +51,8 @@ def current() -> Processor:
 def with_processor(processor: Processor) -> Iterator[None]:
     """Operators that are planned in this block have the bits of `processor`; not for several threads at a time.
 
-    An interpreter plans in `allocate_tensors`; what hangs on the shapes of its data, and batches, only when it runs.
-    What is planned keeps its processor.
+    An interpreter plans in `allocate_tensors`; what hangs on the shapes of its data, only when it runs. What is
+    planned keeps its processor, and so do batches of samples.
     """
     global _processor
     before, _processor = _processor, processor

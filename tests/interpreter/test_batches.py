@@ -16,6 +16,8 @@ from refquant.audit.against import random_samples
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import batches, together
+from refquant.numerics.processor import Processor, with_processor
+from refquant.numerics.reciprocal_estimate import INTEL, ZEN
 from refquant.testing import TensorSpec, single_operator_model
 from refquant.testing.float_graphs import FloatCase, float_models
 from refquant.testing.strategies import Case, Family, families
@@ -263,6 +265,23 @@ def test_observers_see_every_sample() -> None:
     interpreter.observe(None)
     interpreter.run_samples([np.concatenate([sample[0][None] for sample in images(interpreter.model)])])
     assert len(seen) == count
+
+
+def test_processor_of_the_plan() -> None:
+    """Batches, which are planned when they run, have the bits of the processor for which the model was planned."""
+    place = TensorSpec(FLOAT32, [1, 2000])
+    model = single_operator_model("GELU", [place], [place], options=schema.GeluOptions(approximate=False))
+    samples = np.random.default_rng(0).normal(0, 3, (COUNT, 1, 2000)).astype(np.float32)
+    found = []
+    for estimates in (INTEL, ZEN):
+        interpreter = rq.Interpreter(model=model)
+        with with_processor(Processor(estimates=estimates)):
+            check(interpreter, [[sample] for sample in samples])
+            expected = interpreter.run_samples([samples])[1]
+        interpreter._batches = None  # to be planned again, out of the block
+        found.append(interpreter.run_samples([samples])[1])
+        assert np.array_equal(found[-1], expected)
+    assert not np.array_equal(*found)
 
 
 def test_planned_anew() -> None:
