@@ -112,6 +112,7 @@ def dequantize(op: Operator) -> Run:
     out.take_type(_FLOAT32)
     out.shape = x.dims
     out.is_persistent = x.value is not None
+    out.is_fixed = x.value is not None or x.is_fixed
     if x.type == _INT16 and x.params[1] != 0:
         raise op.invalid("the zero point of an int16 tensor must be 0")
     return once_if_constant(x, _dequantized(op, x))

@@ -59,7 +59,8 @@ class TensorInfo:
     `sparsity` is there where the file holds only the values that are not zero; `value` has all. `declared` is the shape
     in the file, which `shape` need not be; with `has_open_sides` the file says that some of its sides may be any.
     `is_folded` marks what TensorFlow computes when it plans, `is_persistent` what it computes from a constant in the
-    first run and keeps.
+    first run and keeps. `is_fixed` marks what `DENSIFY` and `DEQUANTIZE` make of constants, whether TensorFlow keeps it
+    or not: no input changes it.
     `blocks` is there where each so many numbers of a row have a scale of their own.
     """
 
@@ -75,6 +76,7 @@ class TensorInfo:
     is_variable: bool = False
     is_folded: bool = False
     is_persistent: bool = False
+    is_fixed: bool = False
     sparsity: SparsityParameters | None = None
     declared: Shape = ()
     has_open_sides: bool = False

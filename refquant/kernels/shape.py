@@ -294,5 +294,5 @@ def densify(op: Operator) -> Run:
     if x.value is None or not x.is_sparse:
         raise op.invalid("the input must be a sparse constant")
     out.shape = x.dims
-    out.is_persistent = True
+    out.is_persistent = out.is_fixed = True
     return lambda x: x
