@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from refquant.kernels.batch_matmul import matrices_of, planned_batch_matmul
-from refquant.kernels.blocks import Block
+from refquant.kernels.blocks import Block, blocks_of
 from refquant.kernels.convolution import Convolution, planned_conv_2d, planned_depthwise_conv_2d
 from refquant.kernels.float_convolution import ChannelSums, convolved_by, windows_of
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
@@ -50,7 +50,8 @@ class _MatrixSums:
         self._windows = windows
         self._terms = height * width * depth
         self._filters = [np.ascontiguousarray(w[..., g, :].reshape(self._terms, outputs)) for g in range(groups)]
-        self.blocks = windows.blocks(max(_FEWEST, _BLOCK // max(1, self._terms + outputs)), groups * outputs)
+        # the same for any number of threads: BLAS may sum otherwise where a matrix has other rows
+        self.blocks = blocks_of(*windows.places, max(_FEWEST, _BLOCK // max(1, self._terms + outputs)))
 
     def __call__(self, x: Array) -> Callable[[Block, Array], None]:
         windows, groups = self._windows, len(self._filters)
