@@ -15,7 +15,7 @@ import numpy as np
 from refquant.kernels.batch_matmul import matrices_of, planned_batch_matmul
 from refquant.kernels.blocks import Block, blocks_of
 from refquant.kernels.convolution import Convolution, planned_conv_2d, planned_depthwise_conv_2d
-from refquant.kernels.float_convolution import ChannelSums, convolved_by, windows_of
+from refquant.kernels.float_convolution import convolved_by, sums_in_order, windows_of
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.registry import FAST, Array, Operator, Run, kernel
@@ -39,7 +39,7 @@ def depthwise_conv_2d(op: Operator) -> Run:
 
 
 def _convolved(plan: Convolution) -> Run:
-    return convolved_by(plan, lambda w: (ChannelSums if w.shape[2] == 1 else _MatrixSums)(windows_of(plan), w))
+    return convolved_by(plan, lambda w: sums_in_order(plan, w) if w.shape[2] == 1 else _MatrixSums(windows_of(plan), w))
 
 
 class _MatrixSums:

@@ -47,7 +47,7 @@ class Sums(Protocol):
 
 def float_in_order(plan: Convolution) -> Run:
     """float32: from 0, products added in the order ky, kx, input channel, the bias last."""
-    return convolved_by(plan, lambda w: _in_order(plan, w))
+    return convolved_by(plan, lambda w: sums_in_order(plan, w))
 
 
 def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
@@ -78,7 +78,8 @@ def convolved_by(plan: Convolution, planned: Callable[[Array], Sums]) -> Run:
     return run
 
 
-def _in_order(plan: Convolution, w: Array) -> Sums:
+def sums_in_order(plan: Convolution, w: Array) -> Sums:
+    """What sums the products with arranged filters in the order of the reference kernels."""
     if not in_one_pass(w):
         return TapSums(plan, w)
     return (ChannelSums if w.shape[2] == 1 else _MatrixSums)(windows_of(plan), w)

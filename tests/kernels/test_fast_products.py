@@ -96,6 +96,25 @@ def test_integers_are_the_same() -> None:
     assert (output(model, [x], "fast", "reference") == output(model, [x], "exact", "reference")).all()
 
 
+@pytest.mark.parametrize("taps", [0, 1, 3])
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_filters_of_any_size(name: str, taps: int) -> None:
+    """Where weights are no numbers, too: those of depthwise ones meet no zeros around the image."""
+    x = numbers(2, 4, 5, 3)
+    filters = np.full((3, taps, 2, 3) if name == "CONV_2D" else (1, taps, 2, 3), 2.0, np.float32)
+    filters[..., 0] = np.inf if name == "DEPTHWISE_CONV_2D" else 1
+    bias = TensorSpec(FLOAT32, data=np.ones(3, np.float32))
+    options = {"CONV_2D": schema.Conv2DOptions, "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptions}[name]
+    model = single_operator_model(
+        name,
+        [TensorSpec(FLOAT32, x.shape), TensorSpec(FLOAT32, data=filters), bias],
+        [TensorSpec(FLOAT32)],
+        options(schema.Padding.SAME, 1, 1),
+    )
+    exact, fast = (output(model, [x], mode, "reference") for mode in ("exact", "fast"))
+    np.testing.assert_allclose(fast, exact, rtol=1e-5, atol=1e-6)
+
+
 def test_unknown_mode() -> None:
     model = single_operator_model("NEG", [TensorSpec(FLOAT32, [1])], [TensorSpec(FLOAT32, [1])])
     with pytest.raises(rq.InvalidInputError, match="float_mode 'quick'"):
