@@ -17,7 +17,9 @@ these alone, are the same for every sample.
 A kernel that a profile has for itself counts as another operator: those are mostly orders of float sums that hang on
 the number of rows or on a row's place in memory. So do the products of `float_mode="fast"`. No rule have, for the same
 kind of reason, CAST and FLOOR_DIV (numbers that fill a register are not like the rest), POW (one exponent is not like
-many) and products of float32 with integer weights (they look at all rows before they quantize one).
+many) and sums of products of other types than `_SUMS` (hybrid ones look at all rows before they quantize one, those of
+int16 may leave the 32 bits of an accumulator). Where two NaNs meet in a sum, NumPy's loops give the result the sign of
+the one or the other by its place in an array; here, as everywhere in refquant, a NaN is a NaN.
 """
 
 from __future__ import annotations
@@ -45,12 +47,21 @@ def _rows_alike(op: Operator, varying: Collection[int]) -> bool:
     )
 
 
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+#: types of activations and weights whose sums, or those of each row, hang on nothing else
+_SUMS = (
+    (TensorType.FLOAT32, TensorType.FLOAT32),
+    (TensorType.INT8, TensorType.INT8),
+    (TensorType.UINT8, TensorType.UINT8),
+)
+
+
 def _images(op: Operator, varying: Collection[int]) -> bool:
     image, *others = op.inputs
     if image is None or any(tensor is not None and tensor.index in varying for tensor in others):
         return False
     filters = others[0] if others else None
-    return image.type != TensorType.FLOAT32 or filters is None or not filters.is_quantized
+    return op.name not in _WEIGHTED or (image.type, filters.type if filters is not None else None) in _SUMS
 
 
 def _vectors(op: Operator, varying: Collection[int]) -> bool:
