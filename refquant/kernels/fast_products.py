@@ -19,7 +19,7 @@ from refquant.kernels.float_convolution import convolved_by, sums_in_order, wind
 from refquant.kernels.fully_connected import planned_fully_connected, rows_of
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.registry import FAST, Array, Operator, Run, kernel
-from refquant.kernels.window_sums import Windows
+from refquant.kernels.window_sums import Windows, filter_matrices
 from refquant.tflite.schema import BatchMatMulOptions
 
 _BLOCK = 1 << 17  # numbers of patches and sums in a block, so that they stay in the cache
@@ -46,12 +46,9 @@ class _MatrixSums:
     """For filters [ky, kx, input, group, output]: the patches of a block times the filters of a group."""
 
     def __init__(self, windows: Windows, w: Array) -> None:
-        height, width, depth, groups, outputs = w.shape
-        self._windows = windows
-        self._terms = height * width * depth
-        self._filters = [np.ascontiguousarray(w[..., g, :].reshape(self._terms, outputs)) for g in range(groups)]
+        self._windows, self._terms, self._filters = windows, prod(w.shape[:3]), filter_matrices(w)
         # the same for any number of threads: BLAS may sum otherwise where a matrix has other rows
-        self.blocks = blocks_of(*windows.places, max(_FEWEST, _BLOCK // max(1, self._terms + outputs)))
+        self.blocks = blocks_of(*windows.places, max(_FEWEST, _BLOCK // max(1, self._terms + w.shape[4])))
 
     def __call__(self, x: Array) -> Callable[[Block, Array], None]:
         windows, groups = self._windows, len(self._filters)

@@ -24,7 +24,7 @@ from refquant.kernels.constants import made_once, made_once_of_all
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.products import add_products_in_order
 from refquant.kernels.registry import Array, Run
-from refquant.kernels.window_sums import Windows
+from refquant.kernels.window_sums import Windows, filter_matrices
 from refquant.numerics.ordered_products import product_in_order, taps_in_order
 
 if TYPE_CHECKING:
@@ -99,11 +99,8 @@ class _MatrixSums:
     """For filters [ky, kx, input, group, output]: the patches of a block, a row for each term, times the filters."""
 
     def __init__(self, windows: Windows, w: Array) -> None:
-        height, width, depth, groups, outputs = w.shape
-        self._windows = windows
-        self._terms = height * width * depth
-        self._filters = [np.ascontiguousarray(w[..., g, :].reshape(self._terms, outputs)) for g in range(groups)]
-        self.blocks = windows.blocks(max(_FEWEST, _PATCHES // max(1, self._terms)), groups * outputs)
+        self._windows, self._terms, self._filters = windows, prod(w.shape[:3]), filter_matrices(w)
+        self.blocks = windows.blocks(max(_FEWEST, _PATCHES // max(1, self._terms)), prod(w.shape[3:]))
 
     def __call__(self, x: Array) -> Callable[[Block, Array], None]:
         windows, groups = self._windows, len(self._filters)

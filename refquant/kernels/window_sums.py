@@ -92,6 +92,12 @@ def _seen(axis: Axis) -> tuple[int, slice, int]:
     return max(0, axis.before), slice(max(0, -axis.before), None), axis.after
 
 
+def filter_matrices(w: Array) -> list[Array]:
+    """Filters [ky, kx, input, group, output] as a matrix [terms, outputs] for each group."""
+    terms, (groups, outputs) = prod(w.shape[:3]), w.shape[3:]
+    return [np.ascontiguousarray(w[..., g, :].reshape(terms, outputs)) for g in range(groups)]
+
+
 class MatrixSums:
     """Sums for filters [ky, kx, input, group, output], integers, and integers |x| <= `largest`."""
 
@@ -99,8 +105,7 @@ class MatrixSums:
         taps, depth, groups, outputs = w.shape[0] * w.shape[1], *w.shape[2:]
         self._windows = windows
         self._terms, self._depth = taps * depth, depth
-        matrices = (np.ascontiguousarray(w[..., g, :].reshape(taps * depth, outputs)) for g in range(groups))
-        self._products = [IntegerProduct(matrix, largest) for matrix in matrices]
+        self._products = [IntegerProduct(matrix, largest) for matrix in filter_matrices(w)]
         self._are_pixels = windows.are_pixels and groups == 1
         self.bounds = np.concatenate([product.bounds for product in self._products])
         numbers = max(1, windows.channels * taps + 2 * groups * outputs)  # for a place
