@@ -43,9 +43,7 @@ def exp(x: Float32s) -> Float32s:
     '0x1.5bf0a80000000p+1'
     """
     is_within = bool(x.min(initial=0) >= _UNDERFLOW and x.max(initial=0) <= _OVERFLOW)  # no NaN either
-    wide = x.astype(np.float64)
-    if not is_within:
-        wide = np.clip(np.where(np.isnan(x), 0, wide), -200.0, 200.0)
+    wide = (x if is_within else np.clip(np.where(np.isnan(x), np.float32(0), x), -200, 200)).astype(np.float64)
     k = np.rint(wide * _STEPS_OVER_LN2)
     whole = k.astype(np.int64)
     power = (_POWERS.take(whole & (_STEPS - 1)) + ((whole >> 5) << 52)).view(np.float64)
