@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,11 +14,11 @@ INT8 = st.integers(-128, 127)
 
 
 @pytest.fixture
-def limits() -> Iterator[dict[str, int]]:
-    """The limits of exact integers, to be changed by a test."""
-    before = dict(products.EXACT)
-    yield products.EXACT
-    products.EXACT.update(before)
+def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The limits of exact integers as they are without `--way`."""
+    monkeypatch.setattr(products, "MOST_PIECES", 4)
+    monkeypatch.setattr(products, "EXACT", {"float32": 2**24, "float64": 2**53})
+    return products.EXACT
 
 
 def exact_sums(x: np.ndarray, w: np.ndarray) -> list[list[int]]:
@@ -52,7 +50,7 @@ def test_the_bound_is_that_of_the_weights() -> None:
 
 
 @pytest.mark.parametrize("terms, dtype, ways", [(1031, "float32", 1), (1033, "float32", 2), (5000, "float64", 1)])
-def test_the_narrowest_exact_type_is_chosen(terms: int, dtype: str, ways: int) -> None:
+def test_the_narrowest_exact_type_is_chosen(limits: dict[str, int], terms: int, dtype: str, ways: int) -> None:
     """128 * 127 * 1032 = 2**24 - 448: one term more would not be exact in one piece, and 4.8 pieces are too many."""
     product = IntegerProduct(np.full((terms, 1), 127, np.int8), 128)
     assert product.dtype == dtype and len(product._factors) == ways
@@ -60,7 +58,7 @@ def test_the_narrowest_exact_type_is_chosen(terms: int, dtype: str, ways: int) -
     assert sums.tolist() == [[-128 * 127 * terms]]
 
 
-def test_the_largest_sum_in_float32_is_odd() -> None:
+def test_the_largest_sum_in_float32_is_odd(limits: dict[str, int]) -> None:
     """2**24 - 1 by steps of one: any rounding on the way would be seen."""
     w = np.ones((2**24 // 255, 1), np.int8)
     x = np.full((1, len(w)), 255, np.float32)
