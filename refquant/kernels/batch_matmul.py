@@ -49,7 +49,7 @@ def planned_batch_matmul(op: Operator, floats: Callable[[BatchMatMulOptions], Ru
         case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32:
             return _hybrid(op, options)
         case TensorType.INT8, TensorType.INT8, TensorType.INT32:
-            return lambda x, y: _sums(options, x, 0, y, 0).astype(np.int64).astype(np.int32)
+            return lambda x, y: _sums(options, x, 0, y, 0)[0].astype(np.int64).astype(np.int32)
         case TensorType.INT8, TensorType.INT8, TensorType.INT8:
             return _quantized(op, options, a, b, 32)
         case TensorType.INT16, TensorType.INT16, TensorType.INT16:
@@ -99,13 +99,13 @@ def _float(options: BatchMatMulOptions) -> Run:
     return run
 
 
-def _sums(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: int) -> Array:
-    """The exact sums of the products of a - a_zero and b - b_zero."""
+def _sums(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: int) -> tuple[Array, int]:
+    """The exact sums of the products of a - a_zero and b - b_zero, and what none of them exceeds."""
     a, b = matrices_of(options, a, b)
     bound = largest_magnitude(a.dtype, a_zero) * largest_magnitude(b.dtype, b_zero) * a.shape[-1]
     exact = exact_type(bound)
     result: Array = np.subtract(a, a_zero, dtype=exact) @ np.subtract(b, b_zero, dtype=exact)
-    return result
+    return result, bound
 
 
 def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: TensorInfo, bits: int) -> Run:
@@ -121,7 +121,12 @@ def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: Tens
     if not 0 <= product < np.inf:
         raise op.invalid(f"the product of the scales is {product}")
     finish = output_stage(op, np.float64(product) / np.float64(out.scale), out, ActivationFunctionType.NONE, bits)
-    return lambda x, y: finish(_sums(options, x, a_zero, y, b_zero))
+
+    def run(x: Array, y: Array) -> Array:
+        sums, bound = _sums(options, x, a_zero, y, b_zero)
+        return finish(sums, bound=bound)
+
+    return run
 
 
 def _scale_and_zero(tensor: TensorInfo) -> tuple[np.float32, int]:

@@ -23,6 +23,7 @@ from math import prod
 import numpy as np
 
 from refquant.kernels.blocks import Block, for_each
+from refquant.kernels.constants import made_once, made_once_of_all
 from refquant.kernels.float_convolution import float_in_order
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.hybrid import flaws
@@ -283,7 +284,7 @@ def _hybrid(plan: Convolution) -> Run:
     if plan.input.dims[0] == 0:
         raise op.invalid("a batch of no images cannot be quantized on the fly")
 
-    def weights(filter: Array | None) -> tuple[MatrixSums | ChannelSums, MatrixSums | ChannelSums | None]:
+    def weights(filter: Array) -> tuple[MatrixSums | ChannelSums, MatrixSums | ChannelSums | None]:
         """What sums the products, and their flaws."""
         complete = plan.all_taps(filter)
         products = complete.reshape(int(np.prod(complete.shape[:3])), plan.outputs)
@@ -292,10 +293,10 @@ def _hybrid(plan: Convolution) -> Run:
             flawed = flawed.reshape(complete.shape)[plan.taps]
         return plan.sums(complete[plan.taps], 255, 0), None if flawed is None else plan.sums(flawed, 128, 0)
 
-    constant = None if w.value is None else weights(None)
+    sums_with = made_once(w, weights)
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        products, flawed = constant or weights(filter)
+        products, flawed = sums_with(filter)
         rows = x.reshape(len(x), -1)
         if per_channel:
             q, scale, zero_point = asymmetric_quantize(rows)
@@ -339,35 +340,32 @@ def _quantized(plan: Convolution, bits: int) -> Run:
     input_zero = x.zero_point
     filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
 
-    def weights(filter: Array | None) -> tuple[MatrixSums | ChannelSums, Array]:
-        """What sums the products of weights less their zero point, and what the input's zero point adds to them."""
+    def planned(filter: Array, bias: Array | None) -> tuple[MatrixSums | ChannelSums, Finish]:
+        """What sums the products of weights less their zero point, and what finishes them.
+
+        What the input's zero point adds to each sum goes with the bias.
+        """
         arranged = plan.arranged(filter).astype(np.int32) - np.int32(filter_zero)
         products = plan.sums(arranged, largest_magnitude(x.dtype, 0), input_zero)
-        return products, -input_zero * arranged.sum(axis=(0, 1, 2), dtype=np.int64).reshape(-1)
+        offset = -input_zero * arranged.sum(axis=(0, 1, 2), dtype=np.int64).reshape(-1)
+        if bias is not None:
+            offset += bias.reshape(-1)
+        return products, stage.finish(plan.outputs, offset, products.bounds)
 
-    def finished(products: MatrixSums | ChannelSums, offset: Array, bias: Array | None) -> Finish:
-        return stage.finish(plan.outputs, offset if bias is None else offset + bias.reshape(-1), products.bounds)
-
-    planned = None if w.value is None else weights(None)
-    bias = op.optional_input(2)
-    finish = None
-    if planned is not None and (bias is None or bias.value is not None):
-        finish = finished(*planned, None if bias is None else bias.value)
-
+    sums_with = made_once_of_all([w, op.optional_input(2)], planned)
     places, shape, dtype = prod(plan.shape[:3]), plan.shape, x.dtype
 
     def run(q: Array, filter: Array, bias: Array | None = None) -> Array:
-        products, offset = planned or weights(filter)
-        complete = finish or finished(products, offset, bias)
+        products, finish = sums_with(filter, bias)
         sums = products(q)
         result = np.empty((places, plan.outputs), dtype)
 
         def write(block: Block) -> None:
-            complete(sums(block), result[block.places])
+            finish(sums(block), result[block.places])
 
         for_each(write, products.blocks, op.threads)
         if op.observer is not None:
-            complete.observe(_all_sums(plan, products, q).reshape(shape))
+            finish.observe(_all_sums(plan, products, q).reshape(shape))
         return result.reshape(shape)
 
     return run

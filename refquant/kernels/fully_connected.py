@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.kernels.constants import made_once
+from refquant.kernels.constants import made_once, made_once_of_all
 from refquant.kernels.fused_activation import activation_of_vector, clamp_float, quantized_range
 from refquant.kernels.hybrid import matrix_sums, row_sums
 from refquant.kernels.products import IntegerProduct, largest_magnitude
@@ -183,34 +183,31 @@ def _quantized(op: Operator, activation: int) -> Run:
     rows = prod(shape[:-1])
     bias_dtype = np.int32 if bits == 32 else np.int64
 
-    def weights(filter: Array) -> tuple[IntegerProduct, Array]:
-        """The product with weights less their zero point, and what the input's zero point adds to it."""
+    def planned(filter: Array, bias: Array | None) -> tuple[IntegerProduct, Finish]:
+        """The product with weights less their zero point, and what finishes it.
+
+        What the input's zero point adds to each sum goes with the bias.
+        """
         shifted = filter.view(w_dtype).T.astype(np.int32) - np.int32(filter_zero)
         product = IntegerProduct(shifted, largest_magnitude(np.dtype(x_dtype), 0))
-        return product, -input_zero * shifted.sum(axis=0, dtype=np.int64)
-
-    def finished(product: IntegerProduct, offset: Array, bias: Array | None) -> Finish:
+        offset = -input_zero * shifted.sum(axis=0, dtype=np.int64)
         if bias is not None:
-            offset = offset + bias.reshape(-1).view(bias_dtype)[:outputs]
-        return stage.finish(outputs, offset, None if w.is_sparse else product.bounds)
+            offset += bias.reshape(-1).view(bias_dtype)[:outputs]
+        return product, stage.finish(outputs, offset, None if w.is_sparse else product.bounds)
 
-    planned = None if w.value is None else weights(w.value)
-    finish = None
-    if planned is not None and (bias is None or bias.value is not None):
-        finish = finished(*planned, None if bias is None else bias.value)
+    product_with = made_once_of_all([w, bias], planned)
     errors = _overflows(w.value) if w.is_sparse and w.value is not None else None
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        product, offset = planned or weights(filter)
-        complete = finish or finished(product, offset, bias)
+        product, finish = product_with(filter, bias)
         read = rows_of(x, rows, inputs, x_dtype)
         sums = product(read.astype(product.dtype))
         if errors is not None:
             sums = sums + errors(read)
         if op.observer is not None:
-            complete.observe(sums.reshape(shape))
+            finish.observe(sums.reshape(shape))
         result = np.empty((rows, outputs), y.dtype)
-        complete(sums, result)
+        finish(sums, result)
         return result.reshape(shape)
 
     return run

@@ -162,7 +162,8 @@ def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: Te
     filter_zero = w.zero_point if x.type == _UINT8 else 0
     read_as = np.dtype(_READ_AS[x.type, w.type])
     largest = largest_magnitude(x.dtype, x.zero_point) * largest_magnitude(read_as, filter_zero)
-    exact = exact_type(largest * int(np.prod(w.dims[1:])))
+    bound = largest * int(np.prod(w.dims[1:]))
+    exact = exact_type(bound)
 
     def run(sizes: Array, filters: Array, q: Array, bias: Array | None = None) -> Array:
         geometry = geometry_of(op, options, sizes)
@@ -171,6 +172,6 @@ def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: Te
         total = np.zeros(geometry.shape, exact)
         for tap, (iy, ix), (oy, ox) in geometry.taps():
             total[:, oy, ox] += centred[:, iy, ix] @ matrices[tap]
-        return finish(total, bias)
+        return finish(total, bias, bound)
 
     return run

@@ -158,26 +158,6 @@ def double_rounding_upwards(x: Array, multiplier: Array, shift: Array) -> Int32s
     return ((high + ((np.int64(1) << right) >> 1)) >> right).astype(np.int32)
 
 
-def double_rounding_in_float64(x: npt.NDArray[np.float64], multiplier: Array, shift: Array) -> None:
-    """`double_rounding` in place and in fewer passes, for whole numbers with |x| < 2**22 and |x| * 2**shift < 2**31.
-
-    x * multiplier and the half added to it fit 53 bits, so the first rounding is exact. For the second, v / 2**n is
-    made larger by a factor of 1 + 2**-33 on the way: a tie then lies beyond the half, so that rounding to the nearest
-    takes it away from zero, and nothing else crosses a half, because |v| < 2**31 keeps it at least 2**-n away and
-    the factor moves it by less than a quarter of that.
-
-    >>> x = np.float64([3, 4, -4, 11])
-    >>> double_rounding_in_float64(x, *quantize_multiplier(0.125))
-    >>> x
-    array([ 1.,  1., -1.,  2.])
-    """
-    x *= np.ldexp(np.asarray(multiplier, np.float64), np.maximum(shift, 0) - 31)
-    x += 0.5
-    np.floor(x, out=x)
-    x *= np.ldexp(1 + 2.0**-33, np.minimum(shift, 0))
-    np.rint(x, out=x)
-
-
 def single_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
     """x * multiplier / 2**31 * 2**shift of int32 x: one shift to the right with a half added; the result wraps.
 

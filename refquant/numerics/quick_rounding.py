@@ -52,7 +52,9 @@ def quick_rounding(
     None where there is none for the rule, or no proof for these numbers.
     """
     size = bound.astype(np.float64) + np.abs(offset.astype(np.float64))
-    if range.high < range.low or np.any(size * np.exp2(np.maximum(shift, 0)) >= 2.0**31):  # would wrap
+    if not 0 <= range.high - range.low < 2**16:  # beside larger numbers, the 2**-34 beyond a tie would be lost
+        return None
+    if np.any(size * np.exp2(np.maximum(shift, 0)) >= 2.0**31):  # would wrap
         return None
     multiplier, offset = multiplier.astype(np.float64), offset.astype(np.float64)
     if rule is double_rounding:

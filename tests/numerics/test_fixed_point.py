@@ -7,13 +7,12 @@ from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refquant.numerics.fixed_point import (
     divide_by_power_of_two,
     double_rounding,
-    double_rounding_in_float64,
     float64_rounding,
     high_multiply,
     multiplier_for,
@@ -115,20 +114,3 @@ def test_rules_disagree() -> None:
     assert double_rounding(x, *eighth).tolist() == [1, -1]
     assert single_rounding(x, *eighth).tolist() == [0, 0]
     assert float64_rounding(x, *np.frexp(0.125)).tolist() == [0, -1]
-
-
-@given(st.data())
-@settings(max_examples=200)
-def test_quick_double_rounding(data: st.DataObject) -> None:
-    """float64 gives the very numbers of the integers, ties and channels included, wherever it may be used."""
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    shift = rng.integers(-31, 10, 64).astype(np.int32)
-    multiplier = rng.choice([2**30, 2**30 + 1, 2**31 - 1, *rng.integers(2**30, 2**31, 61)], 64).astype(np.int32)
-    limit = np.minimum(2**22, 2 ** (31 - np.maximum(shift, 0).astype(np.int64))) - 1
-    x = rng.integers(-limit, limit, (500, 64), endpoint=True)
-    x[:4] = [limit, -limit, limit // 2, -(limit // 2)]
-    x[4:200] = (x[4:200] >> rng.integers(0, 22, 64)) << rng.integers(0, 3, 64)
-    x = np.clip(x, -limit, limit).astype(np.int32)
-    quick = x.astype(np.float64)
-    double_rounding_in_float64(quick, multiplier, shift)
-    np.testing.assert_array_equal(quick, double_rounding(x, multiplier, shift))

@@ -64,5 +64,6 @@ def test_an_interpreter_keeps_the_processor_that_it_was_planned_for() -> None:
     np.testing.assert_array_equal(answers[0], answers[2])
     different = answers[0] != answers[1]
     assert 0 < different.sum() < 400
-    np.testing.assert_array_max_ulp(answers[0], answers[1], 64)
+    # the reciprocals differ by 2 units, as can be seen here; exp(-x * x / 2) and the products that follow make 5 of them
+    np.testing.assert_array_max_ulp(answers[0], answers[1], 5)
     assert not np.array_equal(reciprocal(x[x > 1], ZEN), reciprocal(x[x > 1], INTEL))

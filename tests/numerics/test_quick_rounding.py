@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from refquant.kernels.fused_activation import clamp
@@ -71,8 +71,32 @@ def test_the_same_as_the_rule(
         [turns(real, offset, bound, range), rng.integers(-bound, bound, 200, endpoint=True), [-bound, bound]]
     )
     found = quick(rule, real, sums, offset, bound, range)
-    assume(found is not None)
+    assume(found is not None)  # refusals, of large sums alone, have tests of their own
     assert found == expected(rule, real, sums, offset, range)
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_double_rounding_of_channels(data: st.DataObject) -> None:
+    """64 channels, each with a multiplier, a shift and an offset of its own, ties among the sums."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shift = rng.integers(-31, 10, 64).astype(np.int32)
+    multiplier = rng.choice([2**30, 2**30 + 1, 2**31 - 1, *rng.integers(2**30, 2**31, 61)], 64).astype(np.int32)
+    limit = np.minimum(2**21, 2 ** (31 - np.maximum(shift, 0).astype(np.int64))) // 2 - 1
+    x = rng.integers(-limit, limit, (500, 64), endpoint=True)
+    x[:4] = [limit, -limit, limit // 2, -(limit // 2)]
+    x[4:200] = (x[4:200] >> rng.integers(0, 22, 64)) << rng.integers(0, 3, 64)
+    x = np.clip(x, -limit, limit)
+    offset = rng.integers(-limit, limit, endpoint=True)
+    range = Range(0, -32768, 32767)
+    rounding = quick_rounding(double_rounding, multiplier, shift, offset, limit, range)
+    assert rounding is not None
+    t = x.astype(np.float64)
+    rounding.steps(t, rounding.constants)
+    exact = double_rounding((x + offset).astype(np.int32), multiplier, shift)
+    np.testing.assert_array_equal(
+        np.trunc(np.clip(t, 0, 65535)) + range.low, clamp(exact, range.low, range.high, np.dtype(np.int32))
+    )
 
 
 @pytest.mark.parametrize("shift", range(-9, 1))
@@ -93,6 +117,7 @@ def test_what_has_no_proof_is_refused() -> None:
     assert quick_rounding(double_rounding, *half, one(2**31 - 50), one(100), range) is None
     assert quick_rounding(double_rounding, *quantize_multiplier(np.array([4.0])), one(0), one(2**29), range) is None
     assert quick_rounding(double_rounding, *half, one(0), one(100), Range(0, 5, 4)) is None
+    assert quick_rounding(double_rounding, *half, one(0), one(100), Range(0, -(2**31), 2**31 - 1)) is None  # ties lost
     tiny = quantize_multiplier(np.array([2.0**-18 * 0.7]))
     assert quick_rounding(double_rounding, *tiny, one(0), one(2**23), range) is None  # 2**23 * 2**31 does not fit
 
