@@ -96,6 +96,12 @@ def optimized() -> Iterator[Runtime]:
 
 
 @pytest.fixture(scope="session")
+def xnnpack() -> Iterator[Runtime]:
+    """TensorFlow's interpreter as it is by default, with XNNPACK, in a process of its own."""
+    yield from _runtime("tensorflow", "xnnpack")
+
+
+@pytest.fixture(scope="session")
 def calibrator_kernels() -> Iterator[Runtime]:
     """TensorFlow's interpreter with its optimized kernels on four threads, as the calibrator has them."""
     yield from _runtime("tensorflow", "calibrator")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, table
-from refquant.data import VERIFIED_OPTIMIZED
+from refquant.data import VERIFIED
 from refquant.errors import InvalidInputError
 from refquant.kernels import profiles, registry
 from refquant.testing.record import Verification, read_record
@@ -49,7 +49,7 @@ def operator_table() -> list[dict[str, Any]]:
     import refquant.interpreter  # whose kernels register themselves  # noqa: F401
 
     optimized = {
-        (entry.operator, entry.variant): entry.outcomes.get("EQUAL", 0) for entry in read_record(VERIFIED_OPTIMIZED)
+        (entry.operator, entry.variant): entry.outcomes.get("EQUAL", 0) for entry in read_record(VERIFIED["optimized"])
     }
     verified: dict[str, list[Verification]] = {}
     for entry in read_record():

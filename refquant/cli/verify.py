@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, printable, table, with_progress
-from refquant.data import VERIFIED, VERIFIED_OPTIMIZED
+from refquant.data import VERIFIED
 from refquant.errors import InvalidInputError, RuntimeUnavailableError
 
 
@@ -16,7 +16,8 @@ def verify(
         list[str] | None, typer.Argument(metavar="[OPERATOR]...", help="Names such as CONV_2D; without any, all.")
     ] = None,
     kernels: Annotated[
-        str, typer.Option(help="'reference' (BUILTIN_REF, where it has the operator), or 'optimized', without scales.")
+        str,
+        typer.Option(help="'reference' (BUILTIN_REF, if it has the operator), 'optimized', 'xnnpack' or 'micro'."),
     ] = "reference",
     examples: Annotated[int, typer.Option(min=1, help="How many models of each operator and variant.")] = 100,
     explore: Annotated[bool, typer.Option("--explore", help="Draw other models than last time.")] = False,
@@ -30,7 +31,7 @@ def verify(
     Needs the packages tensorflow and hypothesis. Exit status 1 when anything differs.
     """
     try:
-        from refquant.testing.strategies import families, optimized_families
+        from refquant.testing.strategies import families
         from refquant.testing.sweep import tally
     except ModuleNotFoundError as error:
         raise RuntimeUnavailableError(f"{error.name} is not installed: python -m pip install {error.name}") from error
@@ -38,12 +39,10 @@ def verify(
     from refquant.testing.conformance import Outcome
     from refquant.testing.record import Verification, update_record
 
-    sets = {"reference": (families, VERIFIED), "optimized": (optimized_families, VERIFIED_OPTIMIZED)}
-    if kernels not in sets:
-        raise InvalidInputError(f"there are no kernels {kernels!r}: choose one of {', '.join(sets)}")
-    listed, path = sets[kernels]
+    if kernels not in VERIFIED:
+        raise InvalidInputError(f"there are no kernels {kernels!r}: choose one of {', '.join(VERIFIED)}")
     names = [name.upper() for name in operators or ()]
-    chosen = [family for family in listed() if not names or family.operator.upper() in names]
+    chosen = [family for family in families(kernels) if not names or family.operator.upper() in names]
     missing = sorted(set(names) - {family.operator.upper() for family in chosen})
     if missing:
         raise InvalidInputError(f"there are no models of {', '.join(missing)}: `refquant ops` lists the operators")
@@ -66,7 +65,7 @@ def verify(
     for runtime in runtimes.values():
         runtime.close()
     if record:
-        update_record(entries, path)
+        update_record(entries, VERIFIED[kernels])
     if json:
         print_json([_facts(entry) for entry in entries])
     else:

@@ -16,8 +16,8 @@ DIGITS_INT8 = _HERE / "digits_int8.tflite"
 DIGITS_SAMPLES = _HERE / "digits_samples.npz"
 """Arrays `image` (360, 8, 8, 1) float32 from 0 to 1, and `labels` (360,) uint8."""
 
-VERIFIED = _HERE / "verified.json"
-"""What was compared with the real kernels; see `refquant.testing.record`."""
-
-VERIFIED_OPTIMIZED = _HERE / "verified_optimized.json"
-"""The same for profile "optimized" and TensorFlow's optimized kernels."""
+VERIFIED = {
+    "reference": _HERE / "verified.json",
+    **{kernels: _HERE / f"verified_{kernels}.json" for kernels in ("optimized", "xnnpack", "micro")},
+}
+"""For each profile, what was compared with the real kernels; see `refquant.testing.record`."""

@@ -36,14 +36,14 @@ class Verification:
         return sum(self.outcomes.get(name, 0) for name in ("DIFFERENT", "ONLY_OURS", "ONLY_THEIRS"))
 
 
-def read_record(path: Path = VERIFIED) -> list[Verification]:
+def read_record(path: Path = VERIFIED["reference"]) -> list[Verification]:
     """The record, sorted by operator and variant; empty where there is none."""
     if not path.exists():
         return []
     return [Verification(**entry) for entry in json.loads(path.read_text())]
 
 
-def update_record(entries: Iterable[Verification], path: Path = VERIFIED) -> None:
+def update_record(entries: Iterable[Verification], path: Path = VERIFIED["reference"]) -> None:
     """Replaces the entries of these operators and variants, or adds them."""
     known = {(entry.operator, entry.variant): entry for entry in read_record(path)}
     known.update({(entry.operator, entry.variant): entry for entry in entries})

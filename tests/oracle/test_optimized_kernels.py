@@ -18,7 +18,7 @@ import pytest
 from refquant.runtimes import Runtime
 from refquant.testing import TensorSpec, single_operator_model
 from refquant.testing.conformance import first_difference, run
-from refquant.testing.strategies import Family, optimized_families
+from refquant.testing.strategies import Family, families
 from refquant.testing.sweep import check
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType
@@ -46,7 +46,7 @@ PRODUCTS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 }
-FAMILIES = [family for family in optimized_families() if family.operator not in PRODUCTS]
+FAMILIES = [family for family in families("optimized") if family.operator not in PRODUCTS]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.operator}-{family.variant}")

@@ -24,7 +24,7 @@ from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.testing.conformance import Outcome, compare
-from refquant.testing.strategies import Family, optimized_families
+from refquant.testing.strategies import Family, families
 from refquant.testing.sweep import check
 from refquant.tflite import schema
 from refquant.tflite.model import Model
@@ -42,7 +42,7 @@ EXPLORE = bool(os.environ.get("REFQUANT_EXPLORE"))
 F32, F16 = TensorType.FLOAT32, TensorType.FLOAT16
 FAMILIES = [
     family
-    for family in optimized_families()
+    for family in families("optimized")
     if family.operator in PRODUCTS and family.variant.startswith("FLOAT32") and "hybrid" not in family.variant
 ]
 CONV_2D = next(family for family in FAMILIES if (family.operator, family.variant) == ("CONV_2D", "FLOAT32"))

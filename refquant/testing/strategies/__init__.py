@@ -1,8 +1,8 @@
 """Strategies of hypothesis that make valid models of one operator, over all options, shapes and scales of it.
 
 `families()` lists them, one for each operator and variant (type of activations, most often); `cases("ADD", "INT8")` is
-one of them, a strategy of `Case`: a model and samples to run it on. `optimized_families()` has the same cases for the
-optimized kernels. Together with `refquant.testing.conformance` they
+one of them, a strategy of `Case`: a model and samples to run it on. `families("optimized")` has the same cases for the
+optimized kernels, and so have "xnnpack" and "micro". Together with `refquant.testing.conformance` they
 test any runtime, not only those that refquant knows. The modules here are grouped as those of `refquant.kernels`.
 """
 
@@ -12,7 +12,7 @@ from importlib import import_module
 from hypothesis import strategies as st
 
 from refquant.errors import InvalidInputError
-from refquant.testing.strategies.catalogue import Case, Family, families, optimized_families, strategy
+from refquant.testing.strategies.catalogue import Case, Family, families, strategy
 
 for _module in pkgutil.iter_modules(__path__):  # importing a module registers its strategies
     import_module(f"{__name__}.{_module.name}")
@@ -26,4 +26,4 @@ def cases(operator: str, variant: str) -> st.SearchStrategy[Case]:
     return found[variant]
 
 
-__all__ = ["Case", "Family", "cases", "families", "optimized_families", "strategy"]
+__all__ = ["Case", "Family", "cases", "families", "strategy"]

@@ -18,8 +18,8 @@ from typing import Any
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from refquant.kernels.profiles import QUANTIZED_IN_OPTIMIZED
 from refquant.testing.conformance import Outcome
+from refquant.testing.strategies.expected import EXPECTED, TAKES
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
@@ -86,52 +86,19 @@ def strategy(
     return register
 
 
-def families() -> list[Family]:
-    """All families that are registered, sorted by operator and variant."""
-    return [_FAMILIES[key] for key in sorted(_FAMILIES)]
+def families(kernels: str = "reference") -> list[Family]:
+    """All families, sorted by operator and variant, to be compared with one kernel set.
 
-
-#: what else may come of a comparison of optimized kernels
-_NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
-_BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
-_OPTIMIZED: dict[tuple[str, str], Mapping[Outcome, str]] = {
-    ("CONV_3D", "FLOAT32"): {
-        Outcome.ONLY_THEIRS: "dilated filters damage the memory of tensorflow 2.21.0",
-        Outcome.DIED: "dilated filters damage the memory of tensorflow 2.21.0",
-    },
-    ("CONV_3D_TRANSPOSE", "FLOAT32"): _BEYOND,
-    ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
-    ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
-        (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
-    ),
-    ("LOCAL_RESPONSE_NORMALIZATION", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of a negative radius"},
-    ("REDUCE_MAX", "BOOL"): _NOT_OF_BOOL,
-    ("REDUCE_MIN", "BOOL"): _NOT_OF_BOOL,
-    ("REDUCE_PROD", "BOOL"): _NOT_OF_BOOL,
-    ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
-    ("SUM", "BOOL"): _NOT_OF_BOOL,
-    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
-}
-
-
-def optimized_families() -> list[Family]:
-    """The families of TensorFlow's operators, to be compared with its optimized kernels in profile "optimized".
-
-    They take the cases that the profile runs: without scales, but for QUANTIZE, DEQUANTIZE and EMBEDDING_LOOKUP. Some
-    families have none.
+    Those of "reference" ask BUILTIN_REF, or whom else their strategies name where it does not have the operator. Those
+    of "optimized", "xnnpack" and "micro" have the same cases for the profile of that name; which outcomes other than
+    EQUAL each of them may have is in `refquant.testing.strategies.expected`.
     """
-    found = []
-    for family in families():
-        if family.oracle == "micro" or (family.operator == "QUANTIZE" and not family.variant.startswith("FLOAT32")):
-            continue
-        takes = family.takes if family.operator in QUANTIZED_IN_OPTIMIZED else _has_no_scales
-        expected = {**family.expected, **_OPTIMIZED.get((family.operator, family.variant), {})}
-        found.append(replace(family, oracle="optimized", expected=expected, profile="optimized", takes=takes))
-    return found
+    registered = [_FAMILIES[key] for key in sorted(_FAMILIES)]
+    return registered if kernels == "reference" else [_asking(kernels, family) for family in registered]
 
 
-def _has_no_scales(case: Case) -> bool:
-    """Whether no tensor of the model has a scale, but for those of float32."""
-    tensors = [tensor for subgraph in case.model.subgraphs for tensor in subgraph.tensors or ()]
-    quantized = [tensor.quantization for tensor in tensors if tensor.type != TensorType.FLOAT32]
-    return all(q is None or (q.details is None and (q.scale is None or not len(q.scale))) for q in quantized)
+def _asking(kernels: str, family: Family) -> Family:
+    expected = {**family.expected, **EXPECTED[kernels].get((family.operator, family.variant), {})}
+    is_taken = TAKES.get(kernels)
+    takes = family.takes if is_taken is None else lambda case: is_taken(family.operator, case.model)
+    return replace(family, oracle=kernels, profile=kernels, expected=expected, takes=takes)

@@ -1,0 +1,60 @@
+"""What may come of comparing a family's cases with kernels other than the reference ones, besides equal bits.
+
+For each kernel set and each operator and variant, the outcomes that are expected and why. `TAKES` tells of which cases
+a profile runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from refquant.kernels.profiles import QUANTIZED_IN_OPTIMIZED
+from refquant.testing.conformance import Outcome
+from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
+
+Expected = Mapping[tuple[str, str], Mapping[Outcome, str]]
+
+_NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
+_BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
+_OPTIMIZED: Expected = {
+    ("CONV_3D", "FLOAT32"): {
+        Outcome.ONLY_THEIRS: "dilated filters damage the memory of tensorflow 2.21.0",
+        Outcome.DIED: "dilated filters damage the memory of tensorflow 2.21.0",
+    },
+    ("CONV_3D_TRANSPOSE", "FLOAT32"): _BEYOND,
+    ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
+    ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
+        (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
+    ),
+    ("LOCAL_RESPONSE_NORMALIZATION", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of a negative radius"},
+    ("REDUCE_MAX", "BOOL"): _NOT_OF_BOOL,
+    ("REDUCE_MIN", "BOOL"): _NOT_OF_BOOL,
+    ("REDUCE_PROD", "BOOL"): _NOT_OF_BOOL,
+    ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
+    ("SUM", "BOOL"): _NOT_OF_BOOL,
+    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
+}
+
+_XNNPACK: Expected = {}
+
+_MICRO: Expected = {}
+
+EXPECTED: Mapping[str, Expected] = {"optimized": _OPTIMIZED, "xnnpack": _XNNPACK, "micro": _MICRO}
+
+
+def _runs_in_optimized(operator: str, model: Model) -> bool:
+    if operator == "QUANTIZE" and model.tensor(0).type != TensorType.FLOAT32:
+        return False
+    return operator in QUANTIZED_IN_OPTIMIZED or _has_no_scales(model)
+
+
+def _has_no_scales(model: Model) -> bool:
+    """Whether no tensor of the model has a scale, but for those of float32."""
+    tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or ()]
+    quantized = [tensor.quantization for tensor in tensors if tensor.type != TensorType.FLOAT32]
+    return all(q is None or (q.details is None and (q.scale is None or not len(q.scale))) for q in quantized)
+
+
+#: which cases of an operator a profile runs; all where there is no entry
+TAKES: Mapping[str, Callable[[str, Model], bool]] = {"optimized": _runs_in_optimized}
