@@ -21,7 +21,7 @@ from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
 #: the profiles: whose bits the results are
-PROFILES = ("reference", "optimized", "calibrator", "micro")
+PROFILES = ("reference", "optimized", "xnnpack", "calibrator", "micro")
 
 
 def check_float_mode(float_mode: str) -> None:
@@ -39,10 +39,13 @@ class Interpreter:
 
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
     bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver), ``"optimized"`` (its optimized kernels without
-    delegates, on float models), ``"calibrator"`` (the same as the converter's calibrator runs them: CONV_2D on four
+    delegates, on float models), ``"xnnpack"`` (what `tf.lite.Interpreter` is unless told otherwise: the kernels of the
+    delegate XNNPACK for the operators that it takes, see `refquant.kernels.xnnpack.delegation`, the optimized kernels
+    for the others), ``"calibrator"`` (the optimized kernels as the converter's calibrator runs them: CONV_2D on four
     threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). With `float_mode`
     ``"exact"`` float kernels keep that runtime's order of operations; ``"fast"`` leaves the sums of products of float32
-    to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`).
+    to NumPy's BLAS, and they are those of no runtime (see `refquant.kernels.fast_products`); XNNPACK's are exact in any
+    mode.
     `num_threads` is how many threads convolutions are spread over: 1 unless told, for -1 as many as there are
     processors. The results are the same bits for any number. (How many BLAS uses is its own matter:
     OPENBLAS_NUM_THREADS.)

@@ -24,6 +24,7 @@ from refquant.kernels.arity import check_arity
 from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
+from refquant.kernels.xnnpack.delegation import taken
 from refquant.numerics import processor
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
@@ -104,7 +105,9 @@ class SubgraphPlan:
         ]
         self._fill_empty_constants()
         self.values: list[Array | None] = [tensor.value for tensor in self.tensors]
-        self.steps = [self._step(i, op, profile) for i, op in enumerate(self.table.operators or ())]
+        self._undecided = profile == "xnnpack"
+        own = "optimized" if self._undecided else profile
+        self.steps = [self._step(i, op, own) for i, op in enumerate(self.table.operators or ())]
         self.observer: Observer | None = None
         self.watcher: Watcher | None = None
         self.processor = processor.current()
@@ -115,6 +118,7 @@ class SubgraphPlan:
 
     def plan(self) -> None:
         """Plans every operator that can be planned without data, and sets all variables to their first value."""
+        self._delegate()
         self._planned_for = None
         self.processor = processor.current()
         computed = {index for step in self.steps for index in _written(step)}
@@ -134,9 +138,26 @@ class SubgraphPlan:
         """Plans for inputs of these shapes, unless that is how it is planned already."""
         if self._planned_for == shapes:
             return
+        self._delegate()
         for i, shape in zip(self.inputs, shapes, strict=True):
             self.tensors[i].shape = shape
         self.plan()
+
+    def _delegate(self) -> None:
+        """In profile "xnnpack", gives the operators that XNNPACK takes its kernels: once, before any shape is computed.
+
+        Raises UnsupportedOperatorError where it takes one whose kernel is not here.
+        """
+        if not self._undecided:
+            return
+        for position in sorted(taken([step.operator for step in self.steps])):
+            step = self.steps[position]
+            step.operator.profile = "xnnpack"
+            kernel = registry.find_own(step.operator.name, profile="xnnpack")
+            if kernel is None:
+                raise step.operator.unsupported("XNNPACK takes this operator, and refquant has no kernel of XNNPACK's")
+            step.kernel = kernel
+        self._undecided = False
 
     def invoke(self) -> None:
         """Computes every operator in order from `values`; floats overflow without a word, as in the real runtimes."""

@@ -323,6 +323,11 @@ def find(name: str, *, custom: bool, profile: str, fast: bool = False) -> Kernel
     return None
 
 
+def find_own(name: str, *, profile: str) -> Kernel | None:
+    """The kernel of a builtin operator that is registered under this very profile, or None."""
+    return _KERNELS.get((name, False, profile))
+
+
 def known_operators() -> list[tuple[str, bool]]:
     """Name and whether it is custom, of every operator that has a kernel, sorted."""
     return sorted({(name, custom) for name, custom, _ in _KERNELS})

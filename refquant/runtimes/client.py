@@ -209,6 +209,14 @@ class Runtime(Server):
         answer: dict[str, Any] = self._ask(("details", content_of(model)))
         return answer
 
+    def delegated(self, model: Model | bytes, inputs: Sample) -> list[tuple[list[int], list[int]]]:
+        """The parts of subgraph 0 that a delegate has taken: the tensors in and out of each; `inputs` tell the shapes.
+
+        Not for TFLite Micro, which has no delegates.
+        """
+        answer: list[tuple[list[int], list[int]]] = self._ask(("delegated", content_of(model), list(inputs)))
+        return answer
+
 
 def open_runtime(
     name: Literal["tensorflow", "litert", "micro"] | str, kernels: str | None = None, timeout: float = 60.0

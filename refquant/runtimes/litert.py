@@ -33,6 +33,10 @@ class Adapter:
         """What the runtime tells about the tensors of a model."""
         return tf_style.details(self._interpreter(content))
 
+    def delegated(self, content: bytes, sample: list[Any]) -> list[tuple[list[int], list[int]]]:
+        """The parts of subgraph 0 that a delegate has taken: the tensors in and out of each."""
+        return tf_style.delegated(self._interpreter(content), sample)
+
     def _interpreter(self, content: bytes, threads: int = 1) -> Any:
         return self._module.Interpreter(
             model_content=content, num_threads=threads, experimental_op_resolver_type=self._resolver

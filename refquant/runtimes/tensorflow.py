@@ -38,6 +38,10 @@ class Adapter:
         """What the runtime tells about the tensors of a model."""
         return tf_style.details(self._interpreter(content))
 
+    def delegated(self, content: bytes, sample: list[Any]) -> list[tuple[list[int], list[int]]]:
+        """The parts of subgraph 0 that a delegate has taken: the tensors in and out of each."""
+        return tf_style.delegated(self._interpreter(content), sample)
+
     def _interpreter(self, content: bytes, threads: int | None = None) -> Any:
         return self._tf.lite.Interpreter(
             model_content=content, num_threads=threads or self._threads, experimental_op_resolver_type=self._resolver

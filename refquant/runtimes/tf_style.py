@@ -89,6 +89,17 @@ def details(interpreter: Any) -> dict[str, Any]:
     return {"new": before, "allocated": told()}
 
 
+def delegated(interpreter: Any, sample: Sequence[Any]) -> list[tuple[list[int], list[int]]]:
+    """The parts of subgraph 0 that a delegate has taken, for inputs of these shapes: the tensors in and out of each."""
+    _resize(interpreter, sample)
+    interpreter.allocate_tensors()
+    return [
+        ([int(i) for i in node["inputs"]], [int(i) for i in node["outputs"]])
+        for node in interpreter._get_ops_details()
+        if node["op_name"] == "DELEGATE"
+    ]
+
+
 def _resize(interpreter: Any, sample: Sequence[Any]) -> bool:
     """Gives the inputs the shapes of the sample; whether any had another one."""
     resized = False
