@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from refquant.cli.ops import markdown_table, operator_table
+from refquant.cli.ops import markdown_table
 from refquant.kernels.registry import known_operators
+from refquant.testing.matrix import operator_matrix
 from refquant.testing.record import read_record
 from refquant.testing.strategies import families
 
@@ -19,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_operators() -> None:
     match = re.search(r"<!-- operators -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
-    assert match and match[1] == markdown_table(operator_table()), "run `refquant ops --markdown` and paste it"
+    assert match and match[1] == markdown_table(operator_matrix()), "run `refquant ops --markdown` and paste it"
 
 
 def test_every_strategy_is_in_the_record_and_every_comparison_was_equal() -> None:

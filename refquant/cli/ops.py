@@ -1,4 +1,4 @@
-"""`refquant ops [OPERATOR…]`: which operators run, in which types, by which rounding, and how that was verified."""
+"""`refquant ops [OPERATOR…]`: which operators run in which profile, by which rule, and how that was verified."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from refquant.cli.output import add_row, console, print_json, table
-from refquant.data import VERIFIED
 from refquant.errors import InvalidInputError
-from refquant.kernels import profiles, registry
-from refquant.testing.record import Verification, read_record
+from refquant.testing.matrix import PROFILES, Row, Rule, operator_matrix
 
 
 def ops(
@@ -23,70 +21,45 @@ def ops(
         bool, typer.Option("--markdown", help="Print a line for each operator, as in the README.")
     ] = False,
 ) -> None:
-    """List the operators: variants, rounding, how many models were compared with the real kernels, known flaws.
+    """List the operators: in each profile the rounding rule, and how many models had the bits of the real kernel.
 
-    A variant is the type of the activations, as a rule. `kernels` tells who was asked: `reference` is BUILTIN_REF,
-    `optimized` TensorFlow's other kernels, where BUILTIN_REF does not have the operator or the type, `micro` TFLite
-    Micro. The last columns tell how many models without scales gave equal bits in profile `optimized`, and
-    whether the kernel was also compared with TFLite Micro's.
+    A variant is the type of the activations, as a rule. The real kernels are BUILTIN_REF for `reference` (and others
+    where it does not have the operator), TensorFlow's optimized kernels, its default interpreter with XNNPACK, and
+    TFLite Micro. For operators that are named, each profile's kernel says what it computes.
     """
-    rows = operator_table()
+    rows = operator_matrix()
     names = [name.upper() for name in operators or ()]
-    missing = sorted(set(names) - {row["operator"].upper() for row in rows})
+    missing = sorted(set(names) - {row.operator.upper() for row in rows})
     if missing:
         raise InvalidInputError(f"there is no operator {', '.join(missing)}: `refquant ops` lists all")
-    chosen = [row for row in rows if not names or row["operator"].upper() in names]
+    chosen = [row for row in rows if not names or row.operator.upper() in names]
     if json:
-        print_json(chosen)
+        print_json([_facts(row) for row in chosen])
     elif markdown:
         print(markdown_table(chosen))
     else:
         _show(chosen)
+        if names:
+            _explain(chosen)
 
 
-def operator_table() -> list[dict[str, Any]]:
-    """A row for each operator and variant that was verified, and one for each kernel that was not."""
-    import refquant.interpreter  # whose kernels register themselves  # noqa: F401
-
-    optimized = {
-        (entry.operator, entry.variant): entry.outcomes.get("EQUAL", 0) for entry in read_record(VERIFIED["optimized"])
-    }
-    verified: dict[str, list[Verification]] = {}
-    for entry in read_record():
-        verified.setdefault(entry.operator, []).append(entry)
-    rows = []
-    for name, is_custom in registry.known_operators():
-        micro = {types[0].name for types in profiles.COMPARED_WITH_MICRO.get(name, ())}
-        for entry in verified.get(name, [Verification(name, "", "", "", {})]):
-            rows.append(
-                {
-                    "operator": name,
-                    "custom": is_custom,
-                    "variant": entry.variant,
-                    "rounding": _rounding(name, entry.variant),
-                    "runtime": entry.runtime,
-                    "kernels": entry.kernels,
-                    "cases": entry.cases,
-                    "unequal": entry.unequal,
-                    "optimized": optimized.get((name, entry.variant)),
-                    "micro": entry.variant in micro,
-                    "flaw": registry.flaw_of(name),
-                }
-            )
-    return rows
-
-
-def markdown_table(rows: Iterable[dict[str, Any]]) -> str:
-    """A line for each operator: its variants, how many models were compared, how many of them were unequal."""
-    operators: dict[str, list[dict[str, Any]]] = {}
+def markdown_table(rows: Iterable[Row]) -> str:
+    """A line for each operator: its variants, and for each profile how many models were equal and of how many."""
+    operators: dict[str, list[Row]] = {}
     for row in rows:
-        operators.setdefault(row["operator"], []).append(row)
-    lines = ["| operator | variants | models compared | unequal |", "|---|---|--:|--:|"]
+        operators.setdefault(row.operator, []).append(row)
+    lines = [f"| operator | variants | {' | '.join(PROFILES)} |", f"|---|---|{'--:|' * len(PROFILES)}"]
     for operator, entries in operators.items():
-        variants = _in_short([entry["variant"] for entry in entries])
-        cases, unequal = (sum(entry[key] for entry in entries) for key in ("cases", "unequal"))
-        lines.append(f"| {operator} | {variants} | {cases:,} | {unequal:,} |")
+        counts = (_in_all([entry.rules[profile] for entry in entries]) for profile in PROFILES)
+        lines.append(f"| {operator} | {_in_short([entry.variant for entry in entries])} | {' | '.join(counts)} |")
     return "\n".join(lines)
+
+
+def _in_all(rules: Iterable[Rule]) -> str:
+    verified = [rule.verified for rule in rules if rule.verified is not None]
+    equal = sum(entry.outcomes.get("EQUAL", 0) for entry in verified)
+    unequal = sum(entry.unequal for entry in verified)
+    return f"{equal:,}" + (f", {unequal:,} unequal" if unequal else "") if verified else ""
 
 
 def _in_short(variants: list[str]) -> str:
@@ -109,26 +82,74 @@ def _in_short(variants: list[str]) -> str:
     return "; ".join(parts)
 
 
-def _rounding(operator: str, variant: str) -> str:
-    """The rounding rule of the reference kernels for the variant's type and the width of its bias."""
-    type = variant.replace("x", " ").split(" ")[0]
-    rows = [r for r in profiles.ROUNDING if (r.profile, r.operator, r.type.name) == ("reference", operator, type)]
-    bits = 64 if "INT64" in variant else 32
-    fitting = [row for row in rows if row.bits == bits] or rows
-    return " or ".join(sorted({row.rule.__name__ for row in fitting}))
+def _facts(row: Row) -> dict[str, Any]:
+    return {
+        "operator": row.operator,
+        "custom": row.is_custom,
+        "variant": row.variant,
+        "profiles": {profile: _facts_of(rule) for profile, rule in row.rules.items()},
+        "flaw": row.flaw,
+    }
 
 
-def _show(rows: Iterable[dict[str, Any]]) -> None:
-    lines = table("operator", "variant", "rounding", "kernels", "cases>", "unequal>", "optimized>", "micro")
+def _facts_of(rule: Rule) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "kernel": rule.kernel,
+        "about": rule.about,
+        "rounding": rule.rounding,
+        "source": rule.source,
+        "equal": rule.equal,
+    }
+    if rule.verified is not None:
+        facts |= {
+            "runtime": rule.verified.runtime,
+            "kernels": rule.verified.kernels,
+            "cases": rule.verified.cases,
+            "unequal": rule.verified.unequal,
+            "outcomes": rule.verified.outcomes,
+        }
+    return facts
+
+
+def _show(rows: Iterable[Row]) -> None:
+    lines = table("operator", "variant", *(f"{profile}>" for profile in PROFILES))
     flaws: dict[str, str] = {}
     for row in rows:
-        micro = "yes" if row["micro"] else ""
-        cells = [row[key] for key in ("operator", "variant", "rounding", "kernels", "cases", "unequal")]
-        add_row(lines, *cells, row["optimized"] or "", micro)
-        if row["flaw"]:
-            flaws[row["operator"]] = row["flaw"]
+        add_row(lines, row.operator, row.variant, *(_in_brief(row.rules[profile]) for profile in PROFILES))
+        if row.flaw:
+            flaws[row.operator] = row.flaw
     console.print(lines)
     if flaws:
         console.print("\nWhere the real kernels have flaws:", style="bold")
     for operator, flaw in flaws.items():
         console.print(f"{operator}: {flaw}", markup=False)
+
+
+def _in_brief(rule: Rule) -> str:
+    """The rounding, how many models were equal and how many were not; what else there is to say in a word."""
+    entry = rule.verified
+    if entry is None:
+        return ""
+    if not rule.equal:
+        refused = entry.outcomes.get("BOTH_REFUSE", 0)
+        return "refused" if refused == entry.cases else "dies" if entry.outcomes.get("DIED") == entry.cases else "none"
+    unequal = f", {entry.unequal} unequal" if entry.unequal else ""
+    return f"{rule.rounding.replace('_rounding', '')} {rule.equal}{unequal}".strip()
+
+
+def _explain(rows: list[Row]) -> None:
+    """For each operator and profile the kernel and what it says of itself, where each rounding is, who confirmed it."""
+    for operator in dict.fromkeys(row.operator for row in rows):
+        of_operator = [row for row in rows if row.operator == operator]
+        console.print(f"\n{operator}", style="bold")
+        seen: dict[str, str] = {}
+        for profile in PROFILES:
+            rules = {row.variant: row.rules[profile] for row in of_operator}
+            kernel = next(iter(rules.values()))
+            runtimes = sorted({rule.verified.runtime for rule in rules.values() if rule.verified is not None})
+            console.print(f"{profile}, {' and '.join(runtimes) or 'not compared'}:", style="bold", markup=False)
+            first = seen.setdefault(kernel.kernel, profile)
+            console.print(f"  {kernel.about if first == profile else f'the kernel of {first}'}", markup=False)
+            for variant, rule in rules.items():
+                if rule.source:
+                    console.print(f"  {variant}: {rule.rounding}, {rule.source}", markup=False)

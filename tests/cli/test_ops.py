@@ -23,7 +23,10 @@ def test_one_operator(refquant: Any) -> None:  # noqa: F811
     assert "CONV_2D" in refquant("ops", "conv_2d").out
     rows = json.loads(refquant("ops", "conv_2d", "--json").out)
     assert {row["operator"] for row in rows} == {"CONV_2D"}
-    assert {row["variant"]: row["rounding"] for row in rows}["INT8"] == "double_rounding"
+    profiles = {row["variant"]: row["profiles"] for row in rows}["INT8"]
+    assert list(profiles) == ["reference", "optimized", "xnnpack", "micro"]
+    assert profiles["reference"]["rounding"] == profiles["micro"]["rounding"] == "double_rounding"
+    assert profiles["reference"]["unequal"] == 0 and profiles["reference"]["equal"] >= 20
 
 
 @pytest.mark.parametrize("command", ["ops", "verify"])
