@@ -78,8 +78,9 @@ def operator_matrix() -> list[Row]:
 
 
 def _rule(name: str, is_custom: bool, variant: str, profile: str, verified: Verification | None) -> Rule:
-    kernel = registry.find(name, custom=is_custom, profile=profile)
-    rounding = _rounding(name, variant, profile)
+    holder = "optimized" if profile == "xnnpack" and registry.find_own(name, profile=profile) is None else profile
+    kernel = registry.find(name, custom=is_custom, profile=holder)
+    rounding = _rounding(name, variant, holder)
     return Rule(
         "" if kernel is None else f"{kernel.__module__}.{kernel.__name__}",
         "" if kernel is None else " ".join((inspect.getdoc(kernel) or "").split()),
@@ -94,9 +95,6 @@ def _rounding(operator: str, variant: str, profile: str) -> list[profiles.Roundi
     if "without scale" in variant:
         return []
     type = variant.replace("x", " ").split(" ")[0]
-    for holder in (profile, registry.BASES.get(profile)):
-        rows = [r for r in profiles.ROUNDING if (r.profile, r.operator, r.type.name) == (holder, operator, type)]
-        bits = 64 if "INT64" in variant else 32
-        if rows:
-            return [row for row in rows if row.bits == bits] or rows
-    return []
+    rows = [r for r in profiles.ROUNDING if (r.profile, r.operator, r.type.name) == (profile, operator, type)]
+    bits = 64 if "INT64" in variant else 32
+    return [row for row in rows if row.bits == bits] or rows
