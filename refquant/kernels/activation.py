@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from refquant.kernels import profiles
+from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.unary import HALVES, float_table
 from refquant.numerics import eigen, libm
@@ -20,6 +21,7 @@ from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, round_half_away, tabulate
 from refquant.numerics.processor import current
 from refquant.numerics.selection import limited
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, noted
 from refquant.tflite.schema import GeluOptions, SoftmaxOptions, TensorType
 
 _8_BITS = (TensorType.INT8, TensorType.UINT8)
@@ -82,8 +84,10 @@ def _relu(op: Operator, low: float, high: float) -> Run:
     highest = np.minimum(limits.max, high_quantized) if np.isfinite(high) else limits.max
 
     def function(q: Array) -> Array:
-        rescaled = double_rounding(q.astype(np.int32) - np.int32(x_zero), multiplier, shift)
-        return np.minimum(np.maximum(rescaled + np.int32(out_zero), lowest), highest).astype(out.dtype)
+        difference = noted("accumulator", q.astype(np.int32) - np.int32(x_zero))
+        noted("multiplier", multiplier), noted("shift", shift)
+        rescaled = noted(ROUNDED, double_rounding(difference, multiplier, shift))
+        return clamp(noted(ZERO_POINT_ADDED, rescaled + np.int32(out_zero)), lowest, highest, out.dtype)
 
     return tabulate(function, x.dtype)
 
@@ -134,6 +138,8 @@ def optimized_logistic(op: Operator) -> Run:
 
 def _float_logistic(x: Array) -> Array:
     low, high = np.float32(-9), np.float32(16.619047164916992)
+    if is_heard():
+        noted("exp(-x)", libm.exp(-x))
     return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
 
 
@@ -320,11 +326,12 @@ def _float_softmax(beta: np.float32) -> Run:
     def run(x: Array) -> Array:
         lowest = np.finfo(np.float32).min
         largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
-        exps = libm.exp((x - largest) * beta)
+        noted("largest of the row", largest)
+        exps = noted("exp", libm.exp(noted("(input - largest) * beta", (x - largest) * beta)))
         total = np.zeros(x.shape[:-1], np.float32)
         for c in range(x.shape[-1]):
             total = total + exps[..., c]
-        result: Array = exps / total[..., None]
+        result: Array = noted("over the sum", exps / noted("sum of the row's exps", total[..., None]))
         return result
 
     return run
@@ -345,9 +352,11 @@ def optimized_softmax(op: Operator) -> Run:
     def run_float(x: Array) -> Array:
         if not x.size:
             return x.copy()
-        exps = eigen.exp((x - x.max(axis=-1, keepdims=True)) * beta)
+        largest = noted("largest of the row", x.max(axis=-1, keepdims=True))
+        exps = noted("exp", eigen.exp(noted("(input - largest) * beta", (x - largest) * beta)))
         rows = exps.reshape(-1, x.shape[-1])
-        result: Array = rows * (np.float32(1) / eigen.aligned_sums(rows))[:, None]
+        sums = noted("sum of the row's exps", eigen.aligned_sums(rows)[:, None])
+        result: Array = rows * noted("1 / sum", np.float32(1) / sums)
         return result.reshape(x.shape)
 
     return run_float
@@ -376,18 +385,24 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.fl
 
     def run(x: Array) -> Array:
         wide = x.astype(np.int64)
-        index = wide - wide.max(axis=-1, keepdims=True, initial=lowest) + 255
+        largest = noted("largest of the row", wide.max(axis=-1, keepdims=True, initial=lowest))
+        index = wide - largest + 255
         total = exps_in_sum[index].sum(axis=-1, keepdims=True) & 0xFFFFFFFF  # the sum wraps
         if not index.size:
             return np.empty(x.shape, out.dtype)
-        headroom = 32 - np.frexp(total.astype(np.float64))[1]  # leading zeros of 32 bits
-        reciprocal = one_over_one_plus_x((total << headroom) - 2**31)
+        if is_heard():
+            noted("input - largest", index - 255), noted("times beta * scale * 2**26", scaled[index])
+            noted("exp, in 2**-31", exps[index]), noted("sum of the row's exps, in 2**-19", total)
+        headroom = noted("leading zeros of the sum", 32 - np.frexp(total.astype(np.float64))[1])  # of 32 bits
+        reciprocal = noted("1 / sum, mantissa", one_over_one_plus_x((total << headroom) - 2**31))
         exponent = 12 - headroom + 31 - bits
-        product = high_multiply(reciprocal, exps[index]).astype(np.int64)
+        product = noted("exp * 1 / sum, high multiply", high_multiply(reciprocal, exps[index])).astype(np.int64)
         half = (np.int64(1) << exponent) >> 1
-        divided = (product + half - ((product < 0) & (half > 0))) >> exponent
-        result = np.minimum(np.maximum(divided + low, low), high)
-        return np.where(counted[index], result, low).astype(out.dtype)
+        divided = noted(ROUNDED, (product + half - ((product < 0) & (half > 0))) >> exponent)
+        result = np.minimum(np.maximum(noted(ZERO_POINT_ADDED, divided + low), low), high)
+        return noted(
+            "limited; the lowest where the difference is too large", np.where(counted[index], result, low)
+        ).astype(out.dtype)
 
     return run
 
@@ -421,14 +436,16 @@ def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.f
 
     def run(x: Array) -> Array:
         wide = x.astype(np.int32)
-        differences = wide - wide.max(axis=-1, keepdims=True, initial=-32768)
-        scaled = rule(differences, multiplier, shift).astype(np.int64) + 32767
-        exps = exps_of(np.clip(scaled, -32768, 32767))
-        total = exps.sum(axis=-1, keepdims=True)
+        differences = noted("input - largest", wide - wide.max(axis=-1, keepdims=True, initial=-32768))
+        noted("multiplier", multiplier), noted("shift", shift)
+        scaled = noted("place in the table", rule(differences, multiplier, shift).astype(np.int64) + 32767)
+        exps = noted("exp from the table", exps_of(np.clip(scaled, -32768, 32767)))
+        total = noted("sum of the row's exps", exps.sum(axis=-1, keepdims=True))
         headroom = 32 - np.frexp(np.maximum(total, 1).astype(np.float64))[1]
         shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
-        reciprocal = reciprocal_of(np.clip(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
+        reciprocal = noted("1 / sum", reciprocal_of(np.clip(shifted - ((1 << 15) + (1 << 16)), -32768, 32767)))
         right = 31 - headroom
-        return np.clip((exps * reciprocal + (np.int64(1) << (right - 1))) >> right, 0, 32767).astype(np.int16)
+        rounded = noted(ROUNDED, (noted("exp * 1 / sum", exps * reciprocal) + (np.int64(1) << (right - 1))) >> right)
+        return clamp(rounded, 0, 32767, np.dtype(np.int16))
 
     return run

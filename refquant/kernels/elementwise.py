@@ -24,6 +24,7 @@ from refquant.numerics.half import from_bfloat16
 from refquant.numerics.integer_functions import reciprocal
 from refquant.numerics.lookup import tabulate, tabulate_pairs
 from refquant.numerics.selection import choose
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -89,7 +90,13 @@ def mul(op: Operator) -> Run:
         return _zeros(op, out)
     finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, _options(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
-    return _in_pairs(op, lambda x, y: finish((x.astype(np.int32) - x_zero) * (y.astype(np.int32) - y_zero)))
+
+    def run(x: Array, y: Array) -> Array:
+        a = noted("first input less its zero point", x.astype(np.int32) - x_zero)
+        b = noted("second input less its zero point", y.astype(np.int32) - y_zero)
+        return finish(a * b)
+
+    return _in_pairs(op, run)
 
 
 @kernel(
@@ -199,7 +206,7 @@ def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
         return lambda x, y: clamp_integer(function(x, y), activation)
 
     def run(x: Array, y: Array) -> Array:
-        result = np.asarray(function(x, y))
+        result = noted("result before the activation", np.asarray(function(x, y)))
         return clamp_float(result, activation, result)
 
     return run
@@ -340,7 +347,13 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
     def scaled(tensor: TensorInfo) -> Callable[[Array], Array]:
         multiplier, shift = multiplier_for(rule, np.float64(tensor.scale) / twice)
         zero_point = np.int64(tensor.zero_point)
-        return tabulate(lambda q: rule((q - zero_point) << shift_left, multiplier, shift), tensor.dtype)
+
+        def rescaled(q: Array) -> Array:
+            raised = noted(f"less its zero point, shifted left by {shift_left}", (q - zero_point) << shift_left)
+            noted("multiplier", multiplier), noted("shift", shift)
+            return noted("at the common scale", rule(raised, multiplier, shift))
+
+        return tabulate(rescaled, tensor.dtype)
 
     scaled_x, scaled_y = scaled(x), scaled(y)
     multiplier, shift = multiplier_for(rule, real_out)
@@ -348,11 +361,16 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
     zero_point = np.int32(out.zero_point)
 
     def run(x: Array, y: Array) -> Array:
-        a, b = scaled_x(x), scaled_y(y)
+        headed("first input")
+        a = scaled_x(x)
+        headed("second input")
+        b = scaled_y(y)
+        headed("sum" if sign > 0 else "difference")
         total = a + b if sign > 0 else a - b
         if op.observer is not None:
             op.observe(scaled=(a, b), accumulator=total, multiplier=multiplier, shift=shift, rounding=finish.__name__)
-        return clamp(finish(total, multiplier, shift) + zero_point, low, high, out.dtype)
+        rounded = noted(ROUNDED, finish(total, multiplier, shift))
+        return clamp(noted(ZERO_POINT_ADDED, rounded + zero_point), low, high, out.dtype)
 
     return _in_pairs(op, run)
 

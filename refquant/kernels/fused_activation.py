@@ -14,6 +14,7 @@ import numpy.typing as npt
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.numerics import eigen
 from refquant.numerics.selection import limited
+from refquant.numerics.steps import is_heard, noted
 from refquant.tflite.schema import ActivationFunctionType
 
 Floats = npt.NDArray[np.float32]
@@ -105,4 +106,5 @@ def _quantize(op: Operator, real: float, output: TensorInfo) -> int:
 
 def clamp(x: Array, low: int, high: int, dtype: np.dtype[np.generic]) -> Array:
     """Integers limited to low..high, in `dtype`: first from below, then from above."""
-    return np.minimum(np.maximum(x, low), high).astype(dtype)
+    limited = np.minimum(np.maximum(x, low), high).astype(dtype)
+    return noted(f"limited to {low} … {high}", limited) if is_heard() else limited

@@ -17,6 +17,7 @@ from refquant.kernels.windows import Axis, axis, taps
 from refquant.numerics.processor import current
 from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.numerics.selection import choose
+from refquant.numerics.steps import ROUNDED, noted
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
 _MINUS_ZERO = np.int32(-(2**31))  # its bits
@@ -32,17 +33,21 @@ def average_pool_2d(op: Operator) -> Run:
     if op.input(0).type == TensorType.FLOAT32:
         by = count.astype(np.float32)
 
+        def divided(total: Array) -> Array:
+            noted("sum of the window, row by row", total), noted("number of elements inside the image", by)
+            return finish(noted("quotient", total / by))
+
         def run_float(x: Array) -> Array:
             total = np.zeros(shape, np.float32)
             for _, (oy, ox), (iy, ix) in taps(rows, columns):
                 total[:, oy, ox] += x[:, iy, ix]
-            return finish(total / by)
+            return divided(total)
 
         def run_one_window(x: Array) -> Array:
             seen = _only_window(x, rows, columns)
             pixels = seen.reshape(len(seen), count.item(), x.shape[3])
             total = np.add.accumulate(pixels, axis=1)[:, -1] + np.float32(0)
-            return finish(total.reshape(shape) / by)
+            return divided(total.reshape(shape))
 
         return run_one_window if rows.out == columns.out == 1 and count.item() else run_float
 
@@ -51,10 +56,11 @@ def average_pool_2d(op: Operator) -> Run:
     is_signed = op.input(0).type != TensorType.UINT8
 
     def run(x: Array) -> Array:
-        total = _window_sums(x, rows, columns)
+        total = noted("sum of the window", _window_sums(x, rows, columns))
+        noted("number of elements inside the image", count)
         if not is_signed:
-            return finish((total + half) // count)
-        return finish(np.sign(total) * ((np.abs(total) + half) // count))
+            return finish(noted(ROUNDED, (total + half) // count))
+        return finish(noted(ROUNDED, np.sign(total) * ((np.abs(total) + half) // count)))
 
     return run
 

@@ -18,6 +18,7 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import affine
 from refquant.numerics.fixed_point import multiplier_for, to_int32
 from refquant.numerics.lookup import round_half_away, tabulate
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, noted
 from refquant.tflite.schema import TensorType
 
 _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32
@@ -63,8 +64,8 @@ def quantize(op: Operator) -> Run:
         difference = x.astype(np.int32) - np.int32(x_zero)
         if op.observer is not None:
             op.observe(accumulator=difference, multiplier=multiplier, shift=shift, rounding=rule.__name__)
-        rescaled = rule(difference, multiplier, shift) + np.int32(out_zero)
-        return clamp(rescaled, int(limits.min), int(limits.max), out.dtype)
+        rounded = noted(ROUNDED, rule(difference, multiplier, shift))
+        return clamp(noted(ZERO_POINT_ADDED, rounded + np.int32(out_zero)), int(limits.min), int(limits.max), out.dtype)
 
     if x.dtype.itemsize > 1:
         return run
@@ -89,8 +90,11 @@ def optimized_quantize(op: Operator) -> Run:
 
     def by_eight(x: Array) -> Array:
         numbers, rest = _split_by_eight(x)
-        rounded = [to_int32(np.rint(numbers * inverse)), to_int32(round_half_away(rest / scale))]
-        return clamp(np.concatenate(rounded) + zero_point, *_RANGES[out.type], out.dtype).reshape(x.shape)
+        scaled, last = numbers * inverse, rest / scale
+        if is_heard():
+            noted("times float32(1 / scale), or beyond the last eight over scale", np.concatenate([scaled, last]))
+        rounded = noted(ROUNDED, np.concatenate([to_int32(np.rint(scaled)), to_int32(round_half_away(last))]))
+        return clamp(noted(ZERO_POINT_ADDED, rounded + zero_point), *_RANGES[out.type], out.dtype).reshape(x.shape)
 
     return by_eight
 

@@ -7,11 +7,13 @@ from math import prod
 import numpy as np
 
 from refquant.kernels.constants import made_once
+from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.lookup import int8_table, tabulate
 from refquant.numerics.selection import choose
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
 from refquant.tflite.schema import LeakyReluOptions, TensorType
 
 _BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
@@ -43,12 +45,10 @@ def leaky_relu(op: Operator) -> Run:
         raise op.invalid("the zero points of int16 tensors must be 0")
     identity = quantize_multiplier(x_scale / out_scale)
     slope = quantize_multiplier(x_scale * alpha / out_scale)
-    limits = np.iinfo(out.dtype)
 
     def function(q: Array) -> Array:
-        centered = q.astype(np.int32) - np.int32(x_zero)
-        rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(centered, *slope))
-        return np.clip(rescaled + np.int32(out_zero), limits.min, limits.max).astype(out.dtype)
+        centered = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))
+        return _finished(_either(centered, identity, centered, slope), out, out_zero)
 
     return tabulate(function, x.dtype)
 
@@ -81,15 +81,30 @@ def prelu(op: Operator) -> Run:
     (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
     identity = quantize_multiplier(x_scale / out_scale)
     slope = quantize_multiplier(x_scale * alpha_scale / out_scale)
-    limits = np.iinfo(out.dtype)
 
     def run(q: Array, a: Array) -> Array:
-        centered = q.astype(np.int32) - np.int32(x_zero)
-        product = centered * (a.astype(np.int32) - np.int32(alpha_zero))
-        rescaled = np.where(centered >= 0, double_rounding(centered, *identity), double_rounding(product, *slope))
-        return np.clip(rescaled + np.int32(out_zero), limits.min, limits.max).astype(out.dtype)
+        centered = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))
+        product = noted("times alpha less its zero point", centered * (a.astype(np.int32) - np.int32(alpha_zero)))
+        return _finished(_either(centered, identity, product, slope), out, out_zero)
 
     return run
+
+
+def _either(x: Array, identity: tuple[Array, Array], product: Array, slope: tuple[Array, Array]) -> Array:
+    """Integers brought to the output's scale: x where it is not negative, else `product`, each by its multiplier."""
+    headed("where it is not negative")
+    noted("multiplier", identity[0]), noted("shift", identity[1])
+    above = double_rounding(x, *identity)
+    headed("where it is negative")
+    noted("multiplier", slope[0]), noted("shift", slope[1])
+    below = double_rounding(product, *slope)
+    headed("chosen")
+    return noted(ROUNDED, np.where(x >= 0, above, below))
+
+
+def _finished(rounded: Array, out: TensorInfo, zero_point: int) -> Array:
+    limits = np.iinfo(out.dtype)
+    return clamp(noted(ZERO_POINT_ADDED, rounded + np.int32(zero_point)), limits.min, limits.max, out.dtype)
 
 
 def _float_prelu(x: TensorInfo, alpha: TensorInfo) -> Run:
@@ -155,7 +170,7 @@ def hard_swish(op: Operator) -> Run:
     limits = np.iinfo(out.dtype)
 
     def function(q: Array) -> Array:
-        raised = _int16((q.astype(np.int32) - np.int32(x_zero)) << 7)
+        raised = noted("less its zero point, shifted left by 7", _int16((q.astype(np.int32) - np.int32(x_zero)) << 7))
         reluish = raised
         if reluish_exponent > 0:
             reluish = _saturate(reluish << (reluish_exponent - 1))
@@ -164,10 +179,11 @@ def hard_swish(op: Operator) -> Run:
             reluish = _saturate(reluish << 1)
         if reluish_exponent < 0:
             reluish = _divide16(reluish, -reluish_exponent)
-        factor = (reluish + 2**15) >> 1
-        product = np.trunc(factor * _high_multiply16(raised, multiplier) / 2**15).astype(np.int64)
-        shifted = _int16(_divide16(product, -exponent) + out_zero)
-        return np.clip(shifted, limits.min, limits.max).astype(out.dtype)
+        factor = noted("min(6, max(0, x + 3)) / 6, in 2**-15", (reluish + 2**15) >> 1)
+        scaled = noted("input times multiplier of 16 bits", _high_multiply16(raised, multiplier))
+        product = noted("product of the two", np.trunc(factor * scaled / 2**15).astype(np.int64))
+        shifted = noted(ZERO_POINT_ADDED, _int16(noted(ROUNDED, _divide16(product, -exponent)) + out_zero))
+        return clamp(shifted, limits.min, limits.max, out.dtype)
 
     return tabulate(function, x.dtype)
 

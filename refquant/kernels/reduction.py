@@ -14,6 +14,7 @@ from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
 from refquant.numerics.fixed_point import quantize_multiplier, wide
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, noted
 from refquant.tflite.schema import TensorType
 
 _ZERO, _MINUS_ZERO, _NAN = np.float32(0), np.float32(-0.0), np.float32(np.nan)
@@ -240,8 +241,8 @@ def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
             total = (q.view(read_as).sum(axes, np.int64) - x.zero_point * count).astype(np.int32)
             if op.observer is not None:
                 op.observe(accumulator=total, multiplier=multiplier, shift=right, rounding=rule.__name__)
-            result = rule(total, multiplier, right) + np.int32(out.zero_point)
-            return clamp(result, int(limits.min), int(limits.max), read_as).view(out.dtype)
+            result = noted(ROUNDED, rule(total, multiplier, right)) + np.int32(out.zero_point)
+            return clamp(noted(ZERO_POINT_ADDED, result), int(limits.min), int(limits.max), read_as).view(out.dtype)
 
         return run
 
@@ -260,8 +261,9 @@ def _sum_of_int16(op: Operator) -> Run:
 
     def sum_of_quantized(axes: Axes, _: int) -> Callable[[Array], Array]:
         def run(q: Array) -> Array:
-            product = q.sum(axes, np.int64).astype(np.int32).astype(np.float32) * scale
-            rounded = np.trunc(product + np.copysign(np.float64(0.5), product))
+            total = noted("accumulator", q.sum(axes, np.int64).astype(np.int32))
+            product = noted("times input scale / output scale, in float32", total.astype(np.float32) * scale)
+            rounded = noted(ROUNDED, np.trunc(product + np.copysign(np.float64(0.5), product)))
             return np.where(np.abs(rounded) < 2.0**31, np.clip(rounded, -32768, 32767), -32768).astype(np.int16)
 
         return run

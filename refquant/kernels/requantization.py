@@ -17,6 +17,7 @@ from refquant.kernels.fused_activation import clamp, quantized_range
 from refquant.kernels.registry import Array, Operator, TensorInfo
 from refquant.numerics.fixed_point import Requantize, multiplier_for
 from refquant.numerics.quick_rounding import Range, quick_rounding
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, listening, noted
 
 _BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
 _LONG = 1 << 13  # numbers that are taken for one row: NumPy goes from row to row, which takes time
@@ -70,6 +71,12 @@ class OutputStage:
         """
         return Finish(self, channels, offset, bound)
 
+    def integers(self, accumulators: Array) -> Array:
+        """What becomes of accumulators [..., channels]: rounded, with the zero point, limited."""
+        rounded = noted(ROUNDED, self.rule(accumulators, self.multiplier, self.shift))
+        shifted = noted(ZERO_POINT_ADDED, rounded + np.int32(self.range.zero_point))
+        return clamp(shifted, self.range.low, self.range.high, self.dtype)
+
     def __call__(self, sums: Array, bias: Array | None = None, bound: int | None = None) -> Array:
         """The output's integers, of the shape of `sums`."""
         channels = sums.shape[-1] if sums.ndim else 1
@@ -104,6 +111,10 @@ class Finish:
 
     def __call__(self, sums: Array, y: Array) -> None:
         """Writes to y [rows, channels] what becomes of whole sums [rows, channels]."""
+        if is_heard():  # `observe` tells the steps of the whole output, not those of its blocks
+            with listening(None):
+                self(sums, y)
+            return
         if not y.size:
             return
         if self._quick is None or sums.dtype.kind != "f":
@@ -124,21 +135,19 @@ class Finish:
         return total.astype(np.int32) if self._stage.bits == 32 else total
 
     def observe(self, sums: Array) -> None:
-        """Hands the accumulators of the whole output to the operator's observer."""
-        stage = self._stage
+        """Hands the accumulators of the whole output to the operator's observer, and to who listens the steps."""
+        stage, accumulators = self._stage, self.accumulators(sums)
         stage.op.observe(
-            accumulator=self.accumulators(sums),
-            multiplier=stage.multiplier,
-            shift=stage.shift,
-            rounding=stage.rule.__name__,
+            accumulator=accumulators, multiplier=stage.multiplier, shift=stage.shift, rounding=stage.rule.__name__
         )
+        if is_heard():
+            stage.integers(accumulators)
 
     def _exactly(self, sums: Array, y: Array) -> None:
         stage, step = self._stage, max(1, _BLOCK // max(1, y.shape[1]))
         for begin in range(0, len(y), step):
             block = slice(begin, begin + step)
-            rounded = stage.rule(self.accumulators(sums[block]), stage.multiplier, stage.shift)
-            y[block] = clamp(rounded + np.int32(stage.range.zero_point), stage.range.low, stage.range.high, stage.dtype)
+            y[block] = stage.integers(self.accumulators(sums[block]))
 
     def _quickly(self, sums: Array, y: Array) -> None:
         assert self._quick is not None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.numerics import libm, trigonometry
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier, to_int32
@@ -19,6 +20,7 @@ from refquant.numerics.half import through_float32
 from refquant.numerics.integer_functions import one_over_square_root
 from refquant.numerics.logarithm import log
 from refquant.numerics.lookup import Int16Table, int8_table, tabulate
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
 from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import numpy_dtype
 
@@ -82,10 +84,11 @@ def abs_(op: Operator) -> Run:
     limits = np.iinfo(dtype)
 
     def run(q: Array) -> Array:
-        value = np.abs(q.astype(np.int32) - np.int32(x_zero))
+        value = noted("absolute difference from the zero point", np.abs(q.astype(np.int32) - np.int32(x_zero)))
         if x_scale != out_scale:
-            value = double_rounding(value, multiplier, shift)
-        return np.clip(value + np.int32(out_zero), limits.min, limits.max).astype(dtype)
+            noted("multiplier", multiplier), noted("shift", shift)
+            value = noted(ROUNDED, double_rounding(value, multiplier, shift))
+        return clamp(noted(ZERO_POINT_ADDED, value + np.int32(out_zero)), limits.min, limits.max, dtype)
 
     return tabulate(run, dtype)
 
@@ -131,8 +134,9 @@ def sqrt(op: Operator) -> Run:
         return x_scale * (q.astype(np.int32) - np.int32(x_zero)).astype(np.float32)
 
     def run(q: Array) -> Array:
-        whole = to_int32(np.sqrt(real(q)) / out_scale) + np.int32(out_zero)
-        return np.clip(whole, limits.min, limits.max).astype(dtype)
+        root = noted("square root in float32", np.sqrt(noted("input, dequantized", real(q))))
+        whole = noted("over the output's scale, cut off", to_int32(root / out_scale))
+        return clamp(noted(ZERO_POINT_ADDED, whole + np.int32(out_zero)), limits.min, limits.max, dtype)
 
     return _where_allowed(op, tabulate(run, dtype), tabulate(lambda q: real(q) >= 0, dtype))
 
@@ -151,23 +155,32 @@ def rsqrt(op: Operator) -> Run:
     """
     scales = _scales(op)
     if scales is None:
-        return _function(op, lambda x: np.float32(1) / np.sqrt(x))
+        return _function(op, _one_over_square_root)
     x_scale, x_zero, out_scale, out_zero = scales
     type = op.input(0).type
 
     def in_float32(x: Array) -> Array:
-        return np.where(x <= 0, np.float32(32767) * out_scale, np.float32(1) / np.sqrt(x))
+        return np.where(x <= 0, np.float32(32767) * out_scale, _one_over_square_root(x))
 
     def in_int32(q: Array) -> Array:
-        value = q.astype(np.int32) - np.int32(x_zero)
+        value = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))
         root, root_shift = one_over_square_root(np.maximum(value, 1))
+        headed("1 / square root, raised by 20 bits")
+        noted("multiplier", root), noted("shift", root_shift + 20)
         raised = double_rounding(np.ones_like(value), root, root_shift + 20)  # 20 bits keep it an integer
-        result = double_rounding(raised, multiplier, shift - 20) + np.int32(out_zero)
-        return np.where(value == 0, 127, np.clip(result, -128, 127)).astype(np.int8)
+        headed("times 1 / (square root of the input's scale * output's scale)")
+        noted("multiplier", multiplier), noted("shift", shift - 20)
+        result = noted(ROUNDED, double_rounding(raised, multiplier, shift - 20))
+        limited = np.clip(noted(ZERO_POINT_ADDED, result + np.int32(out_zero)), -128, 127)
+        return noted("limited to -128 … 127; 127 of zero", np.where(value == 0, 127, limited)).astype(np.int8)
 
     multiplier, shift = quantize_multiplier(1.0 / np.float64(np.sqrt(x_scale) * out_scale))
     run = float_table(type, in_float32, scales) if type == TensorType.INT16 else tabulate(in_int32, np.int8)
     return _where_allowed(op, run, lambda q: q >= x_zero)
+
+
+def _one_over_square_root(x: Array) -> Array:
+    return noted("1 / square root", np.float32(1) / noted("square root", np.sqrt(x)))
 
 
 def _where_allowed(op: Operator, function: Run, allowed: Callable[[Array], Array]) -> Run:

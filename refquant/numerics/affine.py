@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from refquant.numerics.fixed_point import to_int32
 from refquant.numerics.lookup import round_half_away
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, noted
 
 Array = npt.NDArray[Any]
 
@@ -34,8 +35,9 @@ def quantize(
     array([   4,    2,   21, -128], dtype=int8)
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        rounded = round_half_away(np.asarray(x, np.float32) / np.asarray(scale, np.float32))
-    whole = to_int32(rounded) + np.asarray(zero_point).astype(np.int32)
+        quotient = noted("over scale, in float32", np.asarray(x, np.float32) / np.asarray(scale, np.float32))
+        rounded = noted(ROUNDED, round_half_away(quotient))
+    whole = noted(ZERO_POINT_ADDED, to_int32(rounded) + np.asarray(zero_point).astype(np.int32))
     limits = np.iinfo(dtype)
     low, high = limits.min if low is None else low, limits.max if high is None else high
     return np.clip(whole, low, high).astype(dtype)
@@ -49,6 +51,6 @@ def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt
     >>> dequantize(np.int8([3, 5, -128]), np.float32(0.5), 3)
     array([  0. ,   1. , -65.5], dtype=float32)
     """
-    difference = q.astype(np.int32) - np.asarray(zero_point).astype(np.int32)
+    difference = noted("less the zero point", q.astype(np.int32) - np.asarray(zero_point).astype(np.int32))
     product = np.asarray(scale, np.float32).astype(np.float64) * difference
     return product.astype(np.float32)

@@ -17,11 +17,11 @@ wide                 as single, for 64-bit x, after the multiplier itself was ro
 float64              no integers after all: the product with M in float64, halves away from zero
 ===================  ===============================================================================================
 
-`multiplier_for` gives the form of M that a rule wants. Arguments broadcast: a multiplier for each channel is an
-array along the last axis. Sources: QuantizeMultiplier in kernels/internal/quantization_util.cc,
-MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and fixedpoint/fixedpoint.h of gemmlowp. Signed
-overflow, undefined in C, is given the meaning that the x86-64 builds show: sums and products wrap, shifts use the
-low bits of their count.
+`multiplier_for` gives the form of M that a rule wants. Each rule names its steps (`refquant.numerics.steps`).
+Arguments broadcast: a multiplier for each channel is an array along the last axis. Sources: QuantizeMultiplier in
+kernels/internal/quantization_util.cc, MultiplyByQuantizedMultiplier in kernels/internal/common.cc, and
+fixedpoint/fixedpoint.h of gemmlowp. Signed overflow, undefined in C, is given the meaning that the x86-64 builds
+show: sums and products wrap, shifts use the low bits of their count.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.steps import noted
+
 Array = npt.NDArray[Any]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Requantize = Callable[[Array, Array, Array], Int32s]
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+_LEFT, _HIGH = "left shift", "doubling high multiply, rounded"
+_AWAY, _UPWARDS = "right shift, rounded, halves away from zero", "right shift, rounded, halves up"
 
 
 def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
@@ -128,7 +133,8 @@ def double_rounding_to_the_right(x: Array, multiplier: Array, shift: Array) -> I
     """`double_rounding` of kernels that count on a shift of at most 0 and do not shift to the left: see
     `divide_as_processors_do` for what becomes of another one.
     """
-    return divide_as_processors_do(high_multiply(x, multiplier), np.negative(shift))
+    high = noted(_HIGH, high_multiply(x, multiplier))
+    return noted(_AWAY, divide_as_processors_do(high, np.negative(shift)))
 
 
 def double_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
@@ -141,9 +147,8 @@ def double_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
     >>> double_rounding(np.int32([3, 4, -4, 11]), *eighth)                     # 0.375: 1.5 -> 2, 2 / 4 -> 1
     array([ 1,  1, -1,  2], dtype=int32)
     """
-    left = np.maximum(shift, 0) & 31
-    shifted = (np.asarray(x, np.int64) << left).astype(np.int32)
-    return divide_by_power_of_two(high_multiply(shifted, multiplier), np.maximum(np.negative(shift), 0))
+    high = noted(_HIGH, high_multiply(_shifted_left(x, shift), multiplier))
+    return noted(_AWAY, divide_by_power_of_two(high, np.maximum(np.negative(shift), 0)))
 
 
 def double_rounding_upwards(x: Array, multiplier: Array, shift: Array) -> Int32s:
@@ -153,9 +158,9 @@ def double_rounding_upwards(x: Array, multiplier: Array, shift: Array) -> Int32s
     >>> double_rounding_upwards(np.int32([3, -3, -4, -5]), *eighth)            # -0.375: -1.5 -> -1, -1 / 4 -> 0
     array([1, 0, 0, 0], dtype=int32)
     """
-    left, right = np.maximum(shift, 0) & 31, np.maximum(np.negative(shift), 0)
-    high = high_multiply((np.asarray(x, np.int64) << left).astype(np.int32), multiplier).astype(np.int64)
-    return ((high + ((np.int64(1) << right) >> 1)) >> right).astype(np.int32)
+    right = np.maximum(np.negative(shift), 0)
+    high = noted(_HIGH, high_multiply(_shifted_left(x, shift), multiplier)).astype(np.int64)
+    return noted(_UPWARDS, ((high + ((np.int64(1) << right) >> 1)) >> right).astype(np.int32))
 
 
 def single_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
@@ -166,7 +171,7 @@ def single_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
     array([0, 1, 0, 1], dtype=int32)
     """
     total = 31 - np.asarray(shift, np.int64)
-    product = np.multiply(x, multiplier, dtype=np.int64)
+    product = noted("64-bit product", np.multiply(x, multiplier, dtype=np.int64))
     return _shift_right_rounded(product, total)
 
 
@@ -179,9 +184,9 @@ def wide(x: Array, multiplier: Array, shift: Array) -> Int32s:
     524288
     """
     mantissa = np.asarray(multiplier, np.int64)
-    reduced = np.where(mantissa < 0x7FFF0000, (mantissa + 2**15) >> 16, 0x7FFF)
+    reduced = noted("multiplier of 15 bits", np.where(mantissa < 0x7FFF0000, (mantissa + 2**15) >> 16, 0x7FFF))
     total = 15 - np.asarray(shift, np.int64)
-    return _shift_right_rounded(np.asarray(x, np.int64) * reduced, total)
+    return _shift_right_rounded(noted("64-bit product", np.asarray(x, np.int64) * reduced), total)
 
 
 def float64_rounding(x: Array, fraction: Array, shift: Array) -> Int32s:
@@ -192,9 +197,9 @@ def float64_rounding(x: Array, fraction: Array, shift: Array) -> Int32s:
     >>> float64_rounding(np.int32([3, 4, -4, 11]), *np.frexp(0.125))            # 0.375 0.5 -0.5 1.375
     array([ 0,  1, -1,  1], dtype=int32)
     """
-    product = np.asarray(x, np.float64) * np.ldexp(fraction, shift)
+    product = noted("product in float64", np.asarray(x, np.float64) * np.ldexp(fraction, shift))
     whole = np.trunc(product)
-    rounded = whole + np.trunc(2 * (product - whole))
+    rounded = noted("rounded, halves away from zero", whole + np.trunc(2 * (product - whole)))
     fitting: Array = np.where(np.abs(rounded) < 2.0**31, rounded, INT32_MIN)
     return fitting.astype(np.int32)
 
@@ -210,5 +215,15 @@ def multiplier_for(rule: Requantize, real: npt.ArrayLike) -> tuple[Array, Array]
 def _shift_right_rounded(product: Int64s, total: Int64s) -> Int32s:
     """floor(product / 2**total + 1/2) as int32; counts of 64-bit shifts are taken modulo 64."""
     half = np.int64(1) << ((total - 1) & 63)
-    shifted: Int64s = (product + half) >> (total & 63)
-    return shifted.astype(np.int32)
+    shifted: Int64s = noted("half added", product + half) >> (total & 63)
+    return noted("right shift", shifted.astype(np.int32))
+
+
+def _shifted_left(x: Array, shift: Array) -> Int32s:
+    """x * 2**shift where that is above 1; wraps."""
+    left = np.maximum(shift, 0)
+    return (
+        noted(_LEFT, (np.asarray(x, np.int64) << (left & 31)).astype(np.int32))
+        if np.any(left)
+        else np.asarray(x, np.int32)
+    )

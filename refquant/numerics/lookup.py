@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.steps import ROUNDED, is_heard, noted
+
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Array]
 
@@ -32,14 +34,17 @@ def every_value(dtype: npt.DTypeLike) -> Array:
 def tabulate(function: Function, dtype: npt.DTypeLike) -> Function:
     """The function as a table: what it returns does what `function` does, for arrays of `dtype`.
 
+    Where somebody listens to the steps of the function, it is the function itself that computes.
+
     >>> tabulate(lambda x: x * 2.0, np.int8)(np.int8([-3, 5]))
     array([-6., 10.])
     """
     table = function(every_value(dtype))
     unsigned = f"u{np.dtype(dtype).itemsize}"
     if np.dtype(dtype).itemsize == table.dtype.itemsize == 1:
-        return _translation(table)
-    return lambda x: _look_up(table, x.view(unsigned))
+        translate = _translation(table)
+        return lambda x: function(x) if is_heard() else translate(x)
+    return lambda x: function(x) if is_heard() else _look_up(table, x.view(unsigned))
 
 
 def tabulate_pairs(function: Callable[[Array, Array], Array], dtype: npt.DTypeLike) -> Callable[[Array, Array], Array]:
@@ -95,9 +100,11 @@ def int8_table(
     limits = np.iinfo(dtype)
 
     def entry(x: Array) -> Array:
-        real = scale * (x.astype(np.int32) - zero_point).astype(np.float32)
+        real = noted("input, dequantized", scale * (x.astype(np.int32) - zero_point).astype(np.float32))
         with np.errstate(over="ignore"):
-            rescaled = round_half_away(function(real) * (np.float32(1) / out_scale)) + np.float32(out_zero)
+            value = noted("function in float32", function(real))
+            scaled = noted("times 1 / output scale", value * (np.float32(1) / out_scale))
+            rescaled = noted(ROUNDED, round_half_away(scaled)) + np.float32(out_zero)
         becomes_0 = np.isnan(rescaled) | ((rescaled >= 2.0**31) & (limits.min == 0))
         return np.where(becomes_0, 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
 

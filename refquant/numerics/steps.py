@@ -1,0 +1,64 @@
+"""Showing the steps of an arithmetic while it runs: what `refquant explain` prints is what the code computed.
+
+A function that computes in steps names each of them as it goes::
+
+    high = noted("doubling high multiply", high_multiply(x, multiplier))
+    return noted("right shift, rounded", divide_by_power_of_two(high, exponent))
+
+`noted` returns the value as it is. Nobody listens as a rule; within `listening` each value, or heading, is told to
+the listener, in the order in which they are computed. Functions that are kept as tables (`lookup.tabulate`) compute
+then, so that their steps are heard, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Listener = Callable[[str, Any], None]
+
+#: names of steps that many operators have, so that they stand side by side
+ROUNDED, ZERO_POINT_ADDED = "rounded", "zero point added"
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def noted(name: str, value: T) -> T:
+    """The value; who listens is told it by its name."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener(name, value)
+    return value
+
+
+def headed(title: str) -> None:
+    """Whoever listens is told that the next steps are of this part of the arithmetic."""
+    noted(title, None)
+
+
+def is_heard() -> bool:
+    """Whether somebody listens in this thread."""
+    return _LISTENER.get() is not None
+
+
+@contextmanager
+def listening(listener: Listener | None) -> Iterator[None]:
+    """Tells `listener(name, value)` every step computed meanwhile in this thread; the value of a heading is None.
+
+    Without a listener steps are silent, within another `listening` too.
+
+    >>> heard = []
+    >>> with listening(lambda name, value: heard.append((name, value))):
+    ...     headed("sum")
+    ...     total = noted("total", 2 + 3)
+    >>> total, heard
+    (5, [('sum', None), ('total', 5)])
+    """
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
