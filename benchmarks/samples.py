@@ -25,7 +25,7 @@ from rich.progress import track
 import refquant as rq
 from benchmarks.chosen import chosen
 from benchmarks.machine import facts, sentence
-from refquant.audit.against import random_samples
+from refquant.audit.comparison import random_samples
 from refquant.interpreter import batches
 
 Array = npt.NDArray[Any]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from refquant.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from refquant.audit import compare
     from refquant.compression import clustering, pruning
     from refquant.errors import (
         InvalidInputError,
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
     from refquant.quantization.calibration import Statistics, calibrate
     from refquant.quantization.converter import Converter, OpsSet, Optimize, RepresentativeDataset, TargetSpec
     from refquant.tflite.model import Model
-
-__version__ = "0.3.0"
 
 __all__ = [
     "Converter",
@@ -45,6 +46,7 @@ __all__ = [
     "UnsupportedOperatorError",
     "calibrate",
     "clustering",
+    "compare",
     "pruning",
     "register_custom_operator",
 ]
@@ -59,6 +61,7 @@ _HOMES = {
     "Statistics": "refquant.quantization.calibration",
     "TargetSpec": "refquant.quantization.converter",
     "calibrate": "refquant.quantization.calibration",
+    "compare": "refquant.audit",
     "register_custom_operator": "refquant.kernels.registry",
 }
 

@@ -8,16 +8,39 @@ from typing import Any
 
 import numpy.typing as npt
 
-from refquant.audit import accuracy, against, derive
-from refquant.audit.report import Accuracy, Comparison, Derivation, Finding, Report, TensorError
+from refquant.audit import accuracy, derive
+from refquant.audit.comparison import RANDOM_SAMPLES, compare
+from refquant.audit.report import (
+    Accuracy,
+    Comparison,
+    ComparisonReport,
+    Derivation,
+    Finding,
+    Report,
+    TensorError,
+)
 from refquant.audit.specification import check_specification
-from refquant.errors import InvalidInputError
-from refquant.runtimes import open_runtime
+from refquant.errors import InvalidInputError, RuntimeFailedError
 from refquant.tflite.model import Model
 
-__all__ = ["Accuracy", "Comparison", "Derivation", "Finding", "Report", "TensorError", "audit"]
+__all__ = [
+    "Accuracy",
+    "Comparison",
+    "ComparisonReport",
+    "Derivation",
+    "Finding",
+    "Report",
+    "TensorError",
+    "audit",
+    "compare",
+]
 
-_RANDOM_SAMPLES = 4
+#: our profile and the real runtime that has its kernels, by the word for `against_runtime`
+_AGAINST = {
+    "tensorflow": ("reference", "tensorflow:reference"),
+    "litert": ("reference", "litert:reference"),
+    "micro": ("micro", "tflite-micro"),
+}
 
 
 def audit(
@@ -55,16 +78,28 @@ def audit(
     elif rows is not None and against_runtime is None:
         raise InvalidInputError("samples alone show nothing: give the float model too, or a runtime to compare with")
     if against_runtime is not None:
-        with open_runtime(against_runtime) as runtime:
-            report.runtime = f"{against_runtime} {runtime.version()}, {runtime.kernels} kernels"
-            chosen = against.random_samples(quantized, _RANDOM_SAMPLES, seed=0)
-            if rows is not None:
-                chosen = [[array[n] for array in rows] for n in range(min(_RANDOM_SAMPLES, len(rows[0])))]
-            report.comparisons = against.compare(quantized, runtime, chosen)
-        for comparison in report.comparisons:
-            if comparison.verdict == "begins here":
-                report.findings.append(_difference(comparison, report.runtime))
+        _compare_with(against_runtime, quantized, rows, report)
     return report
+
+
+def _compare_with(runtime: str, model: Model, rows: list[npt.NDArray[Any]] | None, report: Report) -> None:
+    """Fills in how a real runtime's numbers differ from ours."""
+    if runtime not in _AGAINST:
+        raise InvalidInputError(f"there is no runtime {runtime!r}: choose one of {', '.join(_AGAINST)}")
+    samples = None
+    if rows is not None:
+        samples = [[array[n] for array in rows] for n in range(min(RANDOM_SAMPLES, len(rows[0])))]
+    profile, word = _AGAINST[runtime]
+    found = compare(model, {"refquant": profile, runtime: word}, samples=samples)
+    for message in found.failures.values():
+        raise RuntimeFailedError(message)
+    report.runtime = found.runtimes[runtime]
+    report.comparisons = found.comparisons
+    for comparison in report.comparisons:
+        if comparison.verdict.startswith("begins"):
+            report.findings.append(_difference(comparison, report.runtime))
+        elif comparison.verdict == "no answer" and comparison.note:
+            report.findings.append(_silence(comparison, report.runtime))
 
 
 def _difference(comparison: Comparison, runtime: str) -> Finding:
@@ -72,9 +107,20 @@ def _difference(comparison: Comparison, runtime: str) -> Finding:
         "error",
         "runtime-differs",
         f"{comparison.operator}, output {comparison.tensor}",
-        f"{comparison.different} of {comparison.elements} elements differ by up to {comparison.largest:g}",
+        str(comparison.difference),
         f"the bits of {runtime}",
-        "all inputs of this operator are equal: the difference begins here; please report it to refquant",
+        "on equal inputs this operator differs: the difference begins here; please report it to refquant",
+    )
+
+
+def _silence(comparison: Comparison, runtime: str) -> Finding:
+    return Finding(
+        "warning",
+        "runtime-refuses",
+        f"{comparison.operator}, output {comparison.tensor}",
+        comparison.note,
+        f"an answer of {runtime} and of refquant",
+        "nothing that follows from this tensor was compared",
     )
 
 

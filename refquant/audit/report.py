@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from refquant.audit.differences import Difference
+
 #: from bad to good to know; errors and warnings make `refquant audit` exit with 1
 SEVERITIES = ("error", "warning", "note")
 
@@ -63,17 +65,66 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One operator's output, ours against a real runtime's: how many elements differ and by how much at most.
+    """One output of one operator, a runtime's against the first one's, over all samples.
 
-    `verdict` is "equal", "begins here" (all inputs were equal) or "handed down".
+    How many elements differ and by how much at most: `largest` as a number, `steps` in `unit` ("LSB" of integers,
+    "ULP" of floats, "" of strings). `verdict` is one of
+
+    * "equal";
+    * "begins here": all inputs of the operator are equal;
+    * "begins here too": they are not, but the operator alone differs on equal ones;
+    * "handed down": they are not, and the operator alone is equal on equal ones;
+    * "unclear": they are not, and the operator alone tells nothing;
+    * "no answer": one of the two does not give this tensor.
+
+    `note` says why, where there is something to say.
     """
 
+    runtime: str
+    index: int
     operator: str
     tensor: str
     elements: int
     different: int
     largest: float
+    steps: float
+    unit: str
     verdict: str
+    note: str = ""
+
+    @property
+    def difference(self) -> Difference:
+        """The numbers alone."""
+        return Difference(self.elements, self.different, self.steps, self.largest, self.unit)
+
+
+@dataclass(slots=True)
+class ComparisonReport:
+    """What came of comparing runtimes: `against` is the name of the one that the others are compared with.
+
+    `runtimes` says what stands behind each name, `failures` which of them gave no answer at all and why.
+    """
+
+    model: str
+    against: str
+    samples: int = 0
+    runtimes: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    comparisons: list[Comparison] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        """Whether every runtime has answered, and gives the first one's bits in every tensor."""
+        return not self.failures and all(c.verdict == "equal" for c in self.comparisons)
+
+    def of(self, runtime: str) -> list[Comparison]:
+        """The comparisons of one runtime, in the order of the operators."""
+        return [c for c in self.comparisons if c.runtime == runtime]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dictionaries and lists."""
+        return {"equal": self.equal, **asdict(self)}
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """The command line: `refquant COMMAND`, one module for each command, imported when it is asked for.
 
-Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input, with one line on standard error.
+Exit status: 0 fine, 1 something was found or differs, 2 bad usage or bad input, with one line on standard error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from refquant.errors import RefquantError
 
-COMMANDS = ("inspect", "run", "quantize", "prune", "cluster", "compress", "audit", "ops", "verify")
+COMMANDS = ("inspect", "run", "quantize", "prune", "cluster", "compress", "audit", "compare", "ops", "verify")
 
 
 class LazyCommands(TyperGroup):
@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 fine, 1 the audit found something, 2 bad usage or bad input.",
+    epilog="Exit status: 0 fine, 1 something was found or differs, 2 bad usage or bad input.",
 )
 
 

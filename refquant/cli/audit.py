@@ -121,7 +121,7 @@ def _print_comparisons(report: Report) -> None:
             c.operator.removeprefix("operator "),
             f"{c.elements:,}",
             f"{c.different:,}",
-            f"{c.largest:g}",
+            c.difference.by,
             c.verdict,
         )
     console.print(rows)

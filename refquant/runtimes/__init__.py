@@ -5,6 +5,7 @@ for us; a runtime that aborts takes only its server along, and the next question
 """
 
 from refquant.runtimes.client import RUNTIMES, Runtime, Sample, is_installed, open_runtime
+from refquant.runtimes.command import Command
 from refquant.runtimes.model_optimization import ModelOptimization, open_model_optimization
 from refquant.runtimes.quantizer import CalibrationSample, Quantizer, open_quantizer
 from refquant.runtimes.tf_style import Timings
@@ -12,6 +13,7 @@ from refquant.runtimes.tf_style import Timings
 __all__ = [
     "RUNTIMES",
     "CalibrationSample",
+    "Command",
     "ModelOptimization",
     "Quantizer",
     "Runtime",

@@ -18,7 +18,7 @@ import struct
 import sys
 from typing import IO, Any, Protocol
 
-from refquant.runtimes import litert, micro, model_optimization, quantizer, tensorflow
+from refquant.runtimes import function, litert, micro, model_optimization, quantizer, tensorflow
 
 
 class Adapter(Protocol):
@@ -49,6 +49,8 @@ def main() -> None:
             adapter = micro.Adapter()
         elif name == "litert":
             adapter = litert.Adapter(kernels)
+        elif name == "function":
+            adapter = function.Adapter(kernels)
         elif name == "quantizer":
             adapter = quantizer.Adapter()
         elif name == "model_optimization":

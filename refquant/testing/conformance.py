@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from refquant.audit.differences import bits
 from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError
 from refquant.interpreter import Interpreter
 from refquant.numerics.processor import with_processor
@@ -92,15 +93,6 @@ def _ask(peer: Peer, model: Model, samples: Sequence[Sequence[Array]]) -> list[l
         return peer.run_sequence(model, samples)
     except RuntimeDiedError:  # an earlier model may have damaged its memory
         return peer.run_sequence(model, samples)
-
-
-def bits(array: Array) -> Array:
-    """Floats as the integers that hold their bits, with one NaN for all of them; other arrays as they are."""
-    if array.dtype.kind == "c":
-        return np.stack([bits(array.real), bits(array.imag)])
-    if array.dtype.kind != "f":
-        return array
-    return np.where(np.isnan(array), np.nan, array).astype(array.dtype).view(f"u{array.itemsize}")
 
 
 def first_difference(ours: Array, theirs: Array) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import refquant as rq
-from refquant.audit.against import random_samples
+from refquant.audit.comparison import random_samples
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
 from refquant.errors import InvalidInputError, RefquantError
 from refquant.interpreter import batches, together

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refquant.audit import against, audit
+from refquant.audit import audit, compare
 from refquant.data import DIGITS_INT8
 from refquant.kernels import registry
 from refquant.kernels.registry import Array, Operator, Run
 from refquant.runtimes import Runtime
 from refquant.testing import TensorSpec, single_operator_model
-from refquant.tflite.model import Model
 from refquant.tflite.schema import ReshapeOptions, TensorType
 
 pytestmark = pytest.mark.oracle
@@ -95,8 +94,8 @@ def test_the_operator_where_a_difference_begins(reference: Runtime, monkeypatch:
         return wrong
 
     monkeypatch.setitem(registry._KERNELS, ("MAX_POOL_2D", False, None), off_by_one)
-    model = Model.read(DIGITS_INT8)
-    comparisons = against.compare(model, reference, against.random_samples(model, 2, seed=5))
+    report = compare(DIGITS_INT8, {"refquant": "reference", "tensorflow": reference}, number_of_samples=2, seed=5)
+    comparisons = report.comparisons
     verdicts = [c.verdict for c in comparisons]
     assert verdicts[:5] == ["equal"] * 4 + ["begins here"]
     assert comparisons[4].different == 2 and comparisons[4].largest == 1
@@ -108,5 +107,6 @@ def test_inputs_of_any_type(reference: Runtime, type: str) -> None:
     x = TensorSpec(TensorType[type], (2, 3))
     inputs = [x, TensorSpec(TensorType.INT32, data=np.array([6], np.int32))]
     model = single_operator_model("RESHAPE", inputs, [TensorSpec(x.type, (6,))], ReshapeOptions())
-    (comparison,) = against.compare(model, reference, against.random_samples(model, 2, seed=5))
+    report = compare(model, {"refquant": "reference", "tensorflow": reference}, number_of_samples=2, seed=5)
+    (comparison,) = report.comparisons
     assert comparison.elements == 12 and comparison.verdict == "equal"
