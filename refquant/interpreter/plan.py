@@ -153,7 +153,7 @@ class SubgraphPlan:
         for position in sorted(taken([step.operator for step in self.steps])):
             step = self.steps[position]
             step.operator.profile = "xnnpack"
-            kernel = registry.find_own(step.operator.name, profile="xnnpack")
+            kernel = registry.find_delegated(step.operator)
             if kernel is None:
                 raise step.operator.unsupported("XNNPACK takes this operator, and refquant has no kernel of XNNPACK's")
             step.kernel = kernel

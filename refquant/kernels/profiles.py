@@ -154,6 +154,10 @@ INEXACT: dict[str, tuple[str, str]] = {
     "MEAN": ("the rounding of a sum", _ADDRESS),
 }
 
+_ROOT = "a step of Newton's method refines the estimate of a processor: here that of AMD's Zen 4"
+#: the same of profile "xnnpack", which is that of processors with AVX-512F and of tensorflow 2.21.0
+INEXACT_IN_XNNPACK: dict[str, tuple[str, str]] = dict.fromkeys(("RSQRT", "SQRT"), ("4 units in the last place", _ROOT))
+
 
 def check_compared(op: Operator) -> None:
     """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
