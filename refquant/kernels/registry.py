@@ -326,14 +326,18 @@ def find(name: str, *, custom: bool, profile: str, fast: bool = False) -> Kernel
     return None
 
 
+def holder_in_xnnpack(name: str, *, has_floats: bool) -> str | None:
+    """Under what the kernel of XNNPACK's for a builtin operator is registered, or None; one for float32 comes first."""
+    holders = (XNNPACK_FLOATS, "xnnpack") if has_floats else ("xnnpack",)
+    return next((holder for holder in holders if (name, False, holder) in _KERNELS), None)
+
+
 def find_delegated(op: Operator) -> Kernel | None:
-    """The kernel of XNNPACK's for an operator that it takes, or None; one for float32 comes first."""
+    """The kernel of XNNPACK's for an operator that it takes, or None."""
     tensors = [tensor for tensor in (*op.inputs, *op.outputs) if tensor is not None]
     has_floats = op.output().type == TensorType.FLOAT32 and all(tensor.type in _AMONG_FLOATS for tensor in tensors)
-    for holder in (XNNPACK_FLOATS, "xnnpack") if has_floats else ("xnnpack",):
-        if (op.name, False, holder) in _KERNELS:
-            return _KERNELS[op.name, False, holder]
-    return None
+    holder = holder_in_xnnpack(op.name, has_floats=has_floats)
+    return None if holder is None else _KERNELS[op.name, False, holder]
 
 
 def known_operators() -> list[tuple[str, bool]]:

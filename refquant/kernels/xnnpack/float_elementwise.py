@@ -7,7 +7,6 @@ f32-vunary, f32-vbinary and their like; operators/binary-elementwise-nd.c; deleg
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import prod
 
 import numpy as np
@@ -27,6 +26,14 @@ Pair = Callable[[Array, Array], Array]
 def _unary(op: Operator, function: Function) -> Run:
     op.output().shape = op.input(0).dims
     return function
+
+
+def _register(name: str, function: Function) -> None:
+    def run(op: Operator) -> Run:
+        return _unary(op, function)
+
+    run.__name__, run.__doc__ = name.lower(), function.__doc__
+    kernel(name, profile=XNNPACK_FLOATS)(run)
 
 
 #: ABS alone keeps subnormal numbers: it takes off the sign by logic
@@ -51,7 +58,7 @@ _UNARY: dict[str, Function] = {
     "TANH": xnnpack_functions.tanh,
 }
 for _name, _function in _UNARY.items():
-    kernel(_name, profile=XNNPACK_FLOATS)(partial(_unary, function=_function))
+    _register(_name, _function)
 
 
 @kernel("GELU", profile=XNNPACK_FLOATS)
