@@ -192,16 +192,19 @@ INEXACT_IN_XNNPACK: dict[str, tuple[str, str]] = dict.fromkeys(("RSQRT", "SQRT")
 
 
 def check_compared(op: Operator, profile: str) -> None:
-    """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of the profile.
+    """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
 
-    Profile "calibrator" is that of float models: but for `QUANTIZED_IN_CALIBRATOR` no tensor may be quantized. Nor may
-    those of the operators of `FLOAT_IN_OPTIMIZED` in profile "optimized".
+    In a model run with profile "calibrator", which is one of floats, no tensor may be quantized but those of
+    `QUANTIZED_IN_CALIBRATOR`; of operators in profile "optimized" not those of `FLOAT_IN_OPTIMIZED`.
     """
     types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
-    if profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
+    if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
         raise op.unsupported("these types have not been compared with the real kernel")
-    only_floats = {"calibrator": op.name not in QUANTIZED_IN_CALIBRATOR, "optimized": op.name in FLOAT_IN_OPTIMIZED}
-    if only_floats.get(profile):
+    if profile == "calibrator":
+        only_floats = op.name not in QUANTIZED_IN_CALIBRATOR
+    else:
+        only_floats = op.profile == "optimized" and op.name in FLOAT_IN_OPTIMIZED
+    if only_floats:
         for tensor in (*op.inputs, *op.outputs):
             if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
                 raise op.unsupported(f"{tensor.place} is quantized, and only float models run")
