@@ -57,6 +57,6 @@ def test_taken_operators(monkeypatch):
         counts[theirs] += 1
 
     for family in families("xnnpack"):
-        if family.operator in _OPERATORS:
+        if family.operator in _OPERATORS and any(type in family.variant for type in ("FLOAT32", "INT8")):
             given(family.cases)(compare)()
-    assert min(counts.values()) > 30, counts
+    assert min(counts.values()) > 20, counts
