@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from refquant.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from refquant.audit import compare
+    from refquant.audit import bisect, compare
     from refquant.compression import clustering, pruning
     from refquant.errors import (
         InvalidInputError,
@@ -44,6 +44,7 @@ __all__ = [
     "Statistics",
     "TargetSpec",
     "UnsupportedOperatorError",
+    "bisect",
     "calibrate",
     "clustering",
     "compare",
@@ -60,6 +61,7 @@ _HOMES = {
     "RepresentativeDataset": "refquant.quantization.converter",
     "Statistics": "refquant.quantization.calibration",
     "TargetSpec": "refquant.quantization.converter",
+    "bisect": "refquant.audit",
     "calibrate": "refquant.quantization.calibration",
     "compare": "refquant.audit",
     "register_custom_operator": "refquant.kernels.registry",

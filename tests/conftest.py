@@ -30,6 +30,9 @@ settings.register_profile(
 )
 settings.load_profile("refquant")
 
+#: how many cases of each family of models are drawn; `refquant verify` records many more
+EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "10"))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def this_machine() -> Iterator[None]:
@@ -51,17 +54,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--way",
         choices=WAYS,
-        default="quickest",
-        help="how sums of integers are computed: the quickest way that is proved exact, or only one that is slower",
+        action="append",
+        help="how sums of integers are computed: the quickest way that is proved exact, or only one that is slower; "
+        "given several times, each test runs in each way",
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    way = config.getoption("--way")
-    products.EXACT.update(WAYS[way])
-    if way == "split":
-        products.MOST_PIECES = 1000
-    requantization.QUICK = way != "integers"
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if ways := metafunc.config.getoption("--way"):
+        metafunc.parametrize("way", ways, indirect=True, scope="session")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How sums of integers are computed."""
+    way = getattr(request, "param", "quickest")
+    with pytest.MonkeyPatch.context() as patch:
+        for type, limit in WAYS[way].items():
+            patch.setitem(products.EXACT, type, limit)
+        if way == "split":
+            patch.setattr(products, "MOST_PIECES", 1000)
+        patch.setattr(requantization, "QUICK", way != "integers")
+        yield
 
 
 def model_files(pattern: str = "**/*.tflite") -> list[Path]:
@@ -73,7 +87,8 @@ def model_files(pattern: str = "**/*.tflite") -> list[Path]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     folder = os.environ.get("REFQUANT_MODELS")
     models = f"{len(model_files())} models" if folder else "not set: the tests of real models are skipped"
-    return [f"REFQUANT_MODELS: {models}", f"sums of integers: {config.getoption('--way')}"]
+    ways = ", ".join(config.getoption("--way") or ["quickest"])
+    return [f"REFQUANT_MODELS: {models}", f"sums of integers: {ways}"]
 
 
 def _runtime(name: str, kernels: str) -> Iterator[Runtime]:

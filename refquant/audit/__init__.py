@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from refquant.audit import accuracy, derive
+from refquant.audit.bisection import Bisection, bisect
 from refquant.audit.comparison import RANDOM_SAMPLES, compare
 from refquant.audit.report import (
     Accuracy,
@@ -19,19 +20,23 @@ from refquant.audit.report import (
     Report,
     TensorError,
 )
+from refquant.audit.reproduction import Reproduction
 from refquant.audit.specification import check_specification
 from refquant.errors import InvalidInputError, RuntimeFailedError
 from refquant.tflite.model import Model
 
 __all__ = [
     "Accuracy",
+    "Bisection",
     "Comparison",
     "ComparisonReport",
     "Derivation",
     "Finding",
     "Report",
+    "Reproduction",
     "TensorError",
     "audit",
+    "bisect",
     "compare",
 ]
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from refquant.errors import RefquantError
 
-COMMANDS = ("inspect", "run", "quantize", "prune", "cluster", "compress", "audit", "compare", "ops", "verify")
+COMMANDS = ("inspect", "run", "quantize", "prune", "cluster", "compress", "audit", "compare", "bisect", "ops", "verify")
 
 
 class LazyCommands(TyperGroup):

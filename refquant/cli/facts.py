@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.table import Table, UnknownMember
+from refquant.tflite.options import name_of, options_of
 
 Facts = dict[str, Any]
 
@@ -80,7 +79,7 @@ def _subgraph(model: Model, index: int, graph: schema.SubGraph) -> Facts:
             "inputs": _list(table.inputs),
             "outputs": _list(table.outputs),
             "intermediates": _list(table.intermediates),
-            "options": _options(table),
+            "options": options_of(table),
             "custom_options_bytes": len(model.custom_options(table)),
         }
         operator["macs"] = _macs(operator, tensors)
@@ -100,7 +99,7 @@ def _tensor(model: Model, index: int, tensor: schema.Tensor) -> Facts:
     return {
         "index": index,
         "name": tensor.name or "",
-        "type": _name(tensor.type),
+        "type": name_of(tensor.type),
         "shape": _list(tensor.shape),
         "shape_signature": None if tensor.shape_signature is None else _list(tensor.shape_signature),
         "scale": _list(quantization.scale),
@@ -111,29 +110,6 @@ def _tensor(model: Model, index: int, tensor: schema.Tensor) -> Facts:
         "buffer": tensor.buffer,
         "bytes": len(model.buffer(tensor.buffer)) if model.root.buffers else 0,
     }
-
-
-def _options(operator: schema.Operator) -> Facts:
-    """The options that differ from the schema's defaults, and the padding in any case; enums by name."""
-    table = operator.builtin_options if operator.builtin_options is not None else operator.builtin_options_2
-    if isinstance(table, UnknownMember):
-        return {"unknown_options": table.tag}
-    if table is None:
-        return {}
-    values = {field.name: (getattr(table, field.name), field.default) for field in table.FIELDS}
-    return {
-        name: _plain(value)
-        for name, (value, default) in values.items()
-        if value is not None and (isinstance(value, (np.ndarray, list)) or value != default or name == "padding")
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Table):
-        return {field.name: _plain(getattr(value, field.name)) for field in value.FIELDS}
-    if isinstance(value, (np.ndarray, list)):
-        return [_plain(item) for item in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    return _name(value) if isinstance(value, IntEnum) else value
 
 
 def _macs(operator: Facts, tensors: list[Facts]) -> int | None:
@@ -176,10 +152,6 @@ def _buffer_owners(graphs: list[Facts], metadata: list[schema.Metadata]) -> dict
         for buffer, name in claimed:
             owners.setdefault(buffer, (kind, name))
     return owners
-
-
-def _name(value: Any) -> str:
-    return value.name if isinstance(value, IntEnum) else str(value)
 
 
 def _list(vector: Iterable[Any] | None) -> list[Any]:

@@ -94,6 +94,7 @@ class SubgraphPlan:
         preserves: bool = True,
     ) -> None:
         self.model = model
+        self.profile = profile
         self.fast = fast
         self.subgraphs = subgraphs
         self.index = subgraph
@@ -153,7 +154,7 @@ class SubgraphPlan:
         for position in sorted(taken([step.operator for step in self.steps])):
             step = self.steps[position]
             step.operator.profile = "xnnpack"
-            kernel = registry.find_own(step.operator.name, profile="xnnpack")
+            kernel = registry.find_delegated(step.operator)
             if kernel is None:
                 raise step.operator.unsupported("XNNPACK takes this operator, and refquant has no kernel of XNNPACK's")
             step.kernel = kernel
@@ -233,7 +234,8 @@ class SubgraphPlan:
             is_custom=model.is_custom(table),
             subgraphs=self.subgraphs,
         )
-        kernel = registry.find(name, custom=model.is_custom(table), profile=profile, fast=self.fast)
+        fast = self.fast and all(tensor is None or tensor.type == TensorType.FLOAT32 for tensor in operator.inputs[:2])
+        kernel = registry.find(name, custom=model.is_custom(table), profile=profile, fast=fast)
         if kernel is None:
             advice = (
                 "; rq.register_custom_operator takes one" if model.is_custom(table) else _NO_OPERATORS.get(name, "")
@@ -247,7 +249,7 @@ class SubgraphPlan:
     def plan_step(self, step: Step) -> Run:
         """Calls the kernel; numbers that no kernel foresaw become an error with a place, not a bare one."""
         check_arity(step.operator)
-        profiles.check_compared(step.operator)
+        profiles.check_compared(step.operator, self.profile)
         if step.operator.name not in _TAKING_SPARSE and any(
             t is not None and t.is_sparse for t in step.operator.inputs
         ):

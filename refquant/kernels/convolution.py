@@ -33,6 +33,7 @@ from refquant.kernels.requantization import Finish, check_bias_scale, check_scal
 from refquant.kernels.window_sums import ChannelSums, MatrixSums, Windows
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
+from refquant.numerics.fixed_point import Requantize
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -105,6 +106,15 @@ class Convolution:
         return (ChannelSums if by_channel else MatrixSums)(windows, w, largest)
 
 
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What computes a convolution: of float32, of integers (told the width of their accumulator), of both."""
+
+    floats: Callable[[Convolution], Run]
+    integers: Callable[[Convolution, int], Run]
+    hybrid: Callable[[Convolution], Run]
+
+
 @kernel(
     "CONV_2D",
     flaw="with int16 activations and a bias of 32 bits that quantized_bias_type does not mention, tensorflow 2.21.0 "
@@ -113,11 +123,11 @@ class Convolution:
 )
 def conv_2d(op: Operator) -> Run:
     """Convolution of x [n, h, w, channels] with filters [outputs, ky, kx, channels / groups]."""
-    return planned_conv_2d(op, float_in_order)
+    return planned_conv_2d(op, IN_ORDER)
 
 
-def planned_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
-    """CONV_2D whose float32 sums, with float32 filters, are those of `floats`."""
+def planned_conv_2d(op: Operator, sums: Arithmetic) -> Run:
+    """CONV_2D whose numbers are those of `sums`."""
     options = op.options
     if not isinstance(options, Conv2DOptions):
         raise op.invalid("has no Conv2DOptions")
@@ -131,7 +141,7 @@ def planned_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
     def arrange(filter: Array) -> Array:
         return filter.reshape(groups, outputs // groups, height, width, depth).transpose(2, 3, 4, 0, 1)
 
-    return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange, floats)
+    return _convolution(op, options, x, w, height, width, channels, groups, outputs, arrange, sums)
 
 
 @kernel(
@@ -141,11 +151,11 @@ def planned_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
 )
 def depthwise_conv_2d(op: Operator) -> Run:
     """Convolution of each channel of x [n, h, w, channels] with its own filters [1, ky, kx, channels * multiplier]."""
-    return planned_depthwise_conv_2d(op, float_in_order)
+    return planned_depthwise_conv_2d(op, IN_ORDER)
 
 
-def planned_depthwise_conv_2d(op: Operator, floats: Callable[[Convolution], Run]) -> Run:
-    """DEPTHWISE_CONV_2D whose float32 sums, with float32 filters, are those of `floats`."""
+def planned_depthwise_conv_2d(op: Operator, sums: Arithmetic) -> Run:
+    """DEPTHWISE_CONV_2D whose numbers are those of `sums`."""
     options = op.options
     if not isinstance(options, DepthwiseConv2DOptions):
         raise op.invalid("has no DepthwiseConv2DOptions")
@@ -161,7 +171,7 @@ def planned_depthwise_conv_2d(op: Operator, floats: Callable[[Convolution], Run]
     def arrange(filter: Array) -> Array:
         return filter.reshape(height, width, 1, channels, outputs // channels)
 
-    return _convolution(op, options, x, w, height, width, channels, channels, outputs, arrange, floats)
+    return _convolution(op, options, x, w, height, width, channels, channels, outputs, arrange, sums)
 
 
 def _image_and_filter(op: Operator) -> tuple[TensorInfo, TensorInfo]:
@@ -185,7 +195,7 @@ def _convolution(
     groups: int,
     outputs: int,
     arrange: Callable[[Array], Array],
-    floats: Callable[[Convolution], Run],
+    sums: Arithmetic,
 ) -> Run:
     """Checks what both kinds have in common and chooses the arithmetic by the types."""
     bias = op.optional_input(2)
@@ -219,9 +229,9 @@ def _convolution(
         raise op.unsupported()
     bits = accumulator_bits(op, x, bias)
     if x.type == _FLOAT32:
-        return floats(plan) if w.type == _FLOAT32 else _hybrid(plan)
+        return sums.floats(plan) if w.type == _FLOAT32 else sums.hybrid(plan)
     check_integers(op, x, bias)
-    return _quantized(plan, bits)
+    return sums.integers(plan, bits)
 
 
 def check_integers(op: Operator, x: TensorInfo, bias: TensorInfo | None) -> None:
@@ -265,30 +275,47 @@ def filter_multipliers(op: Operator, x: TensorInfo, w: TensorInfo, outputs: int)
     return np.float64(x.scale) * np.broadcast_to(w.scales.astype(np.float64), outputs) / np.float64(y.scale)
 
 
-def _hybrid(plan: Convolution) -> Run:
+def hybrid(plan: Convolution) -> Run:
     """float32 in and out, integer weights: each image is quantized on the fly, and the integer sums scaled back.
 
     CONV_2D without groups, its filter scales all the same, quantizes images symmetrically and multiplies the sum by
     the product of the two scales; if its outputs are no multiple of four, sums have the flaws of `hybrid`. Otherwise
     images have a zero point. Which scale meets the sum first differs, too.
     """
+    if not check_hybrid(plan):
+        return hybrid_with_one_scale(plan)
+    depthwise = plan.op.name == "DEPTHWISE_CONV_2D"
+
+    def scaled(sums: Array, scales: Array, image_scale: Array) -> Array:
+        return sums * (scales * image_scale) if depthwise else sums * scales * image_scale
+
+    return hybrid_with_scales(plan, scaled, lambda y: clamp_float(y, plan.activation))
+
+
+def check_hybrid(plan: Convolution) -> bool:
+    """Checks what float32 with integer weights needs; whether filters count as having a scale each."""
     op, w = plan.op, plan.filter
     check_scales(op, w)
     scales = w.scales
-    depthwise = op.name == "DEPTHWISE_CONV_2D"
-    per_channel = depthwise or (w.type != _UINT8 and bool(np.any(scales != scales[:1])))
+    per_channel = op.name == "DEPTHWISE_CONV_2D" or (w.type != _UINT8 and bool(np.any(scales != scales[:1])))
     if plan.groups > 1 and not per_channel:
         raise op.unsupported("groups of filters that share their scale")
     if per_channel and scales.size != plan.outputs:
         raise op.invalid(f"{scales.size} filter scales for {plan.outputs} output channels")
     if plan.input.dims[0] == 0:
         raise op.invalid("a batch of no images cannot be quantized on the fly")
+    return per_channel
+
+
+def hybrid_with_one_scale(plan: Convolution) -> Run:
+    """Images without a zero point: the sum is multiplied by the product of the two scales."""
+    w, scale_of_filters = plan.filter, plan.filter.scales[0]
 
     def weights(filter: Array) -> tuple[MatrixSums | ChannelSums, MatrixSums | ChannelSums | None]:
         """What sums the products, and their flaws."""
         complete = plan.all_taps(filter)
         products = complete.reshape(int(np.prod(complete.shape[:3])), plan.outputs)
-        flawed = None if per_channel or plan.outputs % 4 == 0 else flaws(products)
+        flawed = None if plan.outputs % 4 == 0 else flaws(products)
         if flawed is not None:
             flawed = flawed.reshape(complete.shape)[plan.taps]
         return plan.sums(complete[plan.taps], 255, 0), None if flawed is None else plan.sums(flawed, 128, 0)
@@ -297,30 +324,44 @@ def _hybrid(plan: Convolution) -> Run:
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         products, flawed = sums_with(filter)
-        rows = x.reshape(len(x), -1)
-        if per_channel:
-            q, scale, zero_point = asymmetric_quantize(rows)
-            centred: Array = (q.astype(np.int16) - zero_point[:, None].astype(np.int16)).reshape(x.shape)
-        else:
-            q, scale = symmetric_quantize(rows)
-            centred = q.reshape(x.shape)
-        total = _all_sums(plan, products, centred)
+        q, scale = symmetric_quantize(x.reshape(len(x), -1))
+        centred = q.reshape(x.shape)
+        total = all_sums(plan, products, centred)
         if flawed is not None:
-            total += _all_sums(plan, flawed, np.minimum(centred, 0))
-        y = total.reshape(plan.shape).astype(np.float32)
-        image_scale = scale.reshape(-1, 1, 1, 1)
-        if not per_channel:
-            y = y * (image_scale * scales[0])
-        elif depthwise:
-            y = y * (scales * image_scale)
-        else:
-            y = y * scales * image_scale
+            total += all_sums(plan, flawed, np.minimum(centred, 0))
+        y = total.reshape(plan.shape).astype(np.float32) * (scale.reshape(-1, 1, 1, 1) * scale_of_filters)
         return clamp_float(y if bias is None else y + bias.reshape(-1), plan.activation)
 
     return run
 
 
-def _all_sums(plan: Convolution, products: MatrixSums | ChannelSums, x: Array) -> Array:
+def hybrid_with_scales(
+    plan: Convolution,
+    scaled: Callable[[Array, Array, Array], Array],
+    activate: Callable[[Array], Array],
+    errors: Callable[[Array], Array] | None = None,
+) -> Run:
+    """Images with a zero point: `scaled` multiplies sums by the scales of the filters and of their images.
+
+    `errors` tells, of the filters, by how much a kernel that takes (zero point) * (sum of the filter) off each sum
+    mistakes the sum of each filter.
+    """
+    sums_with = made_once(plan.filter, lambda filter: plan.sums(plan.arranged(filter), 255, 0))
+
+    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
+        q, scale, zero_point = asymmetric_quantize(x.reshape(len(x), -1))
+        centred = (q.astype(np.int16) - zero_point[:, None].astype(np.int16)).reshape(x.shape)
+        total = all_sums(plan, sums_with(filter), centred)
+        sums = total.reshape(plan.shape)
+        if errors is not None:
+            sums = sums - zero_point.reshape(-1, 1, 1, 1) * errors(filter)
+        y = scaled(sums.astype(np.float32), plan.filter.scales, scale.reshape(-1, 1, 1, 1))
+        return activate(y if bias is None else y + bias.reshape(-1))
+
+    return run
+
+
+def all_sums(plan: Convolution, products: MatrixSums | ChannelSums, x: Array) -> Array:
     """The sums of the whole output, float64."""
     total = np.empty((prod(plan.shape[:3]), plan.outputs))
     sums = products(x)
@@ -332,13 +373,18 @@ def _all_sums(plan: Convolution, products: MatrixSums | ChannelSums, x: Array) -
     return total
 
 
-def _quantized(plan: Convolution, bits: int) -> Run:
-    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
+def quantized(plan: Convolution, bits: int, rule: Requantize | None = None, filter_zero: int | None = None) -> Run:
+    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator.
+
+    `rule` is for kernels that round otherwise than the profile says, `filter_zero` for those that read another zero
+    point.
+    """
     op, x, w, y = plan.op, plan.input, plan.filter, plan.op.output()
     check_scales(op, x, w, y)
-    stage = output_stage(op, filter_multipliers(op, x, w, plan.outputs), y, plan.activation, bits)
+    stage = output_stage(op, filter_multipliers(op, x, w, plan.outputs), y, plan.activation, bits, rule)
     input_zero = x.zero_point
-    filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
+    if filter_zero is None:
+        filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
 
     def planned(filter: Array, bias: Array | None) -> tuple[MatrixSums | ChannelSums, Finish]:
         """What sums the products of weights less their zero point, and what finishes them.
@@ -365,7 +411,11 @@ def _quantized(plan: Convolution, bits: int) -> Run:
 
         for_each(write, products.blocks, op.threads)
         if op.observer is not None:
-            finish.observe(_all_sums(plan, products, q).reshape(shape))
+            finish.observe(all_sums(plan, products, q).reshape(shape))
         return result.reshape(shape)
 
     return run
+
+
+#: that of profile "reference": products of float32 are summed in order
+IN_ORDER = Arithmetic(float_in_order, quantized, hybrid)

@@ -8,10 +8,13 @@ sums are those of the reference kernels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
+from refquant.kernels import convolution
+from refquant.kernels import fully_connected as dense
 from refquant.kernels.batch_matmul import matrices_of, planned_batch_matmul
 from refquant.kernels.blocks import Block, blocks_of
 from refquant.kernels.convolution import Convolution, planned_conv_2d, planned_depthwise_conv_2d
@@ -29,13 +32,13 @@ _FEWEST = 256  # places in a block if there are as many: BLAS copies the filters
 @kernel("CONV_2D", profile=FAST)
 def conv_2d(op: Operator) -> Run:
     """As CONV_2D; sums of float32 are products of matrices, but where filters see one channel."""
-    return planned_conv_2d(op, _convolved)
+    return planned_conv_2d(op, replace(convolution.IN_ORDER, floats=_convolved))
 
 
 @kernel("DEPTHWISE_CONV_2D", profile=FAST)
 def depthwise_conv_2d(op: Operator) -> Run:
     """As DEPTHWISE_CONV_2D in profile "reference", whatever the profile."""
-    return planned_depthwise_conv_2d(op, _convolved)
+    return planned_depthwise_conv_2d(op, replace(convolution.IN_ORDER, floats=_convolved))
 
 
 def _convolved(plan: Convolution) -> Run:
@@ -67,7 +70,7 @@ class _MatrixSums:
 @kernel("FULLY_CONNECTED", profile=FAST)
 def fully_connected(op: Operator) -> Run:
     """As FULLY_CONNECTED; sums of float32 are a product of matrices."""
-    return planned_fully_connected(op, _fully_connected)
+    return planned_fully_connected(op, replace(dense.IN_ORDER, floats=_fully_connected))
 
 
 def _fully_connected(op: Operator, activation: int) -> Run:

@@ -11,6 +11,7 @@ internal/reference/fully_connected.h, internal/reference/integer_ops/fully_conne
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -24,7 +25,7 @@ from refquant.kernels.products import IntegerProduct, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
 from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
-from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.fixed_point import Requantize, double_rounding, quantize_multiplier
 from refquant.numerics.ordered_products import product_in_order
 from refquant.tflite.schema import (
     ActivationFunctionType,
@@ -54,11 +55,53 @@ def fully_connected(op: Operator) -> Run:
 
     Elements of x beyond the last full row are left out.
     """
-    return planned_fully_connected(op, _float)
+    return planned_fully_connected(op, IN_ORDER)
 
 
-def planned_fully_connected(op: Operator, floats: Callable[[Operator, int], Run]) -> Run:
-    """FULLY_CONNECTED whose sums of float32, with weights of float32, are those of `floats`."""
+@dataclass(frozen=True, slots=True)
+class Requantization:
+    """How the sums of integers are made and brought to the output: the width of the accumulators, the real multiplier,
+    one or one for each output, and the zero points that count. Without a `rule` they are rounded as the profile says.
+    """
+
+    bits: int
+    real: Array
+    rule: Requantize | None
+    input_zero: int
+    filter_zero: int
+    output_zero: int
+
+
+Planned = Callable[[Operator, int], Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What computes a fully connected layer, given the operator and its activation: of float32, of float32 and weights
+    of integers, of shuffled weights.
+
+    `requantizing` is for integers: of the operator, the width of its accumulators, and the scales and the zero point of
+    its weights it makes how to finish sums.
+    """
+
+    floats: Planned
+    hybrid: Planned
+    shuffled: Planned
+    requantizing: Callable[[Operator, int, Array, int], Requantization]
+
+
+def in_float64(op: Operator, bits: int, scales: Array, filter_zero: int) -> Requantization:
+    """What the reference kernels do. Those of sparse weights round twice, and the product of two scales to float32."""
+    x, w, y = op.input(0), op.input(1), op.output()
+    products = np.float64(x.scale) * scales
+    if w.is_sparse and scales.size == 1:
+        products = products.astype(np.float32).astype(np.float64)
+    rule = double_rounding if w.is_sparse else None
+    return Requantization(bits, products / np.float64(y.scale), rule, x.zero_point, filter_zero, y.zero_point)
+
+
+def planned_fully_connected(op: Operator, sums: Arithmetic) -> Run:
+    """FULLY_CONNECTED whose numbers are those of `sums`."""
     options = _options(op)
     if options.weights_format not in list(FullyConnectedOptionsWeightsFormat):
         raise op.invalid(f"there is no weights format {options.weights_format}")
@@ -68,7 +111,7 @@ def planned_fully_connected(op: Operator, floats: Callable[[Operator, int], Run]
     if len(op.inputs) not in (2, 3) or len(op.outputs) != 1 + shuffled:
         raise op.invalid(f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
-    run = _find(op, x, w, bias, y, shuffled) or floats
+    run = _find(op, x, w, bias, y, shuffled, sums)
     activation = int(options.fused_activation_function)
     is_hybrid = x.type == _FLOAT32 != w.type
     if not is_hybrid and activation in (ActivationFunctionType.TANH, ActivationFunctionType.SIGN_BIT):
@@ -90,33 +133,39 @@ def _options(op: Operator) -> FullyConnectedOptions:
 
 
 def _find(
-    op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None, y: TensorInfo, shuffled: bool
-) -> Callable[[Operator, int], Run] | None:
-    """The kernel for these types, None for that of float32 alone, or an error."""
+    op: Operator,
+    x: TensorInfo,
+    w: TensorInfo,
+    bias: TensorInfo | None,
+    y: TensorInfo,
+    shuffled: bool,
+    sums: Arithmetic,
+) -> Planned:
+    """The kernel for these types, or an error."""
     if x.is_sparse or (bias is not None and bias.is_sparse):
         raise op.unsupported("only the weights may be sparse")
     bias_type = None if bias is None else bias.type
     match x.type, w.type, bias_type, y.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32 | None, TensorType.FLOAT32 if not shuffled:
-            return None
+            return sums.floats
         case (
             TensorType.FLOAT32,
             TensorType.UINT8 | TensorType.INT8 | TensorType.INT4 | TensorType.INT2,
             TensorType.FLOAT32 | None,
             TensorType.FLOAT32,
         ) if not shuffled:
-            return _sparse_hybrid if w.is_sparse else _hybrid
+            return _sparse_hybrid if w.is_sparse else sums.hybrid
         case TensorType.UINT8, TensorType.UINT8, TensorType.INT32 | TensorType.INT64 | None, TensorType.INT16 if (
             shuffled
         ):
-            return _shuffled
+            return sums.shuffled
         case (
             TensorType.UINT8 | TensorType.INT8 | TensorType.INT16,
             TensorType.UINT8 | TensorType.INT8 | TensorType.INT4 | TensorType.INT2,
             TensorType.INT32 | TensorType.INT64 | None,
             TensorType.UINT8 | TensorType.INT8 | TensorType.INT16,
         ) if not shuffled:
-            return _quantized
+            return lambda op, activation: _quantized(op, activation, sums)
     raise op.unsupported()
 
 
@@ -157,31 +206,27 @@ def _float(op: Operator, activation: int) -> Run:
 # --- integers -------------------------------------------------------------------------------------------------------
 
 
-def _quantized(op: Operator, activation: int) -> Run:
+def _quantized(op: Operator, activation: int, sums: Arithmetic) -> Run:
     """Integers: exact sums, then the rounding of the profile.
 
     The type of the output decides how the bytes of the other tensors are read, whatever their types say: as uint8 for
     uint8, as int8 for int8; for int16 as int16 with weights of int8 where the input is int16, else as uint8. A bias of
-    64 bits that is read as one of 32 gives its halves. Kernels of sparse weights round twice, and the product of two
-    scales to float32.
+    64 bits that is read as one of 32 gives its halves.
     """
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
-    x_dtype, w_dtype = _read_as(op, x, w, y)
+    x_dtype, w_dtype = read_as(op, x, w, y)
     bits = _accumulator_bits(op, x, bias, y)
     scales, filter_zero = _filter_quantization(op, x, w, bias, y)
     if w.is_sparse:
         _check_blocks(op, w)
         if y.type != _INT8 or filter_zero:
             raise op.unsupported("sparse weights of integers go with an int8 output and a zero point of 0 alone")
-    products = np.float64(x.scale) * scales
-    if w.is_sparse and scales.size == 1:
-        products = products.astype(np.float32).astype(np.float64)
-    real = products / np.float64(y.scale)
-    stage = output_stage(op, real, y, activation, bits, rule=double_rounding if w.is_sparse else None)
-    input_zero = x.zero_point
+    made = sums.requantizing(op, bits, scales, filter_zero)
+    input_zero, filter_zero = made.input_zero, made.filter_zero
+    stage = output_stage(op, made.real, y, activation, made.bits, made.rule, made.output_zero)
     shape, (outputs, inputs) = y.dims, w.dims
     rows = prod(shape[:-1])
-    bias_dtype = np.int32 if bits == 32 else np.int64
+    bias_dtype = np.int32 if made.bits == 32 else np.int64
 
     def planned(filter: Array, bias: Array | None) -> tuple[IntegerProduct, Finish]:
         """The product with weights less their zero point, and what finishes it.
@@ -196,24 +241,24 @@ def _quantized(op: Operator, activation: int) -> Run:
         return product, stage.finish(outputs, offset, None if w.is_sparse else product.bounds)
 
     product_with = made_once_of_all([w, bias], planned)
-    errors = _overflows(w.value) if w.is_sparse and w.value is not None else None
+    errors = overflows(w.value) if w.is_sparse and w.value is not None else None
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
         product, finish = product_with(filter, bias)
         read = rows_of(x, rows, inputs, x_dtype)
-        sums = product(read.astype(product.dtype))
+        total = product(read.astype(product.dtype))
         if errors is not None:
-            sums = sums + errors(read)
+            total = total + errors(read)
         if op.observer is not None:
-            finish.observe(sums.reshape(shape))
+            finish.observe(total.reshape(shape))
         result = np.empty((rows, outputs), y.dtype)
-        finish(sums, result)
+        finish(total, result)
         return result.reshape(shape)
 
     return run
 
 
-def _read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple[Any, Any]:
+def read_as(op: Operator, x: TensorInfo, w: TensorInfo, y: TensorInfo) -> tuple[Any, Any]:
     """The dtypes as which the bytes of x and w are read."""
     if y.type == _INT8:
         return np.int8, np.int8
@@ -260,12 +305,18 @@ def _filter_quantization(
 # --- uint8 weights in shuffled order --------------------------------------------------------------------------------
 
 
-def _shuffled(op: Operator, activation: int) -> Run:
+def shuffled(op: Operator, activation: int) -> Run:
+    """uint8 to int16 with weights in the order in which a vector unit wants them: sums are exact."""
+    return planned_shuffled(op, quantized_range(op, activation, op.output()), wraps=False)
+
+
+def planned_shuffled(op: Operator, limits: tuple[int, int], *, wraps: bool) -> Run:
     """uint8 to int16 with weights in the order in which a vector unit wants them; one row of input, or four.
 
     Weights lie in blocks of four outputs by sixteen inputs. They, and the input in the second output, which is a
     workspace, have their highest bits flipped: bytes are read as int8 and the zero points are 128, whatever the tensors
-    say. Rounded twice. Source: ShuffledFullyConnected in internal/reference/fully_connected.h.
+    say. Rounded twice. A kernel `wraps` that adds two products in 16 bits: see `overflows`. Source:
+    ShuffledFullyConnected in internal/reference/fully_connected.h.
     """
     x, w, bias, y, workspace = op.input(0), op.input(1), op.optional_input(2), op.output(), op.output(1)
     check_scales(op, x, w, y)
@@ -281,7 +332,6 @@ def _shuffled(op: Operator, activation: int) -> Run:
     if workspace.type != _UINT8 or prod(workspace.dims) != rows * inputs:
         raise op.unsupported(f"the workspace must be uint8 of {rows * inputs} elements")
     multiplier, shift = quantize_multiplier(np.float64(x.scale * w.scale) / np.float64(y.scale))
-    low, high = quantized_range(op, activation, y)
     workspace_shape = workspace.dims
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> tuple[Array, Array]:
@@ -289,9 +339,12 @@ def _shuffled(op: Operator, activation: int) -> Run:
         stored = filter.view(np.int8).reshape(outputs // 4, inputs // 16, 4, 16)
         arranged = stored.transpose(1, 3, 0, 2).reshape(inputs, outputs)
         total = (flipped.view(np.int8).astype(np.float64) @ arranged.astype(np.float64)).astype(np.int64)
+        errors = overflows(arranged.T) if wraps else None
+        if errors is not None:
+            total += errors(flipped.view(np.int8)).astype(np.int64)
         if bias is not None:
             total += bias.reshape(-1).view(np.int32)[:outputs]
-        result = np.clip(double_rounding(total.astype(np.int32), multiplier, shift), low, high).astype(np.int16)
+        result = np.clip(double_rounding(total.astype(np.int32), multiplier, shift), *limits).astype(np.int16)
         blocks = flipped.reshape(rows, inputs // 16, 16).transpose(1, 0, 2)
         return result.reshape(shape), blocks.reshape(workspace_shape)
 
@@ -301,14 +354,14 @@ def _shuffled(op: Operator, activation: int) -> Run:
 # --- float32 with weights of integers -------------------------------------------------------------------------------
 
 
-def _hybrid(op: Operator, activation: int) -> Run:
+def hybrid(op: Operator, activation: int) -> Run:
     """float32 in and out, weights of integers: each row is quantized on the fly, its sums, scaled back, join the bias.
 
     Weights of uint8 are read as int8, and no zero point counts. An input of zeros leaves the bias as it is. The sums of
     the weights, for asymmetric rows, are those of the first invoke, even where the weights change later.
     """
     w, shape = op.input(1), op.output().dims
-    scales = _hybrid_scales(op, w)
+    scales = hybrid_scales(op, w)
     activate = activation_of_vector(activation)
     asymmetric = _options(op).asymmetric_quantize_inputs
     rows, (outputs, inputs) = prod(shape[:-1]), w.dims
@@ -336,7 +389,7 @@ def _hybrid(op: Operator, activation: int) -> Run:
     return run
 
 
-def _hybrid_scales(op: Operator, w: TensorInfo) -> Floats:
+def hybrid_scales(op: Operator, w: TensorInfo) -> Floats:
     """The scales of the weights: one, or one for each output; 0 where there is none."""
     if w.scales.size <= 1:
         return w.scales if w.scales.size else np.zeros(1, np.float32)
@@ -346,7 +399,7 @@ def _hybrid_scales(op: Operator, w: TensorInfo) -> Floats:
 
 
 def _sparse_hybrid(op: Operator, activation: int) -> Run:
-    """As `_hybrid`, but the zero points are paid for first, in float32, and then come the sums.
+    """As `hybrid`, but the zero points are paid for first, in float32, and then come the sums.
 
     Source: EvalSparseHybridImpl in fully_connected.cc.
     """
@@ -356,7 +409,7 @@ def _sparse_hybrid(op: Operator, activation: int) -> Run:
     _check_blocks(op, w)
     if w.dims[1] > 256 * _BLOCK:
         raise op.unsupported("sparse rows of more than 256 blocks")
-    scales = _hybrid_scales(op, w)
+    scales = hybrid_scales(op, w)
     activate = activation_of_vector(activation)
     asymmetric = _options(op).asymmetric_quantize_inputs
     rows, (outputs, inputs) = prod(shape[:-1]), w.dims
@@ -397,7 +450,7 @@ def _check_blocks(op: Operator, w: TensorInfo) -> None:
         raise op.unsupported(f"sparse weights that are not blocks of 1 x {_BLOCK}")
 
 
-def _overflows(w: Array) -> Callable[[Array], Array] | None:
+def overflows(w: Array) -> Callable[[Array], Array] | None:
     """Of input rows, the error of the sums with sparse weights [outputs, inputs]; None where there is none.
 
     The products of numbers i and i + 8 of a block are added in 16 bits, where twice 128 * 128 becomes negative.
@@ -411,3 +464,7 @@ def _overflows(w: Array) -> Callable[[Array], Array] | None:
 
     flawed = pairs(w).T
     return (lambda x: -65536.0 * (pairs(x) @ flawed)) if flawed.any() else None
+
+
+#: that of profile "reference": products of float32 are summed in order
+IN_ORDER = Arithmetic(_float, hybrid, shuffled, in_float64)

@@ -47,6 +47,12 @@ def clamp_float_or_nan(x: Floats, activation: int) -> Floats:
     return result + np.float32(0) if low == 0 else result  # of two zeros np.maximum takes either
 
 
+def clamp_float_or_low(x: Floats, activation: int) -> Floats:
+    """As `clamp_float`, but NaN ends as the lower bound, and -0.0 as a lower bound of 0."""
+    low, high = (np.float32(bound) for bound in float_range(activation))
+    return np.minimum(np.where(x > low, x, low), high)
+
+
 def activation_of_vector(activation: int) -> Callable[[Floats], Floats]:
     """The activation of kernels that apply it to a whole vector of float32: hybrid FULLY_CONNECTED, SVDF, LSTM.
 

@@ -15,15 +15,19 @@ from math import prod
 
 import numpy as np
 
+from refquant.kernels import fully_connected as dense
+from refquant.kernels import optimized_integer_products as integers
 from refquant.kernels.blocks import Block, for_each
 from refquant.kernels.constants import made_once_of_all
 from refquant.kernels.convolution import (
+    Arithmetic,
     Convolution,
     planned_conv_2d,
     planned_depthwise_conv_2d,
+    quantized,
 )
 from refquant.kernels.float_convolution import ChannelSums, TapSums, float_in_order, in_one_pass, windows_of
-from refquant.kernels.fully_connected import planned_fully_connected, rows_of
+from refquant.kernels.fully_connected import rows_of
 from refquant.kernels.fused_activation import clamp_float, clamp_float_or_nan
 from refquant.kernels.patches import reader
 from refquant.kernels.products import BLOCK
@@ -38,7 +42,7 @@ from refquant.kernels.volume_convolution import (
 from refquant.kernels.windows import Axis, taps
 from refquant.numerics.eigen_products import Product, Sums, matrix_product, planned_contraction, planned_product
 from refquant.numerics.fused import fused_float32
-from refquant.tflite.schema import Padding, TensorType, TransposeConvOptions
+from refquant.tflite.schema import Padding, TransposeConvOptions
 
 #: that the calibrator has: it asks for no number. Source: kDefaultNumThreadpoolThreads in eigen_support.cc
 _CALIBRATOR_THREADS = 4
@@ -47,7 +51,11 @@ _CALIBRATOR_THREADS = 4
 @kernel("CONV_2D", profile="optimized")
 def conv_2d(op: Operator) -> Run:
     """As in profile "reference", but the order of the sums is Eigen's; with groups of filters it stays as it is."""
-    return planned_conv_2d(op, lambda plan: conv_2d_by(plan, planned_product))
+    return planned_conv_2d(op, Arithmetic(_multiplied, integers.conv_2d, integers.hybrid_conv_2d))
+
+
+def _multiplied(plan: Convolution) -> Run:
+    return conv_2d_by(plan, planned_product)
 
 
 @kernel("CONV_2D", profile="calibrator")
@@ -59,7 +67,7 @@ def conv_2d_on_threads(op: Operator) -> Run:
     only adds to its end, tensorflow 2.21.0 computes one place of each image and leaves the others as they were in
     memory; refquant computes all.
     """
-    return planned_conv_2d(op, _contracted)
+    return planned_conv_2d(op, Arithmetic(_contracted, integers.conv_2d, integers.hybrid_conv_2d))
 
 
 def _contracted(plan: Convolution) -> Run:
@@ -115,12 +123,12 @@ def _is_matrix(plan: Convolution) -> bool:
 
 @kernel("DEPTHWISE_CONV_2D", profile="optimized")
 def depthwise_conv_2d(op: Operator) -> Run:
-    """As in profile "reference", but sums start with the bias, and the last numbers of a row are clamped one by one.
+    """As in profile "reference", but float32 sums start with the bias, the last numbers of a row clamped one by one.
 
     tensorflow 2.21.0 dies where there is no bias, for which refquant takes 0, and does not come to an end with more
     than 4832 outputs, which refquant computes.
     """
-    return planned_depthwise_conv_2d(op, _depthwise)
+    return planned_depthwise_conv_2d(op, Arithmetic(_depthwise, quantized, integers.hybrid_depthwise_conv_2d))
 
 
 def _depthwise(plan: Convolution) -> Run:
@@ -166,14 +174,9 @@ def _beyond_fours(pixels: int, outputs: int) -> Array:
 
 @kernel("FULLY_CONNECTED", profile="optimized")
 def fully_connected(op: Operator) -> Run:
-    """As in profile "reference", but the order of the sums is Eigen's; wide int4 weights must have a scale."""
-    run = planned_fully_connected(op, _fully_connected)
-    w = op.input(1)
-    if w.type == TensorType.INT4 and w.value is not None and not w.scales.size and 0 not in op.output().dims:
-        outputs, inputs = w.dims
-        if outputs >= 4 and inputs >= 32 and inputs % 2 == 0:  # what the kernel for four bits takes
-            raise op.invalid(f"{w.place} has no scale, which int4 weights {w.dims} must have")
-    return run
+    """As in profile "reference", but the order of the sums is Eigen's."""
+    sums = dense.Arithmetic(_fully_connected, integers.hybrid_dense, integers.shuffled_dense, integers.requantizing)
+    return dense.planned_fully_connected(op, sums)
 
 
 def _fully_connected(op: Operator, activation: int) -> Run:

@@ -18,7 +18,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refquant.kernels.registry import Operator
-from refquant.numerics.fixed_point import Requantize, double_rounding, float32_rounding, float64_rounding, wide
+from refquant.numerics.fixed_point import (
+    Requantize,
+    double_rounding,
+    double_rounding_by_eights,
+    double_rounding_by_sixteens,
+    double_rounding_upwards,
+    float32_rounding,
+    float64_rounding,
+    wide,
+)
 from refquant.tflite.schema import TensorType
 
 _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32
@@ -45,6 +54,8 @@ _CONV = _REFERENCE + "integer_ops/conv.h"
 _DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
 _TRANSPOSE = _REFERENCE + "integer_ops/transpose_conv.h"
 _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
+_OPTIMIZED = "internal/optimized/"
+_OPTIMIZED_FULLY = _OPTIMIZED + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
 _MICRO = "tests/oracle/test_models.py::test_every_tensor_in_micro"
 _PAIRS = "tests/oracle/test_micro_kernels.py::test_operator"
@@ -90,6 +101,21 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("reference", "SUM",               _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
     ("reference", "SUM",               _UINT8, 32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
     ("reference", "SOFTMAX",           _INT16, 32, double_rounding,  _REFERENCE + "softmax.h",          _SUMS),
+    ("optimized", "CONV_2D",           _INT8,  32, double_rounding_upwards, _OPTIMIZED + "integer_ops/conv.h", _TEST),
+    ("optimized", "CONV_2D",           _UINT8, 32, double_rounding_upwards, _OPTIMIZED + "optimized_ops.h", _TEST),
+    ("optimized", "CONV_2D",           _INT16, 32, double_rounding_upwards, _OPTIMIZED + "integer_ops/conv.h", _TEST),
+    ("optimized", "CONV_2D",           _INT16, 64, wide,             _CONV,                             _TEST),
+    ("optimized", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding_by_eights, _OPTIMIZED + "optimized_ops.h", _TEST),
+    ("optimized", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  _OPTIMIZED + "depthwiseconv_uint8.h", _TEST),
+    ("optimized", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                        _TEST),
+    ("optimized", "FULLY_CONNECTED",   _INT8,  32, double_rounding_upwards, _OPTIMIZED_FULLY,           _TEST),
+    ("optimized", "FULLY_CONNECTED",   _UINT8, 32, double_rounding_upwards, _OPTIMIZED + "optimized_ops.h", _TEST),
+    ("optimized", "FULLY_CONNECTED",   _INT16, 32, double_rounding_upwards, _OPTIMIZED_FULLY,           _TEST),
+    ("optimized", "FULLY_CONNECTED",   _INT16, 64, float64_rounding, _FULLY,                            _TEST),
+    ("optimized", "QUANTIZE",          _INT8,  32, double_rounding_by_sixteens, _OPTIMIZED + "optimized_ops.h", _SUMS),
+    ("optimized", "QUANTIZE",          _UINT8, 32, double_rounding_by_sixteens, _OPTIMIZED + "optimized_ops.h", _SUMS),
+    ("optimized", "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("optimized", "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
     ("xnnpack",   "CONV_2D",           _INT8,  32, float32_rounding, "qs8-qc8w-igemm/",                  _XNNPACK),
     ("xnnpack",   "CONV_2D",           _UINT8, 32, float32_rounding, "qu8-igemm/",                       _XNNPACK),
     ("xnnpack",   "DEPTHWISE_CONV_2D", _INT8,  32, float32_rounding, "qs8-qc8w-dwconv/",                 _XNNPACK),
@@ -149,8 +175,15 @@ COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
 }
 
 
-#: operators that in profile "optimized" may have tensors with a scale that are not float32
-QUANTIZED_IN_OPTIMIZED = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
+#: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
+#: and integers have not been compared with them
+FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(
+    """ADD AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION DIV EXP HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOGISTIC
+    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL PAD PADV2 PRELU REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR SOFTMAX SUB SUM TANH TRANSPOSE_CONV""".split()
+)
+#: operators that in profile "calibrator" may have tensors with a scale that are not float32
+QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 
 
 _ESTIMATE = "Eigen refines the estimate of a processor: here that of AMD's Zen, unless `with_processor` says otherwise"
@@ -165,17 +198,25 @@ INEXACT: dict[str, tuple[str, str]] = {
     "MEAN": ("the rounding of a sum", _ADDRESS),
 }
 
+_ROOT = "a step of Newton's method refines the estimate of a processor: here that of AMD's Zen 4"
+#: the same of profile "xnnpack", which is that of processors with AVX-512F and of tensorflow 2.21.0
+INEXACT_IN_XNNPACK: dict[str, tuple[str, str]] = dict.fromkeys(("RSQRT", "SQRT"), ("4 units in the last place", _ROOT))
 
-def check_compared(op: Operator) -> None:
+
+def check_compared(op: Operator, profile: str) -> None:
     """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
 
-    Profiles "optimized" and "calibrator" are those of float models: but for `QUANTIZED_IN_OPTIMIZED` no tensor may be
-    quantized.
+    In a model run with profile "calibrator", which is one of floats, no tensor may be quantized but those of
+    `QUANTIZED_IN_CALIBRATOR`; of operators in profile "optimized" not those of `FLOAT_IN_OPTIMIZED`.
     """
     types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
     if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
         raise op.unsupported("these types have not been compared with the real kernel")
-    if op.profile in ("optimized", "calibrator") and op.name not in QUANTIZED_IN_OPTIMIZED:
+    if profile == "calibrator":
+        only_floats = op.name not in QUANTIZED_IN_CALIBRATOR
+    else:
+        only_floats = op.profile == "optimized" and op.name in FLOAT_IN_OPTIMIZED
+    if only_floats:
         for tensor in (*op.inputs, *op.outputs):
             if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
                 raise op.unsupported(f"{tensor.place} is quantized, and only float models run")

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from refquant.kernels import profiles
 from refquant.kernels.constants import once_if_constant
 from refquant.kernels.fused_activation import clamp
+from refquant.kernels.registers import in_groups, split
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import affine
-from refquant.numerics.fixed_point import multiplier_for, to_int32
+from refquant.numerics.fixed_point import double_rounding_by_sixteens, multiplier_for, to_int32
 from refquant.numerics.lookup import round_half_away, tabulate
 from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, noted
 from refquant.tflite.schema import TensorType
@@ -53,9 +54,9 @@ def quantize(op: Operator) -> Run:
     allowed = _REQUANTIZES | _REQUANTIZES_OF_MICRO if op.profile == "micro" else _REQUANTIZES
     if (x.type, out.type) not in allowed:
         raise op.unsupported()
-    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
-    if x.type == out.type == _INT16 and (x_zero or out_zero):
+    if x.type == out.type == _INT16 and (x.params[1] or out.params[1]):
         raise op.invalid("the zero points of int16 tensors must be 0")
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
     rule = profiles.rounding(op)
     multiplier, shift = multiplier_for(rule, np.float64(x_scale) / np.float64(out_scale))
     limits = np.iinfo(out.dtype)
@@ -67,7 +68,7 @@ def quantize(op: Operator) -> Run:
         rounded = noted(ROUNDED, rule(difference, multiplier, shift))
         return clamp(noted(ZERO_POINT_ADDED, rounded + np.int32(out_zero)), int(limits.min), int(limits.max), out.dtype)
 
-    if x.dtype.itemsize > 1:
+    if x.dtype.itemsize > 1 or rule is double_rounding_by_sixteens:
         return run
     table = tabulate(run, x.dtype)
     return lambda x: table(x) if op.observer is None else run(x)
@@ -77,8 +78,8 @@ def quantize(op: Operator) -> Run:
 def optimized_quantize(op: Operator) -> Run:
     """As QUANTIZE; float32 to 8 or 16 bits with one scale by eight: x * float32(1 / scale), halves to even.
 
-    What is left at the end of the tensor is divided by the scale in float64, halves away from zero.
-    Source: AffineQuantize in internal/optimized/optimized_ops.h.
+    What is left at the end of the tensor is divided by the scale in float64, halves away from zero. From 8 bits to 8
+    bits it goes by sixteen. Sources: AffineQuantize and Requantize in internal/optimized/optimized_ops.h.
     """
     run = quantize(op)
     x, out = op.input(0), op.output()
@@ -89,7 +90,7 @@ def optimized_quantize(op: Operator) -> Run:
         inverse = np.float32(1 / scale)
 
     def by_eight(x: Array) -> Array:
-        numbers, rest = _split_by_eight(x)
+        numbers, rest = split(x, 8)
         scaled, last = numbers * inverse, rest / scale
         if is_heard():
             noted("times float32(1 / scale), or beyond the last eight over scale", np.concatenate([scaled, last]))
@@ -97,12 +98,6 @@ def optimized_quantize(op: Operator) -> Run:
         return clamp(noted(ZERO_POINT_ADDED, rounded + zero_point), *_RANGES[out.type], out.dtype).reshape(x.shape)
 
     return by_eight
-
-
-def _split_by_eight(x: Array) -> tuple[Array, Array]:
-    """The elements of an array that fill registers of eight, and those that are left."""
-    whole = x.size - x.size % 8
-    return x.reshape(-1)[:whole], x.reshape(-1)[whole:]
 
 
 @kernel("DEQUANTIZE")
@@ -130,18 +125,21 @@ def optimized_dequantize(op: Operator) -> Run:
     internal/optimized/optimized_ops.h.
     """
     run = dequantize(op)
-    x = op.input(0)
+    by_eight = _dequantized_by_eight(op.input(0))
+    return run if by_eight is None else once_if_constant(op.input(0), by_eight)
+
+
+def _dequantized_by_eight(x: TensorInfo) -> Callable[[Array], Array] | None:
+    """The function that makes float32 of a tensor as optimized kernels do; None where they do it as all others."""
     if x.type == _FLOAT16 or x.scales.size > 1:
-        return run
+        return None
     scale, zero_point = x.params
     offset = np.float32(np.float64(-zero_point) * np.float64(scale))
 
-    def by_eight(q: Array) -> Array:
-        numbers, rest = _split_by_eight(q)
-        parts = [numbers.astype(np.float32) * scale + offset, affine.dequantize(rest, scale, zero_point)]
-        return np.concatenate(parts).reshape(q.shape)
+    def eights(q: Array) -> Array:
+        return q.astype(np.float32) * scale + offset
 
-    return once_if_constant(x, by_eight)
+    return in_groups(8, eights, lambda q: affine.dequantize(q, scale, zero_point))
 
 
 def _dequantized(op: Operator, x: TensorInfo) -> Callable[[Array], Array]:
@@ -171,6 +169,18 @@ def numeric_verify(op: Operator) -> Run:
     for a constant first input is that of the first run, whatever the second input is later.
     Source: kernels/numeric_verify.cc.
     """
+    return _numeric_verify(op, _dequantized(op, op.input(0)))
+
+
+@kernel("NumericVerify", custom=True, profile="optimized")
+def optimized_numeric_verify(op: Operator) -> Run:
+    """As NumericVerify; the first input is dequantized as in profile "optimized"."""
+    run = numeric_verify(op)
+    by_eight = _dequantized_by_eight(op.input(0))
+    return run if by_eight is None else _numeric_verify(op, by_eight)
+
+
+def _numeric_verify(op: Operator, dequantized: Callable[[Array], Array]) -> Run:
     if len(op.inputs) != 2:
         raise op.invalid(f"it has {len(op.inputs)} inputs, expected 2")
     x, expected, out = op.input(0), op.input(1), op.output()
@@ -184,7 +194,6 @@ def numeric_verify(op: Operator) -> Run:
         raise op.invalid("its custom options are no map")
     tolerance, must_fit = np.float32(options.get("tolerance", 0)), bool(options.get("log_if_failed", False))
     out.shape = x.dims
-    dequantized = _dequantized(op, x)
     largest = tolerance * x.params[0]
     first: list[Array] = []
 

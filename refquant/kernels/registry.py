@@ -237,6 +237,9 @@ class Operator:
 BASES = {"calibrator": "optimized"}
 #: not a profile of a runtime: kernels registered under it come before all others where float32 may be inexact
 FAST = "fast"
+#: nor is this: kernels registered under it come before those of profile "xnnpack" where all numbers are float32
+XNNPACK_FLOATS = "xnnpack float32"
+_AMONG_FLOATS = (TensorType.FLOAT32, TensorType.INT32, TensorType.INT64)  # integers are axes, shapes and the like
 
 _KERNELS: dict[tuple[str, bool, str | None], Kernel] = {}
 _REGISTERED: dict[str, Kernel] = {}  # custom operators of the user's
@@ -323,9 +326,18 @@ def find(name: str, *, custom: bool, profile: str, fast: bool = False) -> Kernel
     return None
 
 
-def find_own(name: str, *, profile: str) -> Kernel | None:
-    """The kernel of a builtin operator that is registered under this very profile, or None."""
-    return _KERNELS.get((name, False, profile))
+def holder_in_xnnpack(name: str, *, has_floats: bool) -> str | None:
+    """Under what the kernel of XNNPACK's for a builtin operator is registered, or None; one for float32 comes first."""
+    holders = (XNNPACK_FLOATS, "xnnpack") if has_floats else ("xnnpack",)
+    return next((holder for holder in holders if (name, False, holder) in _KERNELS), None)
+
+
+def find_delegated(op: Operator) -> Kernel | None:
+    """The kernel of XNNPACK's for an operator that it takes, or None."""
+    tensors = [tensor for tensor in (*op.inputs, *op.outputs) if tensor is not None]
+    has_floats = op.output().type == TensorType.FLOAT32 and all(tensor.type in _AMONG_FLOATS for tensor in tensors)
+    holder = holder_in_xnnpack(op.name, has_floats=has_floats)
+    return None if holder is None else _KERNELS[op.name, False, holder]
 
 
 def known_operators() -> list[tuple[str, bool]]:

@@ -171,13 +171,15 @@ def output_stage(
     activation: int,
     bits: int = 32,
     rule: Requantize | None = None,
+    zero_point: int | None = None,
 ) -> OutputStage:
     """What finishes `op`: multiplies by `real`, rounds as the profile says, applies zero point and clamp.
 
     `real` is the float64 multiplier, or an array of one for each channel. The sums are whole numbers of any type. With
     the bias they make accumulators of `bits`, which wrap. `rule` is for kernels that round otherwise than the profile
-    says.
+    says, `zero_point` for those that add another one.
     """
     rule = rule or profiles.rounding(op, bits, output.type)
     low, high = quantized_range(op, activation, output)
-    return OutputStage(op, rule, real, output, Range(output.zero_point, low, high), bits)
+    zero_point = output.zero_point if zero_point is None else zero_point
+    return OutputStage(op, rule, real, output, Range(zero_point, low, high), bits)

@@ -12,6 +12,7 @@ each operator of each runtime has its own (`refquant.kernels.profiles` has the t
 
 ===================  ===============================================================================================
 double rounding      keep the high half of 2 * x * multiplier, rounded; divide that by 2**-shift, rounded again
+double, upwards      as double, with the halves of the second rounding rounded up
 single rounding      one division by 2**(31 - shift), halves rounded up
 wide                 as single, for 64-bit x, after the multiplier itself was rounded to 15 bits
 float64              no integers after all: the product with M in float64, halves away from zero
@@ -44,6 +45,7 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 _LEFT, _HIGH = "left shift", "doubling high multiply, rounded"
 _AWAY, _UPWARDS = "right shift, rounded, halves away from zero", "right shift, rounded, halves up"
+_GROUPED = "right shift, rounded, halves up in whole groups, away from zero in the rest"
 
 
 def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32s, Int32s]:
@@ -148,20 +150,60 @@ def double_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
     >>> double_rounding(np.int32([3, 4, -4, 11]), *eighth)                     # 0.375: 1.5 -> 2, 2 / 4 -> 1
     array([ 1,  1, -1,  2], dtype=int32)
     """
-    high = noted(_HIGH, high_multiply(_shifted_left(x, shift), multiplier))
+    high = noted(_HIGH, high_multiply(_shifted_left(x, _left_modulo_32(shift)), multiplier))
     return noted(_AWAY, divide_by_power_of_two(high, np.maximum(np.negative(shift), 0)))
 
 
 def double_rounding_upwards(x: Array, multiplier: Array, shift: Array) -> Int32s:
-    """As `double_rounding`, but halves go up in the second rounding, too: ruy's rule, which the basic LSTM shows.
+    """As `double_rounding`, but halves go up in the second rounding, too, and a left shift of 32 or more gives 0.
+
+    That is how vector instructions do it: the kernels of ruy for x86-64 (ruy/kernel_avx512.cc, kernel_avx2_fma.cc,
+    kernel_avx.cc), and what NEON_2_SSE.h makes of vrshlq_s32.
 
     >>> eighth = quantize_multiplier(0.125)
     >>> double_rounding_upwards(np.int32([3, -3, -4, -5]), *eighth)            # -0.375: -1.5 -> -1, -1 / 4 -> 0
     array([1, 0, 0, 0], dtype=int32)
     """
-    right = np.maximum(np.negative(shift), 0)
-    high = noted(_HIGH, high_multiply(_shifted_left(x, shift), multiplier)).astype(np.int64)
-    return noted(_UPWARDS, ((high + ((np.int64(1) << right) >> 1)) >> right).astype(np.int32))
+    high = noted(_HIGH, high_multiply(_shifted_left(x, _left_up_to_32(shift)), multiplier))
+    return noted(_UPWARDS, _divided_upwards(high, shift))
+
+
+def double_rounding_by_eights(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """For x [..., channels]: `double_rounding_upwards` of whole groups of eight channels, else `double_rounding`.
+
+    So does a kernel that has a vector instruction for eight channels, and rounds those left over one by one.
+    """
+    return _double_rounding_in_groups(_in_groups(8, x.shape[-1]), x, multiplier, shift)
+
+
+def double_rounding_by_sixteens(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """For a whole tensor x: `double_rounding_upwards` of whole groups of sixteen numbers, else `double_rounding`.
+
+    >>> eighth = quantize_multiplier(0.125)
+    >>> double_rounding_by_sixteens(np.full(17, -4, np.int32), *eighth)[-2:]
+    array([ 0, -1], dtype=int32)
+    """
+    return _double_rounding_in_groups(_in_groups(16, x.size).reshape(x.shape), x, multiplier, shift)
+
+
+def _double_rounding_in_groups(grouped: npt.NDArray[np.bool_], x: Array, multiplier: Array, shift: Array) -> Int32s:
+    left = np.where(grouped, _left_up_to_32(shift), _left_modulo_32(shift))
+    high = noted(_HIGH, high_multiply(_shifted_left(x, left), multiplier))
+    away = divide_by_power_of_two(high, np.maximum(np.negative(shift), 0))
+    return noted(_GROUPED, np.where(grouped, _divided_upwards(high, shift), away))
+
+
+def rounds_halves_away(rule: Requantize, channels: int) -> npt.NDArray[np.bool_]:
+    """For each of so many channels, whether the second rounding of `rule`, which rounds twice, takes halves away from
+    zero and not up."""
+    if rule is double_rounding_by_eights:
+        return ~_in_groups(8, channels)
+    return np.full(channels, rule is double_rounding)
+
+
+def _in_groups(size: int, count: int) -> npt.NDArray[np.bool_]:
+    """Of so many numbers, those that fill groups of this size."""
+    return np.arange(count) < count // size * size
 
 
 def single_rounding(x: Array, multiplier: Array, shift: Array) -> Int32s:
@@ -237,11 +279,22 @@ def _shift_right_rounded(product: Int64s, total: Int64s) -> Int32s:
     return noted("right shift", shifted.astype(np.int32))
 
 
-def _shifted_left(x: Array, shift: Array) -> Int32s:
-    """x * 2**shift where that is above 1; wraps."""
-    left = np.maximum(shift, 0)
-    return (
-        noted(_LEFT, (np.asarray(x, np.int64) << (left & 31)).astype(np.int32))
-        if np.any(left)
-        else np.asarray(x, np.int32)
-    )
+def _divided_upwards(x: Int32s, shift: Array) -> Int32s:
+    """x / 2**-shift, halves up."""
+    right = np.maximum(np.negative(shift), 0).astype(np.int64)
+    return ((x.astype(np.int64) + ((np.int64(1) << right) >> 1)) >> right).astype(np.int32)
+
+
+def _shifted_left(x: Array, left: Array) -> Int32s:
+    """x * 2**left; wraps."""
+    if not np.any(left):
+        return np.asarray(x, np.int32)
+    return noted(_LEFT, (np.asarray(x, np.int64) << left).astype(np.int32))
+
+
+def _left_modulo_32(shift: Array) -> Array:
+    return np.maximum(shift, 0) & 31
+
+
+def _left_up_to_32(shift: Array) -> Array:
+    return np.clip(shift, 0, 32)

@@ -20,6 +20,9 @@ MultiplyAdd = Callable[[Any, Any, Any], Any]
 _DOUBT = 2.0**-44  # more than what fusing changes in a result, relative to it
 _SPLITTER = 2.0**27 + 1
 
+#: the bits of a float64 number that float32 has not, and what they are in the middle between two float32 numbers
+LAST_BITS, MIDDLE = (1 << 29) - 1, 1 << 28
+
 
 def fused(a: Any, b: Any, c: Any) -> Any:
     """a * b + c of float64 numbers, rounded once (but for one case in some 2**50, where it is rounded twice).
@@ -41,14 +44,28 @@ def fused(a: Any, b: Any, c: Any) -> Any:
 
 
 def fused_float32(a: Any, b: Any, c: Any) -> npt.NDArray[np.float32]:
-    """a * b + c of float32 numbers, rounded once.
+    """a * b + c of float32 numbers, rounded once; they broadcast.
 
-    The product is exact in float64. Where its sum with c is not, the last bit of the float64 sum is set to 1 if it is
-    to tell the rounding to float32 on which side of it the exact sum lies (rounding to odd).
+    The product is exact in float64, and its sum with c is rounded twice, to float64 and to float32. That is one
+    rounding all the same, unless the float64 sum lies just in the middle between two float32 numbers, which its last
+    29 bits show. Only there, and where the result is too small for float32 to have all its bits, it is rounded in
+    another way.
 
     >>> fused_float32(np.float32([1 + 2.0**-12]), np.float32([1 + 2.0**-12]), np.float32([2.0**-60]))
     array([1.0004884], dtype=float32)
     """
+    total = np.asarray(np.multiply(a, b, dtype=np.float64) + c)
+    result: npt.NDArray[np.float32] = total.astype(np.float32)
+    doubtful = total.view(np.int64) & LAST_BITS == MIDDLE
+    doubtful |= (np.abs(total) < 2.0**-126) & (total != 0)
+    if doubtful.any():
+        result[doubtful] = _through_odd(*(np.broadcast_to(x, total.shape)[doubtful] for x in (a, b, c)))
+    return result
+
+
+def _through_odd(a: Any, b: Any, c: Any) -> npt.NDArray[np.float32]:
+    """As `fused_float32`: where the float64 sum is not exact, its last bit is set to 1 if it is to tell the rounding to
+    float32 on which side of it the exact sum lies (rounding to odd)."""
     product = np.multiply(a, b, dtype=np.float64)
     total = product + c
     added = total - product

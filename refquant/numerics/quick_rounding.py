@@ -1,5 +1,6 @@
 """Rounding, offset, zero point and clamp in as few passes of float64 as there can be, for sums whose bound proves that
-nothing is lost: the same numbers as `fixed_point.double_rounding`, `float64_rounding` and `float32_rounding` give.
+nothing is lost: the same numbers as `fixed_point.double_rounding`, its relatives, `float64_rounding` and
+`float32_rounding` give.
 
 A quantized sum s becomes y = clamp(zero_point + round((s + offset) * M)), M = multiplier / 2**31 * 2**shift. Float64
 holds whole numbers up to 2**53, and products with M are whole numbers of units of 2**(shift - 31): as long as
@@ -18,12 +19,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.numerics.fixed_point import Requantize, double_rounding, float32_rounding, float64_rounding
+from refquant.numerics.fixed_point import (
+    Requantize,
+    double_rounding,
+    double_rounding_by_eights,
+    double_rounding_upwards,
+    float32_rounding,
+    float64_rounding,
+    rounds_halves_away,
+)
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Steps = Callable[[Floats, "list[Floats]"], None]
 
+_TWICE = (double_rounding, double_rounding_upwards, double_rounding_by_eights)
 _EXACT = 2.0**52  # half of what float64 holds, so that these bounds may be computed in float64 themselves
 
 
@@ -57,9 +67,10 @@ def quick_rounding(
     if np.any(size * np.exp2(np.maximum(shift, 0)) >= 2.0**31):  # would wrap
         return None
     multiplier, offset = multiplier.astype(np.float64), offset.astype(np.float64)
-    if rule is double_rounding:
-        one_sided = range.low >= range.zero_point
-        return (_one_sided if one_sided else _two_sided)(multiplier, shift, offset, size, range)
+    if rule in _TWICE:
+        if range.low >= range.zero_point:
+            return _one_sided(multiplier, shift, offset, size, range)
+        return _two_sided(multiplier, shift, offset, size, range, rounds_halves_away(rule, len(multiplier)))
     if rule is float64_rounding:
         return _in_float64(np.ldexp(multiplier, shift), offset, size, range)
     if rule is float32_rounding:
@@ -87,17 +98,19 @@ def _one_sided(multiplier: Floats, shift: Array, offset: Floats, size: Floats, r
     return Rounding(steps, [factor, offset * factor + (0.5 + early - between)])
 
 
-def _two_sided(multiplier: Floats, shift: Array, offset: Floats, size: Floats, range: Range) -> Rounding | None:
+def _two_sided(
+    multiplier: Floats, shift: Array, offset: Floats, size: Floats, range: Range, away: npt.NDArray[np.bool_]
+) -> Rounding | None:
     """Both roundings, one after the other.
 
-    The second must take halves away from zero: v / 2**n is made larger by a factor of 1 + 2**-33 on the way, so that a
-    tie lies beyond the half. Nothing else crosses a half, because |v| < 2**31 keeps it at least 2**-n away, and the
-    factor moves it by less than a quarter of that.
+    Where the second must take halves `away` from zero, v / 2**n is made larger by a factor of 1 + 2**-33 on the way, so
+    that a tie lies beyond the half. Nothing else crosses a half, because |v| < 2**31 keeps it at least 2**-n away, and
+    the factor moves it by less than a quarter of that.
     """
     if not _is_proved(multiplier, shift, offset, size, np.exp2(30.0 - np.maximum(shift, 0)), range):
         return None
     first = np.ldexp(multiplier, np.maximum(shift, 0) - 31)
-    second = np.ldexp(1 + 2.0**-33, np.minimum(shift, 0))
+    second = np.ldexp(np.where(away, 1 + 2.0**-33, 1.0), np.minimum(shift, 0))
     up = np.full_like(second, range.zero_point - range.low + 0.5)
 
     def steps(s: Floats, constants: list[Floats]) -> None:

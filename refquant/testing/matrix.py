@@ -78,7 +78,9 @@ def operator_matrix() -> list[Row]:
 
 
 def _rule(name: str, is_custom: bool, variant: str, profile: str, verified: Verification | None) -> Rule:
-    holder = "optimized" if profile == "xnnpack" and registry.find_own(name, profile=profile) is None else profile
+    holder = profile
+    if profile == "xnnpack":
+        holder = registry.holder_in_xnnpack(name, has_floats=variant.startswith("FLOAT32")) or "optimized"
     kernel = registry.find(name, custom=is_custom, profile=holder)
     rounding = _rounding(name, variant, holder)
     return Rule(

@@ -136,13 +136,12 @@ def test_an_operator_without_a_kernel_is_named_at_planning() -> None:
         interpreter.allocate_tensors()
 
 
-@pytest.mark.parametrize("kernels", ["optimized", "calibrator"])
-def test_the_optimized_kernels_run_no_quantized_tensor(kernels: str) -> None:
-    floats = rq.Interpreter(model=addition(1), kernels=kernels)
+def test_the_calibrator_runs_no_quantized_tensor() -> None:
+    floats = rq.Interpreter(model=addition(1), kernels="calibrator")
     floats.allocate_tensors()
     assert run(floats, np.float32([1]), np.float32([2])) == 3
     with pytest.raises(rq.UnsupportedOperatorError, match=r"tensor 0 .* is quantized.*only float models run"):
-        rq.Interpreter(model_path=DIGITS_INT8, kernels=kernels).allocate_tensors()
+        rq.Interpreter(model_path=DIGITS_INT8, kernels="calibrator").allocate_tensors()
 
 
 def test_missing_options_are_an_error_of_ours() -> None:

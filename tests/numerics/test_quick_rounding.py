@@ -12,6 +12,7 @@ from refquant.kernels.fused_activation import clamp
 from refquant.numerics.fixed_point import (
     Requantize,
     double_rounding,
+    double_rounding_upwards,
     float64_rounding,
     multiplier_for,
     quantize_multiplier,
@@ -19,7 +20,7 @@ from refquant.numerics.fixed_point import (
 )
 from refquant.numerics.quick_rounding import Range, quick_rounding
 
-RULES = [double_rounding, float64_rounding]
+RULES = [double_rounding, double_rounding_upwards, float64_rounding]
 RANGES = [Range(0, 0, 255), Range(3, 0, 255), Range(-128, -128, 127), Range(-128, -100, -3), Range(-7, -128, 127),
           Range(-7, -6, 40), Range(0, -32768, 32767), Range(0, 0, 32767), Range(127, 127, 127)]  # fmt: skip
 

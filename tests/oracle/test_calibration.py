@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,11 +25,10 @@ from refquant.testing.float_graphs import FloatCase, float_models
 from refquant.testing.strategies import Case, Family, families
 from refquant.tflite import schema
 from refquant.tflite.schema import TensorType
-from tests.conftest import model_files
+from tests.conftest import EXAMPLES, model_files
 
 pytestmark = pytest.mark.oracle
 
-EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "20"))
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 FLOAT32, INT32, BOOL = TensorType.FLOAT32, TensorType.INT32, TensorType.BOOL
 

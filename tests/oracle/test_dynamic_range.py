@@ -20,9 +20,9 @@ from refquant.testing.same_model import differences
 from refquant.tflite.conversion_metadata import OptimizationMode, conversion_metadata, with_conversion_metadata
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
+from tests.conftest import EXAMPLES
 from tests.oracle.keras_models import samples_for, save
 from tests.oracle.large_networks import LARGE_NETWORKS
-from tests.oracle.test_operators import EXAMPLES
 
 pytestmark = pytest.mark.oracle
 

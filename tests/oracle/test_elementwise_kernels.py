@@ -48,8 +48,8 @@ def of_types(*types: TensorType) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("type", types, ids=lambda t: t.name)
 
 
-def run(model: Model, inputs: Sequence[Array]) -> list[Array]:
-    interpreter = Interpreter(model=model)
+def run(model: Model, inputs: Sequence[Array], kernels: str = "reference") -> list[Array]:
+    interpreter = Interpreter(model=model, kernels=kernels)
     interpreter.allocate_tensors()
     for detail, array in zip(interpreter.get_input_details(), inputs):
         interpreter.set_tensor(detail["index"], array)
@@ -87,7 +87,12 @@ SUMS: dict[str, Any] = {"ADD": schema.AddOptions, "SUB": schema.SubOptions, "MUL
 
 # --- the table of rounding rules ------------------------------------------------------------------------------------
 
-RULES = (fixed_point.double_rounding, fixed_point.single_rounding, fixed_point.float64_rounding)
+RULES = (
+    fixed_point.double_rounding,
+    fixed_point.double_rounding_by_sixteens,
+    fixed_point.single_rounding,
+    fixed_point.float64_rounding,
+)
 ONLY_TIES = {
     ("ADD", INT8),
     ("ADD", UINT8),
@@ -118,6 +123,7 @@ def model_of_row(row: Rounding, rng: np.random.Generator) -> tuple[Model, list[A
     if row.operator == "QUANTIZE":
         out = row.type if row.type != INT32 else INT16
         x = rng.integers(-40000, 40000, 50000).astype(np.int32) if row.type == INT32 else every_value(dtype)
+        x = np.concatenate([x, x[:9]])  # numbers that fill no group of sixteen
         scale = 2.0 ** rng.integers(-6, -2) * (1 if rng.random() < 0.5 else 1.1)
         specs = [TensorSpec(row.type, x.shape, scale)]
         return single_operator_model("QUANTIZE", specs, [TensorSpec(out, (), 1.0)], schema.QuantizeOptions()), [x]
@@ -141,9 +147,9 @@ def model_of_row(row: Rounding, rng: np.random.Generator) -> tuple[Model, list[A
 @pytest.mark.parametrize(
     "row",
     [row for row in profiles.ROUNDING if row.experiment.startswith("tests/oracle/test_elementwise_kernels.py")],
-    ids=lambda row: f"{row.operator}-{row.type.name}",
+    ids=lambda row: f"{row.profile}-{row.operator}-{row.type.name}",
 )
-def test_rounding_rule(reference: Runtime, row: Rounding, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_rule(reference: Runtime, optimized: Runtime, row: Rounding, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole kernel gives the real bits with the table's rule, and not with the rules that it could be told from.
 
     After the left shift of 20 bits in ADD and SUB of 8-bit numbers, and for the differences of int16 SOFTMAX, double
@@ -152,10 +158,10 @@ def test_rounding_rule(reference: Runtime, row: Rounding, monkeypatch: pytest.Mo
     disproved = set()
     for seed in range(8):
         model, inputs = model_of_row(row, np.random.default_rng(seed))
-        (expected,) = reference.run(model, inputs)
+        (expected,) = (optimized if row.profile == "optimized" else reference).run(model, inputs)
         for rule in RULES:
             monkeypatch.setitem(profiles._ROUNDING, (row.profile, row.operator, row.type, row.bits), rule)
-            if not np.array_equal(run(model, inputs)[0], expected):
+            if not np.array_equal(run(model, inputs, row.profile)[0], expected):
                 disproved.add(rule)
     assert row.rule not in disproved
     assert len(disproved) >= (1 if (row.operator, row.type) in ONLY_TIES else 2)

@@ -18,9 +18,9 @@ from refquant.testing.same_model import differences
 from refquant.tflite.conversion_metadata import OptimizationMode
 from refquant.tflite.model import Model
 from refquant.tflite.schema import AddOptions, TensorType
+from tests.conftest import EXAMPLES
 from tests.oracle.keras_models import NETWORKS, samples_for, save
 from tests.oracle.test_dynamic_range import as_converted
-from tests.oracle.test_operators import EXAMPLES
 
 pytestmark = pytest.mark.oracle
 

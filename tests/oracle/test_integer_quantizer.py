@@ -27,7 +27,7 @@ from refquant.testing.same_model import differences
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
-from tests.oracle.test_operators import EXAMPLES
+from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.oracle
 

@@ -16,10 +16,9 @@ from refquant.runtimes import Runtime
 from refquant.testing.conformance import Outcome, compare
 from refquant.testing.strategies import Case, Family, families
 from refquant.testing.strategies.mutation import mutated
+from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.oracle
-
-EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "20"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How convolutions and fully connected layers round, and their peculiarities, in TensorFlow's reference kernels."""
+"""How convolutions and fully connected layers round, and their peculiarities, in TensorFlow's kernels."""
 
 from __future__ import annotations
 
@@ -37,12 +37,18 @@ DTYPES: dict[TensorType, type[np.generic]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def kernels(reference: Runtime, optimized: Runtime) -> dict[str, Runtime]:
+    """The kernel sets by their names."""
+    return {"reference": reference, "optimized": optimized}
+
+
 def examples(count: int) -> settings:
     return settings(max_examples=count, suppress_health_check=[HealthCheck.too_slow])
 
 
-def assert_same_bits(reference: Runtime, model: Model, inputs: Sequence[Array]) -> None:
-    result = compare(model, [inputs], reference)
+def assert_same_bits(runtime: Runtime, model: Model, inputs: Sequence[Array], profile: str = "reference") -> None:
+    result = compare(model, [inputs], runtime, profile)
     assert result.outcome is Outcome.EQUAL, result.details
 
 
@@ -96,6 +102,8 @@ def float32_rounding(x: Array, real: Array) -> Array:
 
 RULES = (
     fixed_point.double_rounding,
+    fixed_point.double_rounding_upwards,
+    fixed_point.double_rounding_by_eights,
     fixed_point.single_rounding,
     fixed_point.wide,
     fixed_point.float64_rounding,
@@ -105,20 +113,25 @@ MATRIX_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CON
 
 every_row = pytest.mark.parametrize(
     "row",
-    [row for row in profiles.ROUNDING if row.profile == "reference" and row.operator in MATRIX_OPERATORS],
-    ids=lambda row: f"{row.operator}-{row.type.name}-{row.bits}",
+    [
+        row
+        for row in profiles.ROUNDING
+        if row.profile in ("reference", "optimized") and row.operator in MATRIX_OPERATORS
+    ],
+    ids=lambda row: f"{row.profile}-{row.operator}-{row.type.name}-{row.bits}",
 )
 
 
 @every_row
-def test_rounding_rule(reference: Runtime, row: Rounding) -> None:
+def test_rounding_rule(kernels: dict[str, Runtime], row: Rounding) -> None:
     """On accumulators where the rules disagree, ties among them, the kernel follows the table's rule and no other."""
-    accumulators = np.concatenate([np.arange(-1500, 1500), np.arange(-(2**20), 2**20, 701)])
+    ties = np.full(6, -24)  # at the end, where no eight channels are left
+    accumulators = np.concatenate([np.arange(-1500, 1500), np.arange(-(2**20), 2**20, 701), ties])
     low, high = np.iinfo(DTYPES[row.type]).min, np.iinfo(DTYPES[row.type]).max
     zero_point = 128 if row.type == UINT8 else 0
     disproved = set()
     for real in (2.0**-4, 2.0**-13, float(np.float32(0.0371)), float(np.float32(0.00011777))):
-        (actual,) = reference.run(*accumulator_model(row, accumulators, np.float32(real)))
+        (actual,) = kernels[row.profile].run(*accumulator_model(row, accumulators, np.float32(real)))
         rules = {rule.__name__: rule(accumulators, *fixed_point.multiplier_for(rule, real)) for rule in RULES}
         rules["float32"] = float32_rounding(accumulators, np.float32(real))
         for name, rounded in rules.items():
@@ -128,12 +141,21 @@ def test_rounding_rule(reference: Runtime, row: Rounding) -> None:
 
 
 @pytest.mark.parametrize("type", [UINT8, INT8], ids=lambda t: t.name)
-@pytest.mark.parametrize("operator", ["CONV_2D", "DEPTHWISE_CONV_2D"])
-def test_precision_of_the_multiplier(reference: Runtime, operator: str, type: TensorType) -> None:
-    """uint8 kernels round input_scale * filter_scale to float32, the others keep it in float64."""
-    row = next(
-        row for row in profiles.ROUNDING if (row.profile, row.operator, row.type) == ("reference", operator, type)
-    )
+@pytest.mark.parametrize(
+    ("profile", "operator"),
+    [
+        ("reference", "CONV_2D"),
+        ("reference", "DEPTHWISE_CONV_2D"),
+        ("optimized", "CONV_2D"),
+        ("optimized", "FULLY_CONNECTED"),
+    ],
+)
+def test_precision_of_the_multiplier(
+    kernels: dict[str, Runtime], profile: str, operator: str, type: TensorType
+) -> None:
+    """uint8 kernels round input_scale * filter_scale to float32, the others keep it in float64; but optimized ones of
+    fully connected layers with one scale round it for all types."""
+    row = next(row for row in profiles.ROUNDING if (row.profile, row.operator, row.type) == (profile, operator, type))
     x_scale, w_scale = np.float32(0.12), np.float32(5e-8 / 0.12)
     narrow = fixed_point.quantize_multiplier(np.float64(x_scale * w_scale))
     full = fixed_point.quantize_multiplier(np.float64(x_scale) * np.float64(w_scale))
@@ -142,13 +164,13 @@ def test_precision_of_the_multiplier(reference: Runtime, operator: str, type: Te
     accumulators = candidates[apart]
     assert len(accumulators) > 5
     model, inputs = accumulator_model(row, accumulators, w_scale, float(x_scale))
-    assert_same_bits(reference, model, inputs)
+    assert_same_bits(kernels[profile], model, inputs, profile)
 
 
 @every_row
 @given(data=st.data())
 @examples(30)
-def test_extreme_multipliers(reference: Runtime, row: Rounding, data: st.DataObject) -> None:
+def test_extreme_multipliers(kernels: dict[str, Runtime], row: Rounding, data: st.DataObject) -> None:
     """Multipliers from 2**-60 to 2**60 and accumulators at the ends of their type: saturation, wrapping, flushing."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     exponents = rng.uniform(-60, 60, 64)
@@ -158,7 +180,8 @@ def test_extreme_multipliers(reference: Runtime, row: Rounding, data: st.DataObj
     accumulators = np.where(rng.random(64) < 0.5, rng.integers(-limit, limit, 64), accumulators)
     if row.type == UINT8:
         real = real[:1]
-    assert_same_bits(reference, *accumulator_model(row, accumulators, real))
+    model, inputs = accumulator_model(row, accumulators, real)
+    assert_same_bits(kernels[row.profile], model, inputs, row.profile)
 
 
 @pytest.mark.parametrize("outputs", [3, 4])

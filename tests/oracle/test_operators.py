@@ -14,10 +14,9 @@ import pytest
 from refquant.runtimes import Runtime
 from refquant.testing.strategies import Family, families
 from refquant.testing.sweep import check
+from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.oracle
-
-EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "20"))
 
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: f"{family.operator}-{family.variant}")

@@ -20,10 +20,10 @@ from refquant.testing.same_model import differences
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType as Activation
 from refquant.tflite.schema import Padding
+from tests.conftest import EXAMPLES
 from tests.oracle.scribbles import scribbles
 from tests.oracle.sketch import BOOL, FLOAT32, INT32, Sketch
 from tests.oracle.test_integer_quantizer import check
-from tests.oracle.test_operators import EXAMPLES
 
 pytestmark = pytest.mark.oracle
 

@@ -22,12 +22,10 @@ from refquant.testing.strategies import Family, families
 from refquant.testing.sweep import check
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType
+from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.oracle
 
-EXAMPLES = (
-    int(os.environ.get("REFQUANT_EXAMPLES", "20")) // 2
-)  # most kernels are the ones that test_operators has asked
 F32, I32 = TensorType.FLOAT32, TensorType.INT32
 
 PRODUCTS = {
@@ -51,7 +49,8 @@ FAMILIES = [family for family in families("optimized") if family.operator not in
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.operator}-{family.variant}")
 def test_family(family: Family, optimized: Runtime, record_property: Callable[[str, object], None]) -> None:
-    outcomes = check(family, optimized, EXAMPLES, explore=bool(os.environ.get("REFQUANT_EXPLORE")))
+    few = EXAMPLES // 2  # as most kernels are the ones that test_operators has asked
+    outcomes = check(family, optimized, few, explore=bool(os.environ.get("REFQUANT_EXPLORE")))
     record_property("family", [family.operator, family.variant])
     record_property("outcomes", {outcome.name: count for outcome, count in outcomes.items()})
     assert outcomes or re.search("INT(2|4|8|16)", family.variant)  # all cases of which may have scales

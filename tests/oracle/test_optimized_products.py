@@ -29,7 +29,7 @@ from refquant.testing.sweep import check
 from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.schema import Padding, TensorType
-from tests.conftest import model_files
+from tests.conftest import EXAMPLES, model_files
 from tests.oracle.test_models import assert_every_tensor, inputs_of
 from tests.oracle.test_optimized_kernels import PRODUCTS
 
@@ -37,7 +37,6 @@ pytestmark = pytest.mark.oracle
 
 Array = npt.NDArray[np.float32]
 
-EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "20"))
 EXPLORE = bool(os.environ.get("REFQUANT_EXPLORE"))
 F32, F16 = TensorType.FLOAT32, TensorType.FLOAT16
 FAMILIES = [

@@ -26,7 +26,7 @@ from refquant.tflite.model import Model
 from tests.conftest import model_files
 from tests.tflite import hostile, samples
 
-FILES = int(os.environ.get("REFQUANT_HOSTILE_FILES", "50000"))
+FILES = int(os.environ.get("REFQUANT_HOSTILE_FILES", "20000"))
 SMALL = samples.small_models()
 #: name of a model: its share of the files; the larger ones get few
 SHARES = {**dict.fromkeys(SMALL, 0.32), **dict.fromkeys(samples.bundled_models(), 0.02)}
@@ -126,18 +126,19 @@ def test_a_megabyte_takes_no_second(name: str) -> None:
     content = GREEDY[name](1_000_000)
     gc.collect()
     gc.freeze()  # what other tests have left is not looked through
-    seconds = []
-    for _ in range(3):
+    for _ in range(3):  # on a busy machine it may be another that is in time
         start = time.thread_time()
         try:
             Model.read(content)
             read = True
         except InvalidModelError:
             read = False
-        seconds.append(time.thread_time() - start)
+        seconds = time.thread_time() - start
+        if seconds < 1.5:  # it takes half of that on an idle machine
+            break
     gc.unfreeze()
     assert read == (name in MODELS)
-    assert min(seconds) < 1.5  # it takes half of that on an idle machine
+    assert seconds < 1.5
 
 
 @pytest.mark.parametrize("name", GREEDY)

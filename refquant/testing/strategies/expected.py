@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from refquant.interpreter.plan import Subgraphs
-from refquant.kernels.profiles import QUANTIZED_IN_OPTIMIZED
+from refquant.kernels.profiles import FLOAT_IN_OPTIMIZED
 from refquant.kernels.xnnpack.delegation import taken
 from refquant.testing.conformance import Outcome
 from refquant.tflite.model import Model
@@ -18,6 +18,7 @@ from refquant.tflite.schema import TensorType
 Expected = Mapping[tuple[str, str], Mapping[Outcome, str]]
 
 _NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
+_DIES_WITHOUT_BIAS = {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"}
 _BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
 _OPTIMIZED: Expected = {
     ("CONV_3D", "FLOAT32"): {
@@ -25,7 +26,12 @@ _OPTIMIZED: Expected = {
         Outcome.DIED: "dilated filters damage the memory of tensorflow 2.21.0",
     },
     ("CONV_3D_TRANSPOSE", "FLOAT32"): _BEYOND,
-    ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
+    ("DEPTHWISE_CONV_2D", "FLOAT32"): _DIES_WITHOUT_BIAS,
+    ("DEPTHWISE_CONV_2D", "FLOAT32 hybrid INT8"): _DIES_WITHOUT_BIAS,
+    ("DEPTHWISE_CONV_2D", "INT8"): _DIES_WITHOUT_BIAS,
+    ("DEPTHWISE_CONV_2D", "INT8xINT4"): _DIES_WITHOUT_BIAS,
+    ("DEPTHWISE_CONV_2D", "UINT8"): _DIES_WITHOUT_BIAS,
+    ("FULLY_CONNECTED", "FLOAT32 hybrid INT4"): {Outcome.BOTH_REFUSE: "wide int4 weights must have a scale"},
     ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
         (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
     ),
@@ -46,9 +52,7 @@ EXPECTED: Mapping[str, Expected] = {"optimized": _OPTIMIZED, "xnnpack": _XNNPACK
 
 
 def _runs_in_optimized(operator: str, model: Model) -> bool:
-    if operator == "QUANTIZE" and model.tensor(0).type != TensorType.FLOAT32:
-        return False
-    return operator in QUANTIZED_IN_OPTIMIZED or _has_no_scales(model)
+    return operator not in FLOAT_IN_OPTIMIZED or _has_no_scales(model)
 
 
 def _has_no_scales(model: Model) -> bool:
