@@ -12,6 +12,7 @@ from refquant.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from refquant.audit import bisect, compare
+    from refquant.audit.explain import explain
     from refquant.compression import clustering, pruning
     from refquant.errors import (
         InvalidInputError,
@@ -48,6 +49,7 @@ __all__ = [
     "calibrate",
     "clustering",
     "compare",
+    "explain",
     "pruning",
     "register_custom_operator",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "bisect": "refquant.audit",
     "calibrate": "refquant.quantization.calibration",
     "compare": "refquant.audit",
+    "explain": "refquant.audit.explain",
     "register_custom_operator": "refquant.kernels.registry",
 }
 

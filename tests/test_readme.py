@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from refquant.cli import main
 from refquant.cli.ops import markdown_table
 from refquant.kernels.registry import known_operators
 from refquant.testing.matrix import operator_matrix
@@ -44,6 +46,16 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["report"].clean and names["report"].findings == []
     assert (tmp_path / "copy.tflite").stat().st_size > 10_000
     names["test_my_runtime"]()
+
+
+def test_explanation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command prints what is printed below it."""
+    match = re.search(r"<!-- explain -->\n```sh\nrefquant (.*?)\n```\n\n```text\n(.*?)```", README, re.DOTALL)
+    assert match
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit):
+        main(shlex.split(match[1]))
+    assert capsys.readouterr().out == match[2], "run the command and paste what it prints"
 
 
 def test_files() -> None:

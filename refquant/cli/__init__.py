@@ -14,7 +14,20 @@ from typer.core import TyperGroup
 
 from refquant.errors import RefquantError
 
-COMMANDS = ("inspect", "run", "quantize", "prune", "cluster", "compress", "audit", "compare", "bisect", "ops", "verify")
+COMMANDS = (
+    "inspect",
+    "run",
+    "quantize",
+    "prune",
+    "cluster",
+    "compress",
+    "audit",
+    "compare",
+    "bisect",
+    "explain",
+    "ops",
+    "verify",
+)
 
 
 class LazyCommands(TyperGroup):

@@ -166,32 +166,35 @@ class SubgraphPlan:
             self._invoke()
 
     def _invoke(self) -> None:
-        values = self.values
         for step in self.steps:
-            operator = step.operator
             if self.watcher is not None:
                 self.watcher.before(self, step)
-            arguments = [None if index is None else values[index] for index in step.reads]
-            run = step.run or self._planned_late(step, arguments)
-            operator.observer = self.observer
-            try:
-                results = run(*arguments)
-            except Exception:
-                with placed(operator, "run"):
-                    raise
-            if not isinstance(results, tuple):
-                results = (results,)
-            if len(results) != len(operator.outputs):
-                raise operator.invalid(f"it has {len(operator.outputs)} outputs, its kernel gives {len(results)}")
-            for tensor, shape, result in zip(operator.outputs, step.shapes, results):
-                if result.dtype is not tensor.dtype or result.shape != shape:  # most often neither
-                    self.check_result(operator, tensor, shape, result)
-                    tensor.shape = result.shape
-                values[tensor.index] = result
+            self.compute(step)
             if self.watcher is not None:
                 self.watcher.after(self, step)
             for index in step.drops:
-                values[index] = None
+                self.values[index] = None
+
+    def compute(self, step: Step) -> None:
+        """Computes one operator, from `values` into `values`."""
+        values, operator = self.values, step.operator
+        arguments = [None if index is None else values[index] for index in step.reads]
+        run = step.run or self._planned_late(step, arguments)
+        operator.observer = self.observer
+        try:
+            results = run(*arguments)
+        except Exception:
+            with placed(operator, "run"):
+                raise
+        if not isinstance(results, tuple):
+            results = (results,)
+        if len(results) != len(operator.outputs):
+            raise operator.invalid(f"it has {len(operator.outputs)} outputs, its kernel gives {len(results)}")
+        for tensor, shape, result in zip(operator.outputs, step.shapes, results):
+            if result.dtype is not tensor.dtype or result.shape != shape:  # most often neither
+                self.check_result(operator, tensor, shape, result)
+                tensor.shape = result.shape
+            values[tensor.index] = result
 
     def _planned_late(self, step: Step, arguments: Sequence[Array | None]) -> Run:
         """The function of an operator whose shapes depend on data, planned anew where one of them has changed."""

@@ -137,7 +137,8 @@ def _dequantized_by_eight(x: TensorInfo) -> Callable[[Array], Array] | None:
     offset = np.float32(np.float64(-zero_point) * np.float64(scale))
 
     def eights(q: Array) -> Array:
-        return q.astype(np.float32) * scale + offset
+        scaled = noted("times scale, in float32", q.astype(np.float32) * scale)
+        return noted("plus -zero point * scale", scaled + noted("-zero point * scale", offset))
 
     return in_groups(8, eights, lambda q: affine.dequantize(q, scale, zero_point))
 
@@ -153,7 +154,12 @@ def _dequantized(op: Operator, x: TensorInfo) -> Callable[[Array], Array]:
         return lambda x: x.astype(np.float32)
     scale, zero_point = _along_channels(op, x) if x.is_quantized else (np.zeros(1, np.float32), np.zeros(1, np.int64))
     if is_per_channel:
-        return lambda q: scale * (q.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32)
+
+        def per_channel(q: Array) -> Array:
+            difference = noted("less the zero point", q.astype(np.int32) - zero_point.astype(np.int32))
+            return noted("times scale, in float32", scale * difference.astype(np.float32))
+
+        return per_channel
     return tabulate(lambda q: affine.dequantize(q, scale, zero_point), x.dtype)
 
 

@@ -264,7 +264,8 @@ def _sum_of_int16(op: Operator) -> Run:
             total = noted("accumulator", q.sum(axes, np.int64).astype(np.int32))
             product = noted("times input scale / output scale, in float32", total.astype(np.float32) * scale)
             rounded = noted(ROUNDED, np.trunc(product + np.copysign(np.float64(0.5), product)))
-            return np.where(np.abs(rounded) < 2.0**31, np.clip(rounded, -32768, 32767), -32768).astype(np.int16)
+            limited = np.where(np.abs(rounded) < 2.0**31, np.clip(rounded, -32768, 32767), -32768)
+            return noted("limited to -32768 … 32767", limited.astype(np.int16))
 
         return run
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refquant.numerics.steps import told_of_part
+
 Array = npt.NDArray[Any]
 
 
@@ -30,7 +32,11 @@ def in_groups(size: int, groups: Callable[..., Array], rest: Callable[..., Array
 
     def run(*arrays: Array) -> Array:
         parts = [split(array, size) for array in arrays]
-        results = groups(*(whole for whole, _ in parts)), rest(*(left for _, left in parts))
-        return np.concatenate(results).reshape(arrays[0].shape)
+        shape, size_of_whole = arrays[0].shape, parts[0][0].size
+        with told_of_part(shape, slice(0, size_of_whole)):
+            whole = groups(*(whole for whole, _ in parts))
+        with told_of_part(shape, slice(size_of_whole, arrays[0].size)):
+            left = rest(*(left for _, left in parts))
+        return np.concatenate([whole, left]).reshape(shape)
 
     return run

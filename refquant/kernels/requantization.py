@@ -62,6 +62,7 @@ class OutputStage:
         self, op: Operator, rule: Requantize, real: npt.ArrayLike, output: TensorInfo, range: Range, bits: int
     ):
         self.op, self.rule, self.dtype, self.range, self.bits = op, rule, output.dtype, range, bits
+        self.real = np.asarray(real, np.float64)
         self.multiplier, self.shift = multiplier_for(rule, real)
 
     def finish(self, channels: int, offset: Array | None, bound: Array | int | None) -> Finish:
@@ -138,7 +139,11 @@ class Finish:
         """Hands the accumulators of the whole output to the operator's observer, and to who listens the steps."""
         stage, accumulators = self._stage, self.accumulators(sums)
         stage.op.observe(
-            accumulator=accumulators, multiplier=stage.multiplier, shift=stage.shift, rounding=stage.rule.__name__
+            accumulator=accumulators,
+            real_multiplier=stage.real,
+            multiplier=stage.multiplier,
+            shift=stage.shift,
+            rounding=stage.rule.__name__,
         )
         if is_heard():
             stage.integers(accumulators)

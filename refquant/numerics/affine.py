@@ -40,7 +40,7 @@ def quantize(
     whole = noted(ZERO_POINT_ADDED, to_int32(rounded) + np.asarray(zero_point).astype(np.int32))
     limits = np.iinfo(dtype)
     low, high = limits.min if low is None else low, limits.max if high is None else high
-    return np.clip(whole, low, high).astype(dtype)
+    return noted(f"limited to {low} … {high}", np.clip(whole, low, high).astype(dtype))
 
 
 def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -53,4 +53,4 @@ def dequantize(q: Array, scale: npt.ArrayLike, zero_point: npt.ArrayLike) -> npt
     """
     difference = noted("less the zero point", q.astype(np.int32) - np.asarray(zero_point).astype(np.int32))
     product = np.asarray(scale, np.float32).astype(np.float64) * difference
-    return product.astype(np.float32)
+    return noted("times scale, in float32", product.astype(np.float32))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.numerics.steps import ROUNDED, is_heard, noted
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, noted
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Array]
@@ -104,9 +104,10 @@ def int8_table(
         with np.errstate(over="ignore"):
             value = noted("function in float32", function(real))
             scaled = noted("times 1 / output scale", value * (np.float32(1) / out_scale))
-            rescaled = noted(ROUNDED, round_half_away(scaled)) + np.float32(out_zero)
+            rescaled = noted(ZERO_POINT_ADDED, noted(ROUNDED, round_half_away(scaled)) + np.float32(out_zero))
         becomes_0 = np.isnan(rescaled) | ((rescaled >= 2.0**31) & (limits.min == 0))
-        return np.where(becomes_0, 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
+        limited = np.where(becomes_0, 0, np.clip(rescaled, limits.min, limits.max)).astype(dtype)
+        return noted(f"limited to {limits.min} … {limits.max}", limited)
 
     return tabulate(entry, dtype)
 
@@ -151,9 +152,10 @@ class Int16Table:
     def __call__(self, x: Array) -> Array:
         """The values at `x`, integers from -32768 to 32767, as int64."""
         index = 256 + (x >> 7)
-        base = self.entries[index]
+        base = noted("entry of the table", self.entries[index])
         slope = (self.entries[index + 1] - base).astype(np.int16).astype(np.int64)  # a steeper one wraps
-        return base + ((slope * (x & 127) + 64) >> 7)
+        noted("slope to the next entry", slope), noted("128ths of the way there", x & 127)
+        return noted("interpolated", base + ((slope * (x & 127) + 64) >> 7))
 
 
 def round_half_away(x: Any) -> Any:

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 Listener = Callable[[str, Any], None]
 
@@ -62,3 +64,32 @@ def listening(listener: Listener | None) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(token)
+
+
+@contextmanager
+def told_of_part(shape: tuple[int, ...], part: slice) -> Iterator[None]:
+    """For who computes `part` of the elements of an array of `shape` in another way than the others: what it notes
+    meanwhile is told as masked arrays of that shape.
+
+    >>> heard = []
+    >>> with listening(lambda name, value: heard.append(value)), told_of_part((2, 2), slice(1, 3)):
+    ...     _ = noted("total", np.array([5, 7]))
+    >>> heard[0].tolist()
+    [[None, 5], [7, None]]
+    """
+    listener = _LISTENER.get()
+    if listener is None:
+        yield
+        return
+
+    def tell(name: str, value: Any) -> None:
+        assert listener is not None
+        if value is not None:
+            numbers = np.zeros(shape, np.asarray(value).dtype)
+            others = np.ones(shape, np.bool_)
+            numbers.reshape(-1)[part], others.reshape(-1)[part] = np.ravel(value), False
+            value = np.ma.array(numbers, mask=others)
+        listener(name, value)
+
+    with listening(tell):
+        yield

@@ -187,7 +187,7 @@ def test_observers_see_the_inner_numbers() -> None:
     interpreter.allocate_tensors()
     interpreter.observe(lambda op, numbers: seen.append((op.name, set(numbers))))
     run(interpreter, np.zeros((1, 8, 8, 1), np.int8))
-    assert ("CONV_2D", {"accumulator", "multiplier", "shift", "rounding"}) in seen
+    assert ("CONV_2D", {"accumulator", "real_multiplier", "multiplier", "shift", "rounding"}) in seen
     seen.clear()
     interpreter.observe(None)
     interpreter.invoke()
