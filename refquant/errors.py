@@ -31,3 +31,7 @@ class RuntimeFailedError(RefquantError):
 
 class RuntimeDiedError(RuntimeFailedError):
     """A real runtime aborted, crashed or gave no answer in time."""
+
+
+class RuntimeTimeoutError(RuntimeDiedError):
+    """A real runtime gave no answer in time."""

@@ -94,7 +94,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def _runtime(name: str, kernels: str) -> Iterator[Runtime]:
     if not is_installed(name):
         pytest.skip(f"{name} is not installed: python -m pip install 'refquant[runtimes]'")
-    with open_runtime(name, kernels) as runtime:
+    with open_runtime(name, kernels, timeout=30) as runtime:  # some invalid models make them run for ever
         yield runtime
 
 

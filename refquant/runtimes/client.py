@@ -19,7 +19,13 @@ from typing import IO, Any, Literal, TypeVar
 
 import numpy.typing as npt
 
-from refquant.errors import InvalidInputError, RuntimeDiedError, RuntimeFailedError, RuntimeUnavailableError
+from refquant.errors import (
+    InvalidInputError,
+    RuntimeDiedError,
+    RuntimeFailedError,
+    RuntimeTimeoutError,
+    RuntimeUnavailableError,
+)
 from refquant.runtimes.cut import with_all_outputs
 from refquant.runtimes.tf_style import Timings
 from refquant.tflite.model import Model
@@ -100,7 +106,7 @@ class Server:
             self.close()
             raise RuntimeDiedError(f"{self._title}: its server process ended") from None
         if kind == "died" and answer == -signal.SIGALRM:
-            raise RuntimeDiedError(f"{self._title} gave no answer in {self.timeout:g} seconds")
+            raise RuntimeTimeoutError(f"{self._title} gave no answer in {self.timeout:g} seconds")
         if kind == "died":
             raise RuntimeDiedError(f"{self._title} died: {self._last_words(answer)}")
         if kind == "error":

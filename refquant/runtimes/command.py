@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.errors import InvalidInputError, RuntimeDiedError, RuntimeFailedError, RuntimeUnavailableError
+from refquant.errors import (
+    InvalidInputError,
+    RuntimeDiedError,
+    RuntimeFailedError,
+    RuntimeTimeoutError,
+    RuntimeUnavailableError,
+)
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 from refquant.tflite.tensor_types import numpy_dtype
@@ -87,7 +93,7 @@ class Command:
             try:
                 status = process.wait(self._timeout)
             except subprocess.TimeoutExpired:
-                raise RuntimeDiedError(f"gave no answer in {self._timeout:g} seconds") from None
+                raise RuntimeTimeoutError(f"gave no answer in {self._timeout:g} seconds") from None
             finally:
                 with suppress(ProcessLookupError):  # also what it has started, which may hold a device
                     os.killpg(process.pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refquant.audit.differences import bits
-from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError
+from refquant.errors import RefquantError, RuntimeDiedError, RuntimeFailedError, RuntimeTimeoutError
 from refquant.interpreter import Interpreter
 from refquant.numerics.processor import with_processor
 from refquant.runtimes import tf_style
@@ -57,7 +57,7 @@ def run(model: Model, samples: Sequence[Sequence[Array]], kernels: str = "refere
 
 
 def compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kernels: str = "reference") -> Result:
-    """Runs the samples here, with this profile, and there; a death is asked for twice, as it may be a late one.
+    """Runs the samples here, with this profile, and there; a crash is asked for twice, as it may be a late one.
 
     Floats are those of the processor of this machine, on which the peer is taken to run.
     """
@@ -91,6 +91,8 @@ def _compare(model: Model, samples: Sequence[Sequence[Array]], peer: Peer, kerne
 def _ask(peer: Peer, model: Model, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
     try:
         return peer.run_sequence(model, samples)
+    except RuntimeTimeoutError:
+        raise
     except RuntimeDiedError:  # an earlier model may have damaged its memory
         return peer.run_sequence(model, samples)
 

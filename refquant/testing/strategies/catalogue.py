@@ -92,10 +92,13 @@ def families(kernels: str = "reference") -> list[Family]:
 
     Those of "reference" ask BUILTIN_REF, or whom else their strategies name where it does not have the operator. Those
     of "optimized", "xnnpack" and "micro" have the same cases for the profile of that name; which outcomes other than
-    EQUAL each of them may have is in `refquant.testing.strategies.expected`.
+    EQUAL each of them may have is in `refquant.testing.strategies.expected`. Operators that only TFLite Micro has are
+    not among those of "optimized" and "xnnpack".
     """
     registered = [_FAMILIES[key] for key in sorted(_FAMILIES)]
-    return registered if kernels == "reference" else [_asking(kernels, family) for family in registered]
+    if kernels == "reference":
+        return registered
+    return [_asking(kernels, family) for family in registered if kernels == "micro" or family.oracle != "micro"]
 
 
 def _converted(case: Case, as_it_is: int) -> Case:
