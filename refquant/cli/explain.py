@@ -36,7 +36,7 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--whole-run", help="Give each profile the inputs of its own run.")
     ] = False,
-    all: Annotated[bool, typer.Option("--all", help="Show long windows wholly.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show long windows and sums wholly.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
 ) -> None:
     """Derive one element of a tensor: its window, accumulator, multiplier, each rounding step, zero point, limits.
@@ -60,6 +60,7 @@ def explain(
             profiles=[name.strip() for name in profiles.split(",") if name.strip()],
             whole_run=whole_run,
             seed=seed,
+            long_sums=all,
         )
     found.model = str(model)
     if data is not None:

@@ -148,6 +148,62 @@ def test_whole_run_and_handed_inputs() -> None:
     assert handed.derivations[0].terms == handed.derivations[1].terms == own.derivations[0].terms
 
 
+def float_layer(count: int, outputs: int = 1, bias: float | None = 1.0) -> Model:
+    w = np.ones((outputs, count), np.float32)
+    return single_operator_model(
+        "FULLY_CONNECTED",
+        [
+            TensorSpec(FLOAT32, (1, count)),
+            TensorSpec(FLOAT32, data=w),
+            None if bias is None else TensorSpec(FLOAT32, data=np.full(outputs, bias, np.float32)),
+        ],
+        [TensorSpec(FLOAT32, (1, outputs), name="y")],
+        FullyConnectedOptions(),
+    )
+
+
+def test_a_float_sum_by_hand() -> None:
+    """2**24 + 1 is 2**24, and -2**24 + 1 is not rounded: from left to right 0 + 1 = 1, the bias last gives 2."""
+    x = np.float32([[2**24, 1, -(2**24), 1]])
+    (derivation,) = rq.explain(float_layer(4), "y", (0, 0), [x], profiles=["reference"]).derivations
+    partial = [float(step.value) for step in derivation.steps if step.part == "partial sum 1"]
+    assert partial == [2**24, 2**24, 0, 1, 2]
+    assert derivation.order.startswith(
+        "one after another in the order of the weights, the bias last; each product rounded"
+    )
+    assert derivation.is_derived and derivation.value == 2
+    assert "2.0 (0x40000000, exactly 2) = tensor value" in str(
+        derivation and rq.explain(float_layer(4), "y", (0, 0), [x])
+    )
+
+
+def test_eight_partial_sums() -> None:
+    """The optimized kernel adds products i and i + 8; then it folds the eight sums by halves."""
+    x = np.arange(1, 18, dtype=np.float32)[None]
+    found = rq.explain(float_layer(17, 2, None), "y", (0, 1), [x], profiles=["optimized", "reference"])
+    optimized, reference = found.derivations
+    assert optimized.order == "in 8 partial sums; each product rounded, each sum rounded; no bias"
+    parts: dict[str, list[str]] = {}
+    for step in optimized.steps:
+        parts.setdefault(step.part, []).append(step.name.split(" with")[0])
+    assert parts["partial sum 1"] == ["[0,0]", "+ [0,8]"] and parts["partial sum 2"] == ["[0,4]", "+ [0,12]"]
+    assert parts["partial sums joined"][0] == "partial sum 1 + partial sum 2"
+    assert found.agree and optimized.value == reference.value == 153
+
+
+FLOATS = [("CONV_2D", "FLOAT32"), ("DEPTHWISE_CONV_2D", "FLOAT32"), ("FULLY_CONNECTED", "FLOAT32")]
+
+
+@pytest.mark.parametrize("profile", ["reference", "optimized"])
+@pytest.mark.parametrize(("operator", "variant"), FLOATS)
+def test_orders_give_the_bits_of_the_kernel(operator: str, variant: str, profile: str) -> None:
+    derived = []
+    for derivation in derivations(operator, variant, profile, 4):
+        assert derivation.is_derived or "not" in derivation.order or not derivation.terms, derivation.order
+        derived.append(derivation.is_derived)
+    assert any(derived)
+
+
 INTEGERS = [
     ("CONV_2D", "INT8"), ("DEPTHWISE_CONV_2D", "UINT8"), ("FULLY_CONNECTED", "INT8"), ("TRANSPOSE_CONV", "INT8"),
     ("BATCH_MATMUL", "INT8"), ("ADD", "INT16"), ("SUB", "INT8"), ("MUL", "UINT8"), ("QUANTIZE", "FLOAT32 to INT8"),
@@ -160,9 +216,15 @@ INTEGERS = [
 @pytest.mark.parametrize(("operator", "variant"), INTEGERS)
 def test_every_element_is_derived(operator: str, variant: str) -> None:
     """The last step that was told is the element that the interpreter has, for models over all options."""
+    assert all(derivation.is_derived for derivation in derivations(operator, variant, "reference", 3))
+
+
+def derivations(operator: str, variant: str, profile: str, examples: int) -> list[Derivation]:
+    """Those of one element of each of some models; every value is the interpreter's."""
+    found = []
 
     @settings(
-        max_examples=3,
+        max_examples=examples,
         derandomize=True,
         database=None,
         deadline=None,
@@ -174,20 +236,22 @@ def test_every_element_is_derived(operator: str, variant: str) -> None:
         sample = list(case.samples[0])
         output = int((case.model.subgraphs[0].outputs or [0])[0])
         try:
-            expected = outputs_of(case.model, sample, output)
+            expected = outputs_of(case.model, sample, output, profile)
         except RefquantError:
             return
-        if expected.size == 0:
+        if expected.size == 0 or any(array.size == 0 for array in sample):
             return
         index = [random.randrange(n) for n in expected.shape]
-        (derivation,) = rq.explain(case.model, output, index, sample, profiles=["reference"]).derivations
-        assert derivation.is_derived and derivation.value == expected[tuple(index)]
+        (derivation,) = rq.explain(case.model, output, index, sample, profiles=[profile]).derivations
+        np.testing.assert_equal(derivation.value, expected[tuple(index)])
+        found.append(derivation)
 
     one()
+    return found
 
 
-def outputs_of(model: Model, sample: Sequence[Any], output: int) -> Any:
-    interpreter = rq.Interpreter(model=model)
+def outputs_of(model: Model, sample: Sequence[Any], output: int, profile: str) -> Any:
+    interpreter = rq.Interpreter(model=model, kernels=profile)
     for details, array in zip(interpreter.get_input_details(), sample):
         interpreter.resize_tensor_input(details["index"], np.shape(array))
     interpreter.allocate_tensors()

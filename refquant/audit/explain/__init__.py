@@ -38,13 +38,15 @@ def explain(
     profiles: Sequence[str] | None = None,
     whole_run: bool = False,
     seed: int = 0,
+    long_sums: bool = False,
 ) -> Explanation:
     """Derives element `index` of a tensor (name or number) of the main subgraph, in each of the `profiles`.
 
     `data` is one sample: an array for each input of the model, in order or by the name of its tensor, real numbers
     where the input is quantized if you like; without it the inputs are random, by `seed`. The first of the profiles
     that runs the model gives the operator its inputs, and the others are handed the same, so that where they part is
-    this operator's own doing; with `whole_run` each profile has the inputs that its own run gives.
+    this operator's own doing; with `whole_run` each profile has the inputs that its own run gives. With `long_sums` the
+    order of sums of float32 is found however many products they have, which may take minutes.
 
     >>> import refquant as rq
     >>> from refquant.data import DIGITS_INT8
@@ -94,7 +96,9 @@ def explain(
         if profile in errors:
             found.derivations.append(Derivation(profile, refused=_reason(errors[profile])))
         else:
-            found.derivations.append(derive(runs[profile], profile, output, found.index))
+            found.derivations.append(
+                derive(read, operator, runs[profile], profile, output, found.index, long_sums=long_sums)
+            )
     return found
 
 

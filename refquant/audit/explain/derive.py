@@ -11,11 +11,13 @@ import numpy as np
 
 from refquant.audit.explain.observe import Observed
 from refquant.audit.explain.report import Derivation, Step, Term, bits_of, short, shown
+from refquant.audit.explain.sums import FoundOrder, order_of
 from refquant.audit.explain.windows import Window, window_of
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Kernel, Operator, Shape, TensorInfo
 from refquant.numerics import affine
-from refquant.tflite.schema import TensorType
+from refquant.tflite.model import Model
+from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Place = tuple[int, ...]
 
@@ -23,8 +25,13 @@ _EXACT = "accumulator * real multiplier"
 _FLOATS = (TensorType.FLOAT32, TensorType.FLOAT16, TensorType.FLOAT64)
 
 
-def derive(observed: Observed, profile: str, output: int, index: Place) -> Derivation:
-    """The derivation of element `index` of the operator's output number `output`."""
+def derive(
+    model: Model, number: int, observed: Observed, profile: str, output: int, index: Place, *, long_sums: bool
+) -> Derivation:
+    """The derivation of element `index` of output number `output` of operator `number`, which was observed.
+
+    With `long_sums` the order of float32 sums is asked for however many products they have.
+    """
     op, result = observed.operator, observed.outputs[output]
     value = element(result, index)
     about, source = _described(observed.kernel)
@@ -42,11 +49,33 @@ def derive(observed: Observed, profile: str, output: int, index: Place) -> Deriv
         steps, fits = _with_sum(op, window, derivation.terms, observed.inputs, steps)
         if not fits:
             derivation.terms = []
+        if _sums_floats(op, window):
+            places = [term.place for term in derivation.terms]
+            found = order_of(model, number, profile, observed, window, places, index, all=long_sums)
+            derivation.order = found if isinstance(found, str) else found.words
+            if not isinstance(found, str):
+                steps = _activated(op, found, value)
     derivation.steps = steps
     derivation.is_derived = bool(steps) and _same(steps[-1].value, value)
     if not derivation.is_derived:
         derivation.steps = [*steps, Step("", "output", value)]
     return derivation
+
+
+def _sums_floats(op: Operator, window: Window) -> bool:
+    """Whether the operator adds up products of float32."""
+    return window.weights is not None and all(
+        tensor.type == TensorType.FLOAT32 for tensor in (op.input(window.data), op.input(window.weights), op.output())
+    )
+
+
+def _activated(op: Operator, found: FoundOrder, value: Any) -> list[Step]:
+    """The steps of a sum, and what its activation makes of it."""
+    activation = getattr(op.options, "fused_activation_function", ActivationFunctionType.NONE)
+    steps = [*found.steps, Step("", "sum", found.result)]
+    if activation == ActivationFunctionType.NONE:
+        return steps
+    return [*steps, Step("", f"after {ActivationFunctionType(activation).name}", value)]
 
 
 def of_given(tensor: TensorInfo, array: Array, what: str, index: Place) -> Derivation:

@@ -54,9 +54,9 @@ def run_operator(
         plan = _planned([model, _first(model, number + 1)], profile, inputs)
         step = plan.steps[number]
     except RefquantError:
-        alone = _alone(model, number)
-        read = dict(zip(indices_of((alone.subgraphs[0].operators or [])[0].inputs), given))
-        plan = _planned([alone], profile, [read[i] for i in indices_of(alone.subgraphs[0].inputs)])
+        single = alone(model, number)
+        read = dict(zip(indices_of((single.subgraphs[0].operators or [])[0].inputs), given))
+        plan = _planned([single], profile, [read[i] for i in indices_of(single.subgraphs[0].inputs)])
         step = plan.steps[0]
     for index, array in zip(step.reads, given):
         if index is not None:
@@ -109,7 +109,7 @@ def _first(model: Model, count: int) -> Model:
     return with_operators(model, operators, indices_of(model.subgraphs[0].inputs), indices_of(operators[-1].outputs))
 
 
-def _alone(model: Model, number: int) -> Model:
+def alone(model: Model, number: int) -> Model:
     """The model with one operator alone: what it reads is given, unless it is a constant or a variable."""
     operator = (model.subgraphs[0].operators or [])[number]
     tensors = model.subgraphs[0].tensors or []

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 #: a window that is longer is cut in the middle, unless all of it is asked for: so many terms are left at each end
 LONG_WINDOW, ENDS = 16, 6
+#: what the parts are called whose steps are sums on the way
+PARTIAL = "partial sum"
 #: longer names are cut at their beginning
 LONG_NAME = 48
 #: steps that are no numbers of the element: profiles part where its numbers do
@@ -125,7 +128,11 @@ class Explanation:
 
     def rows(self) -> list[Row]:
         """The steps of all groups side by side, in order; the first whose numbers differ is marked."""
-        columns = [dict(_keyed(group[0].steps)) for group in self.groups()]
+        groups = self.groups()
+        columns = [dict(_keyed(group[0].steps)) for group in groups]
+        sums = [[key for key in column if key[0].startswith(PARTIAL)] for column in columns]
+        if any(keys != sums[0] for keys in sums):  # partial sums of different products cannot be compared
+            columns = [{_of(key, group): s for key, s in column.items()} for column, group in zip(columns, groups)]
         keys: list[tuple[str, str, int]] = []
         for column in columns:
             keys = _merged(keys, list(column))
@@ -176,7 +183,7 @@ class Explanation:
             if group[0].order:
                 yield f"  order of the sum: {group[0].order}"
         yield ""
-        yield from self._side_by_side()
+        yield from self._side_by_side(all)
         yield ""
         for group in groups:
             value, derived = group[0].value, group[0].is_derived
@@ -209,15 +216,15 @@ class Explanation:
         ]
         return f"step {row.part + ': ' if row.part else ''}{row.name!r}: {', '.join(sides)}"
 
-    def _side_by_side(self) -> Iterator[str]:
-        groups, rows = self.groups(), self.rows()
+    def _side_by_side(self, all: bool) -> Iterator[str]:
+        groups, rows = self.groups(), self.rows() if all else _shortened(self.rows())
         cells = [["", *(_names(group) for group in groups), ""]]
         part = ""
         for row in rows:
             if row.part != part:
                 part = row.part
                 cells.append([f"{part}:" if part else "", *[""] * len(groups), ""])
-            name = f"  {row.name}" if row.part else row.name
+            name = f"  {row.name}" if row.part and not row.name.startswith("…") else row.name
             cells.append([name, *("" if v is None else shown(v) for v in row.values), "◄ they part" * row.parts])
         widths = [max(len(line[i]) for line in cells) for i in range(len(groups) + 2)]
         for line in cells:
@@ -226,6 +233,22 @@ class Explanation:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+def _shortened(rows: Sequence[Row]) -> list[Row]:
+    """The rows without the middle of long sums; where profiles part stays."""
+    result: list[Row] = []
+    for part, group in groupby(rows, key=lambda row: row.part):
+        lines = list(group)
+        at = next((i for i, row in enumerate(lines) if row.parts), 0)
+        if not part or len(lines) <= LONG_WINDOW:
+            result += lines
+            continue
+        kept = {*range(ENDS), *range(len(lines) - ENDS, len(lines)), at - 1, at, at + 1}
+        for is_kept, places in groupby(range(len(lines)), key=kept.__contains__):
+            some = [lines[i] for i in places]
+            result += some if is_kept else [Row(part, f"… {len(some)} more", (None,) * len(lines[0].values))]
+    return result
 
 
 def short(name: str) -> str:
@@ -285,6 +308,12 @@ def _keyed(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, str, int], Step]]
         name = (step.part, step.name)
         seen[name] = seen.get(name, 0) + 1
         yield (*name, seen[name]), step
+
+
+def _of(key: tuple[str, str, int], group: Sequence[Derivation]) -> tuple[str, str, int]:
+    """The key of a partial sum that one group alone has; other keys as they are."""
+    part, *rest = key
+    return (f"{part}, {_names(group)}" if part.startswith(PARTIAL) else part, *rest)  # type: ignore[return-value]
 
 
 def _merged(first: list[Any], second: list[Any]) -> list[Any]:
