@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 from typing import Any
@@ -38,6 +39,20 @@ _QUANTIZED = (_INT8, _UINT8, _INT16)
 _WORTH_A_TABLE = 1 << 11  # numbers in an output, so that some runs save what a table of 65,536 entries costs
 
 
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What a kernel does otherwise in whole registers: `where` of its results, of the output's shape.
+
+    There an input is brought to the common scale by `bring`, a function of its integers less the zero point, the count
+    of the left shift, multiplier and shift. If `in_16_bits`, the zero point of the output is added in 16 bits, which
+    wrap as what is cut to them does.
+    """
+
+    where: Array
+    bring: Callable[[Array, int, Array, Array], Array]
+    in_16_bits: bool
+
+
 @kernel(
     "ADD",
     flaw="with int16 tensors whose scales are powers of two and whose shapes differ, tensorflow 2.21.0 aborts; "
@@ -49,16 +64,21 @@ def add(op: Operator) -> Run:
     Plain numbers: IEEE or wrapping addition, then the fused activation. Source: kernels/add.cc.
     Quantized: see `_sum_of_quantized`.
     """
-    x, y, out = _two_inputs(op, 6, merging=True)
+    return planned_add(op, None)
+
+
+def planned_add(op: Operator, grouped: Grouped | None) -> Run:
+    """ADD; of quantized tensors with what is `grouped`."""
+    x, y, out = two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED and (x.type != _INT16 or x.is_quantized or out.is_quantized):
-        return _sum_of_quantized(op, x, y, out, 1)
+        return _sum_of_quantized(op, x, y, out, 1, grouped)
     return _plain(op, np.add, _FLOAT32, _INT32, _INT64, _INT16)
 
 
 @kernel("SUB")
 def sub(op: Operator) -> Run:
     """x - y, in everything else like ADD. Source: kernels/sub.cc."""
-    x, y, out = _two_inputs(op, 6, merging=True)
+    x, y, out = two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED:
         check_zero_points(op, x, y, out)
         return _sum_of_quantized(op, x, y, out, -1)
@@ -75,10 +95,15 @@ def mul(op: Operator) -> Run:
     numbers to 8 bits see `_product_of_fractions`.
     Source: kernels/mul.cc, MulElementwise in internal/reference/integer_ops/mul.h.
     """
-    x, y, out = _two_inputs(op, 6)
+    return planned_mul(op, product_of_quantized)
+
+
+def planned_mul(op: Operator, quantized: Callable[[Operator, TensorInfo, TensorInfo, TensorInfo], Run]) -> Run:
+    """MUL; of tensors quantized per tensor to their own type as `quantized` has it."""
+    x, y, out = two_inputs(op, 6)
     if x.type == _INT16 and out.type in (_INT8, _UINT8):
         return _product_of_fractions(op, x, y, out)
-    if x.type == _COMPLEX64 and _options(op).fused_activation_function == ActivationFunctionType.NONE:
+    if x.type == _COMPLEX64 and options_of(op).fused_activation_function == ActivationFunctionType.NONE:
         _same_types(op, x, y, out)
         return _complex_product
     if x.type not in _QUANTIZED or (x.type == _INT16 and not out.is_quantized):
@@ -86,9 +111,14 @@ def mul(op: Operator) -> Run:
     _same_types(op, x, y, out)
     if x.type == _INT16 and any(_zero_point(tensor) for tensor in (x, y, out)):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    if not _have_scales(op, x, y, out):
+    if not have_scales(op, x, y, out):
         return _zeros(op, out)
-    finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, _options(op).fused_activation_function)
+    return quantized(op, x, y, out)
+
+
+def product_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> Run:
+    """Products of differences from the zero points, brought to the scale of the output."""
+    finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, options_of(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
 
     def run(x: Array, y: Array) -> Array:
@@ -109,7 +139,7 @@ def div(op: Operator) -> Run:
     A divisor of zero is an error, but for floats; quantized ones are looked at without their zero points.
     Source: kernels/div.cc.
     """
-    x, y, out = _two_inputs(op, 5)
+    x, y, out = two_inputs(op, 5)
     if x.type == _FLOAT32:
         return _plain(op, np.divide, _FLOAT32)
     divide = _quotient_of_quantized(op, x, y, out) if x.type in _QUANTIZED else _plain(op, _towards_zero, _INT32)
@@ -168,7 +198,8 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _options(op: Operator) -> Any:
+def options_of(op: Operator) -> Any:
+    """Its options, or their defaults where it has none, or another operator's."""
     default = _DEFAULTS[op.name]
     return op.options if isinstance(op.options, type(default)) else default
 
@@ -181,7 +212,7 @@ def check_zero_points(op: Operator, *tensors: TensorInfo) -> None:
             raise op.invalid(f"{tensor.place} of type {tensor.type.name} has the zero point {tensor.zero_points[0]}")
 
 
-def _two_inputs(op: Operator, most: int, merging: bool = False) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
+def two_inputs(op: Operator, most: int, merging: bool = False) -> tuple[TensorInfo, TensorInfo, TensorInfo]:
     """Both inputs and the output, whose shape is set."""
     x, y, out = op.input(0), op.input(1), op.output()
     if x.type != y.type:
@@ -201,7 +232,7 @@ def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
     _same_types(op, x, y, out)
     if x.type not in types:
         raise op.unsupported()
-    activation = _options(op).fused_activation_function
+    activation = options_of(op).fused_activation_function
     if x.type != _FLOAT32:
         return lambda x, y: clamp_integer(function(x, y), activation)
 
@@ -255,7 +286,7 @@ def _product_of_fractions(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     if x.dims != y.dims:
         raise op.unsupported("broadcasting of int16 to 8 bits")
     zero_point = out.zero_point if out.is_quantized else 0
-    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    low, high = quantized_range(op, options_of(op).fused_activation_function, out)
 
     def run(x: Array, y: Array) -> Array:
         product = np.minimum((x.astype(np.int32) * y + (1 << 14)) >> 15, 32767)
@@ -273,7 +304,7 @@ def _in_pairs(op: Operator, function: Function) -> Function:
     return lambda x, y: table(x, y) if op.observer is None else function(x, y)
 
 
-def _have_scales(op: Operator, *tensors: TensorInfo) -> bool:
+def have_scales(op: Operator, *tensors: TensorInfo) -> bool:
     """Whether each tensor is quantized per tensor; those that are must have usable scales."""
     per_tensor = [tensor for tensor in tensors if tensor.scales.size == tensor.zero_points.size == 1]
     for tensor in per_tensor:
@@ -287,7 +318,7 @@ def _zero_point(tensor: TensorInfo) -> int:
 
 def _zeros(op: Operator, out: TensorInfo) -> Function:
     """What a multiplier of 0 leaves: the zero point of the output everywhere, within its activation."""
-    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    low, high = quantized_range(op, options_of(op).fused_activation_function, out)
     value = np.array(min(max(_zero_point(out), low), high), out.dtype)
     return lambda x, y: np.full(np.broadcast_shapes(x.shape, y.shape), value)
 
@@ -300,9 +331,9 @@ def _quotient_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: Tens
     Source: DivElementwise in internal/reference/div.h.
     """
     _same_types(op, x, y, out)
-    have_scales = _have_scales(op, x, y, out)
-    multiplier, shift = quantize_multiplier(np.float64(x.scale / (y.scale * out.scale)) if have_scales else 0)
-    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    real = np.float64(x.scale / (y.scale * out.scale)) if have_scales(op, x, y, out) else 0
+    multiplier, shift = quantize_multiplier(real)
+    low, high = quantized_range(op, options_of(op).fused_activation_function, out)
     x_zero, y_zero, zero_point = (np.int32(_zero_point(tensor)) for tensor in (x, y, out))
 
     def run(x: Array, y: Array) -> Array:
@@ -318,7 +349,9 @@ def _quotient_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: Tens
     return run
 
 
-def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo, sign: int) -> Run:
+def _sum_of_quantized(
+    op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo, sign: int, grouped: Grouped | None = None
+) -> Run:
     """x ± y of quantized tensors: both brought to twice the larger scale, added, brought to the output's scale.
 
     The integers are shifted left first (20 bits, 15 for int16) so that the three roundings, all double, lose little.
@@ -333,7 +366,7 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
         shift_left = 15
         if (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
             raise op.invalid("the zero points of int16 tensors must be 0")
-        if _options(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
+        if options_of(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
             return _sum_of_powers_of_two(op, x, y, out, sign)
     rule = profiles.rounding(op)
     twice = np.float64(np.float32(2) * max(x.scale, y.scale))
@@ -353,11 +386,16 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
             noted("multiplier", multiplier), noted("shift", shift)
             return noted("at the common scale", rule(raised, multiplier, shift))
 
-        return tabulate(rescaled, tensor.dtype)
+        singly = tabulate(rescaled, tensor.dtype)
+        if grouped is None:
+            return singly
+        where, bring = grouped.where, grouped.bring
+        together = tabulate(lambda q: bring(q - zero_point, shift_left, multiplier, shift), tensor.dtype)
+        return lambda q: noted("at the common scale, in whole registers", np.where(where, together(q), singly(q)))
 
     scaled_x, scaled_y = scaled(x), scaled(y)
     multiplier, shift = multiplier_for(rule, real_out)
-    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    low, high = quantized_range(op, options_of(op).fused_activation_function, out)
     zero_point = np.int32(out.zero_point)
 
     def run(x: Array, y: Array) -> Array:
@@ -370,9 +408,12 @@ def _sum_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInf
         if op.observer is not None:
             op.observe(scaled=(a, b), accumulator=total, multiplier=multiplier, shift=shift, rounding=finish.__name__)
         rounded = noted(ROUNDED, finish(total, multiplier, shift))
-        return clamp(noted(ZERO_POINT_ADDED, rounded + zero_point), low, high, out.dtype)
+        moved = rounded + zero_point
+        if grouped is not None and grouped.in_16_bits:
+            moved = np.where(grouped.where, rounded.astype(np.int16) + np.int16(zero_point), moved)
+        return clamp(noted(ZERO_POINT_ADDED, moved), low, high, out.dtype)
 
-    return _in_pairs(op, run)
+    return _in_pairs(op, run) if grouped is None else run
 
 
 def _is_power_of_two(scale: np.float32) -> bool:
@@ -389,7 +430,7 @@ def _sum_of_powers_of_two(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
     shifts = [round(np.log2(np.float64(t.scale) / np.float64(out.scale))) for t in (x, y)]
     if max(shifts) > 0 or 0 not in shifts:
         raise op.invalid("of power-of-two int16 scales one must be the output's, the other not larger")
-    low, high = quantized_range(op, _options(op).fused_activation_function, out)
+    low, high = quantized_range(op, options_of(op).fused_activation_function, out)
 
     def shifted(q: Array, shift: int) -> Array:
         wide = q.astype(np.int32)
@@ -408,7 +449,7 @@ def _sum_of_powers_of_two(op: Operator, x: TensorInfo, y: TensorInfo, out: Tenso
 
 def _choice(op: Operator, first: Function) -> Run:
     """x where `first` holds of x and y, else y."""
-    x, y, out = _two_inputs(op, 5)
+    x, y, out = two_inputs(op, 5)
     _same_types(op, x, y, out)
     if x.type == _BFLOAT16:
         return lambda x, y: np.where(first(from_bfloat16(x), from_bfloat16(y)), x, y)

@@ -116,6 +116,15 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("optimized", "QUANTIZE",          _UINT8, 32, double_rounding_by_sixteens, _OPTIMIZED + "optimized_ops.h", _SUMS),
     ("optimized", "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
     ("optimized", "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("optimized", "ADD",               _INT8, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
+    ("optimized", "ADD",               _UINT8, 32, double_rounding, _OPTIMIZED + "optimized_ops.h", _SUMS),
+    ("optimized", "ADD",               _INT16, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
+    ("optimized", "SUB",               _INT8, 32, double_rounding, _REFERENCE + "sub.h", _SUMS),
+    ("optimized", "SUB",               _UINT8, 32, double_rounding, _REFERENCE + "sub.h", _SUMS),
+    ("optimized", "SUB",               _INT16, 32, double_rounding, _REFERENCE + "sub.h", _SUMS),
+    ("optimized", "MUL",               _INT8, 32, double_rounding, _OPTIMIZED + "integer_ops/mul.h", _SUMS),
+    ("optimized", "MUL",               _UINT8, 32, double_rounding, _OPTIMIZED + "optimized_ops.h", _SUMS),
+    ("optimized", "MUL",               _INT16, 32, double_rounding, _REFERENCE + "integer_ops/mul.h", _SUMS),
     ("xnnpack",   "CONV_2D",           _INT8,  32, float32_rounding, "qs8-qc8w-igemm/",                  _XNNPACK),
     ("xnnpack",   "CONV_2D",           _UINT8, 32, float32_rounding, "qu8-igemm/",                       _XNNPACK),
     ("xnnpack",   "DEPTHWISE_CONV_2D", _INT8,  32, float32_rounding, "qs8-qc8w-dwconv/",                 _XNNPACK),
@@ -178,9 +187,9 @@ COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
 #: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
 #: and integers have not been compared with them
 FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(
-    """ADD AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION DIV EXP HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOGISTIC
-    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL PAD PADV2 PRELU REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR
-    RESIZE_NEAREST_NEIGHBOR SOFTMAX SUB SUM TANH TRANSPOSE_CONV""".split()
+    """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION EXP HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOGISTIC
+    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM PAD PADV2 PRELU REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR SOFTMAX SUM TANH TRANSPOSE_CONV""".split()
 )
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
