@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refquant.audit.comparison import RANDOM_SAMPLES, converted_samples
+from refquant.audit.comparison import RANDOM_SAMPLES, Progress, converted_samples
 from refquant.audit.differences import Difference, difference
 from refquant.audit.reproduction import Reproduction
 from refquant.errors import InvalidInputError, RefquantError, RuntimeUnavailableError
@@ -21,8 +21,6 @@ from refquant.tflite.schema import TensorType
 
 Array = npt.NDArray[Any]
 Sample = Sequence[Array]
-#: is told what is being done
-Progress = Callable[[str], None]
 
 
 @dataclass(slots=True)

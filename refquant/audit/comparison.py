@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from typing import Any
@@ -16,7 +16,7 @@ from refquant.audit.differences import Difference, difference
 from refquant.audit.report import Comparison, ComparisonReport
 from refquant.errors import InvalidInputError, RefquantError, RuntimeFailedError
 from refquant.interpreter import Interpreter
-from refquant.runtimes.cut import Cut, Graph, cut_out
+from refquant.runtimes.cut import Cut, Graph, cut_out, inputs_alone
 from refquant.runtimes.participants import OURS, Given, Participant, installed, open_participant
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -24,7 +24,8 @@ from refquant.tflite.tensor_types import PACKED_BITS, numpy_dtype
 
 Array = npt.NDArray[Any]
 Sample = Sequence[Array]
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+#: is told what is being done
+Progress = Callable[[str], None]
 
 #: how many random samples are drawn where nobody gives or asks for any
 RANDOM_SAMPLES = 4
@@ -77,9 +78,11 @@ def compare(
         raise InvalidInputError(f"give at least two runtimes to compare, not only {first}")
     rows = converted_samples(model, samples, number_of_samples, seed)
     report = ComparisonReport(name, first, samples=len(rows))
+    tell = progress or (lambda doing: None)
     with ExitStack() as stack:
         opened: dict[str, Participant] = {}
         for key, what in given.items():
+            tell(f"starting {key}")
             try:
                 opened[key] = stack.enter_context(open_participant(key, what, timeout))
             except InvalidInputError:
@@ -90,7 +93,7 @@ def compare(
                 report.failures[key] = str(error)
         report.runtimes = {key: participant.description for key, participant in opened.items()}
         if len(opened) > 1:
-            _Comparison(model, first, opened, rows).fill(report, progress or (lambda items, _: items))
+            _Comparison(model, first, opened, rows).fill(report, tell)
     return report
 
 
@@ -119,15 +122,14 @@ class _Comparison:
         self._cuts: dict[int, Cut] = {}
         self._found: dict[tuple[str, int], tuple[Difference, str, str]] = {}
 
-    def fill(self, report: ComparisonReport, progress: Progress) -> None:
+    def fill(self, report: ComparisonReport, tell: Progress) -> None:
         """Compares everything, and puts it into a report."""
         operators = self._graph.model.subgraphs[0].operators or []
-        pairs = [(g, asked) for g in range(len(self._groups)) for asked in self._others]
-        steps = [(g, asked, i) for g, asked in pairs for i in range(len(operators))]
-        for g, asked, i in progress(steps, len(steps)):
-            if i == 0:
-                self._state_differs = False
-            self._judge(g, asked, i)
+        for g, asked in ((g, asked) for g in range(len(self._groups)) for asked in self._others):
+            self._state_differs = False
+            for i in range(len(operators)):
+                tell(f"{asked.name}, sample {g + 1} of {len(self._groups)}, operator {i + 1} of {len(operators)}")
+                self._judge(g, asked, i)
         if not self._first.has_answered:
             raise RuntimeFailedError(f"nothing to compare with: {self._first.first_failure()}")
         for asked in self._asked.values():
@@ -163,9 +165,10 @@ class _Comparison:
         for t in graph.writes[i]:
             if graph.is_handle(t):
                 continue
-            silent = next((a for a in (self._first, asked) if t in a.failed), None)
+            silent = next((a for a in (asked, self._first) if t in a.failed), None)
             if silent is not None:
-                now = Difference(), "no answer", silent.failed[t]
+                why = silent.failed[t]
+                now = Difference(), "no answer", f"{silent.name}: {why}" if why and silent is self._first else why
             else:
                 total = self._difference(t, expected, actual)
                 before = self._found.get((asked.name, t), (total, "equal", ""))[1]
@@ -216,8 +219,9 @@ class _Comparison:
             again = asked.alone(cut, g, asked)
         except RefquantError as error:
             return "unclear", f"alone: {error}"
-        if self._difference(tensor, asked.tensors(g), again).different:
-            return "unclear", f"alone the operator gives other bits in {asked.name} than within the model"
+        for one, alone in ((self._first, expected), (asked, again)):  # kernels that only the whole model has
+            if self._difference(tensor, one.tensors(g), alone).different:
+                return "unclear", f"alone the operator gives other bits in {one.name} than within the model"
         return "handed down", ""
 
 
@@ -232,7 +236,7 @@ def converted_samples(model: Model, samples: Sequence[Sample] | None, count: int
         return list(random_samples(model, count, seed))
     if not samples:
         raise InvalidInputError("there are no samples")
-    details = Interpreter(model=model).get_input_details()
+    details = Interpreter(model=inputs_alone(model)).get_input_details()
     for n, sample in enumerate(samples):
         if len(sample) != len(details):
             raise InvalidInputError(
@@ -244,8 +248,9 @@ def converted_samples(model: Model, samples: Sequence[Sample] | None, count: int
 def random_samples(model: Model, count: int, seed: int) -> list[list[Array]]:
     """Inputs from the whole range of integer types, normal numbers for float ones, short strings."""
     generator = np.random.default_rng(seed)
-    places = Interpreter(model=model).get_input_details()
-    inputs = [(model.tensor(detail["index"]).type, tuple(detail["shape"])) for detail in places]
+    alone = inputs_alone(model)
+    places = Interpreter(model=alone).get_input_details()
+    inputs = [(alone.tensor(detail["index"]).type, tuple(detail["shape"])) for detail in places]
     return [[_random(generator, type, shape) for type, shape in inputs] for _ in range(count)]
 
 

@@ -74,7 +74,7 @@ def bisect(
             number_of_samples=samples,
             seed=seed,
             timeout=timeout,
-            progress=lambda doing: status.update(f"Bisecting: {doing}"),
+            progress=lambda doing: status.update(f"Bisecting: {printable(doing)}"),
             title=str(model),
         )
     if output is not None and found.reproduction is not None:
@@ -98,7 +98,7 @@ def _print(found: Bisection, output: Path | None) -> None:
         say(f"All {found.operators} operators give the same bits ({found.runs} runs).", "bold green")
     else:
         say(f"{found.runtime} leaves {found.oracle} at {found.operator}, output {found.tensor}", "bold red")
-        say(f"  {found.failure or f'{found.difference} differ'}, on sample {found.sample}")
+        say(f"  {found.failure or found.difference}, on sample {found.sample}")
         say(f"  all outputs of operators before it are equal, on all samples ({found.runs} runs)")
     made = found.reproduction
     if made is not None:

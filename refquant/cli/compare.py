@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from refquant.cli.output import add_row, console, print_json, printable, table, with_progress
+from refquant.cli.output import add_row, console, print_json, printable, table, working
 from refquant.cli.participants import HELP, others, samples_of, together
 from refquant.runtimes.participants import OURS
 
@@ -71,20 +70,18 @@ def compare(
     words = [word.strip() for word in runtimes.split(",")] if runtimes is not None else None
     given = together((["reference"] if more else default_runtimes()) if words is None else words, more)
     read = Model.read(model)
-
-    def progress(items: Iterable[Any], total: int) -> Iterable[Any]:
-        return with_progress(items, total, "comparing")
-
-    report = run_compare(
-        read,
-        given,
-        against=against,
-        samples=samples_of(read, data, samples),
-        number_of_samples=samples,
-        seed=seed,
-        timeout=timeout,
-        progress=progress,
-    )
+    rows = samples_of(read, data, samples)
+    with working("Comparing") as status:
+        report = run_compare(
+            read,
+            given,
+            against=against,
+            samples=rows,
+            number_of_samples=samples,
+            seed=seed,
+            timeout=timeout,
+            progress=lambda doing: status.update(f"Comparing: {printable(doing)}"),
+        )
     report.model = str(model)
     if json:
         print_json(report.to_dict())

@@ -58,8 +58,9 @@ def samples_of(model: Model, data: Path | None, limit: int) -> list[list[npt.NDA
     from refquant.cli.run import remark
     from refquant.cli.samples import Batch, Entry
     from refquant.interpreter import Interpreter
+    from refquant.runtimes.cut import inputs_alone
 
-    entry = Entry(Interpreter(model=model))
+    entry = Entry(Interpreter(model=inputs_alone(model)))
     batch = Batch(entry.inputs, load_inputs([str(data)], [place.names for place in entry.inputs], "--data"), True)
     for note in batch.notes:
         remark(note)

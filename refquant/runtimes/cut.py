@@ -141,6 +141,21 @@ def cut_out(model: Model, operators: Iterable[int], outputs: Sequence[int]) -> C
     return Cut(_part(graph, order, inputs, outputs), order, inputs, outputs)
 
 
+def inputs_alone(model: Model) -> Model:
+    """The inputs of subgraph 0 without any operator: to learn of them nobody needs to know those."""
+    graph = Graph(model)
+    part = _part(graph, [], graph.inputs, [])
+    signatures = model.root.signature_defs or []
+    if len(signatures) == 1 and signatures[0].subgraph_index == 0:  # the names of inputs
+        number = {t: n for n, t in enumerate(sorted(set(graph.inputs)))}
+        signature = copy.copy(signatures[0])
+        entries = [e for e in signature.inputs or () if e.tensor_index in number]
+        signature.inputs = [schema.TensorMap(e.name, number[e.tensor_index]) for e in entries]
+        signature.outputs = []
+        part.root.signature_defs = [signature]
+    return part
+
+
 def _part(graph: Graph, operators: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> Model:
     """The tables of a cut: copies with new numbers, over the same data."""
     model = graph.model

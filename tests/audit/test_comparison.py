@@ -18,7 +18,14 @@ from refquant.data import DIGITS_FLOAT, DIGITS_INT8
 from refquant.runtimes import Command, client, is_installed
 from refquant.runtimes.cut import Graph, cut_out
 from refquant.testing.build import OperatorSpec, SubgraphSpec, TensorSpec, model_of
-from refquant.tflite.schema import AddOptions, TensorType
+from refquant.tflite.schema import (
+    AddOptions,
+    AssignVariableOptions,
+    MulOptions,
+    ReadVariableOptions,
+    TensorType,
+    VarHandleOptions,
+)
 from tests.audit.wrong_runtimes import operators_of, run, wrong_in
 
 NAMES = operators_of(DIGITS_INT8.read_bytes())
@@ -135,6 +142,10 @@ def test_kernels_that_only_the_whole_model_has_are_not_called_handed_down() -> N
     last = report.comparisons[NAMES.index("SOFTMAX")]
     assert last.verdict == "unclear" and "alone the operator gives other bits in other" in last.note
 
+    report = rq.compare(DIGITS_INT8, {"fusing": fusing, "reference": "reference"}, number_of_samples=2)
+    last = report.comparisons[NAMES.index("SOFTMAX")]
+    assert last.verdict == "unclear" and "alone the operator gives other bits in fusing" in last.note
+
 
 def test_kernels_that_hang_on_what_is_asked_for_are_noted() -> None:
     wrong = wrong_in("SOFTMAX")
@@ -220,6 +231,45 @@ def test_every_operator_of_the_bundled_models_alone() -> None:
             results = run(again.tobytes(), [interpreter.get_tensor(t) for t in cut.inputs])
             for t, result in zip(written, results):
                 np.testing.assert_array_equal(result, interpreter.get_tensor(t))
+
+
+def through_a_variable() -> rq.Model:
+    """y = 1 + v, after 2 * x was assigned to v."""
+    x = TensorSpec(TensorType.INT32, (4,), name="x")
+    constants = [TensorSpec(TensorType.INT32, data=np.array([n], np.int32), name=f"c{n}") for n in (1, 2)]
+    handle = TensorSpec(TensorType.RESOURCE, (1,), name="handle")
+    made = [TensorSpec(TensorType.INT32, (4,), name=name) for name in ("product", "read", "y")]
+    operators = [
+        OperatorSpec("VAR_HANDLE", [], [3], VarHandleOptions(container="", shared_name="v")),
+        OperatorSpec("MUL", [0, 2], [4], MulOptions()),
+        OperatorSpec("ASSIGN_VARIABLE", [3, 4], [], AssignVariableOptions()),
+        OperatorSpec("READ_VARIABLE", [3], [5], ReadVariableOptions()),
+        OperatorSpec("ADD", [5, 1], [6], AddOptions()),
+    ]
+    return model_of(SubgraphSpec([x, *constants, handle, *made], operators, [0], [6]))
+
+
+def test_differences_that_go_through_a_variable_are_not_said_to_begin_where_it_is_read() -> None:
+    report = compared(wrong_in("MUL"), through_a_variable())
+    assert [(c.tensor, c.verdict) for c in report.comparisons] == [
+        ("product", "begins here"),
+        ("read", "unclear"),
+        ("y", "handed down"),
+    ]
+    assert "is a RESOURCE, which no input of a model can hold" in report.comparisons[1].note
+    found = rq.bisect(through_a_variable(), wrong_in("MUL"), number_of_samples=1)
+    assert found.index == 1 and found.tensor == "product"
+
+
+def test_operators_that_refquant_does_not_know() -> None:
+    """Two runtimes that do know it are compared all the same."""
+    x, y = (TensorSpec(TensorType.INT8, (4,), name=name) for name in "xy")
+    model = model_of(SubgraphSpec([x, y], [OperatorSpec("Mystery", [0], [1])], [0], [1]))
+    given = {"one": lambda content, inputs: inputs, "two": lambda content, inputs: [inputs[0] ^ 1]}
+    report = rq.compare(model, given, number_of_samples=1)
+    assert [(c.operator, c.verdict) for c in report.comparisons] == [("operator 0 (Mystery)", "begins here")]
+    report = rq.compare(model, {**given, "ours": "reference"}, number_of_samples=1)
+    assert "refquant has no kernel of this operator" in report.failures["ours"]
 
 
 def test_words() -> None:
