@@ -27,9 +27,9 @@ _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 @kernel("AVERAGE_POOL_2D")
 def average_pool_2d(op: Operator) -> Run:
     """Mean of each window: integers rounded with halves away from zero, floats added row by row, then divided."""
-    rows, columns, finish = _plan(op)
+    rows, columns, finish = planned_pool(op)
     shape = op.output().dims
-    count = np.outer(_elements(rows), _elements(columns))[..., None]
+    count = np.outer(elements(rows), elements(columns))[..., None]
     if op.input(0).type == TensorType.FLOAT32:
         by = count.astype(np.float32)
 
@@ -87,7 +87,7 @@ def _window_sums(x: Array, rows: Axis, columns: Axis) -> Array:
 @kernel("MAX_POOL_2D")
 def max_pool_2d(op: Operator) -> Run:
     """Largest element of each window, never below the lowest finite number of the type; a NaN is passed over."""
-    rows, columns, finish = _plan(op)
+    rows, columns, finish = planned_pool(op)
     dtype = op.input(0).dtype
     is_float = dtype == np.float32
     lowest = np.finfo(dtype).min if is_float else np.iinfo(dtype).min
@@ -117,9 +117,9 @@ def l2_pool_2d(op: Operator) -> Run:
     """Root of the mean square of each window, in float32: squares added row by row, divided by their number."""
     if op.input(0).type != TensorType.FLOAT32:
         raise op.unsupported()
-    rows, columns, finish = _plan(op)
+    rows, columns, finish = planned_pool(op)
     shape = op.output().dims
-    count = np.outer(_elements(rows), _elements(columns))[..., None].astype(np.float32)
+    count = np.outer(elements(rows), elements(columns))[..., None].astype(np.float32)
 
     def run(x: Array) -> Array:
         total = np.zeros(shape, np.float32)
@@ -138,9 +138,9 @@ def optimized_l2_pool_2d(op: Operator) -> Run:
     """
     if op.input(0).type != TensorType.FLOAT32:
         raise op.unsupported()
-    rows, columns, finish = _plan(op)
+    rows, columns, finish = planned_pool(op)
     shape = op.output().dims
-    count = np.outer(_elements(rows), _elements(columns)).astype(np.float32)
+    count = np.outer(elements(rows), elements(columns)).astype(np.float32)
     inverse = reciprocal(count, current().estimates)[..., None]
 
     def run(x: Array) -> Array:
@@ -153,7 +153,7 @@ def optimized_l2_pool_2d(op: Operator) -> Run:
     return run
 
 
-def _plan(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
+def planned_pool(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
     """The windows of both axes, and what is left to do when each window has its number: the fused activation."""
     options = op.options
     if not isinstance(options, Pool2DOptions):
@@ -177,7 +177,7 @@ def _plan(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
     return rows, columns, lambda result: clamp(result, low, high, y.dtype)
 
 
-def _elements(axis: Axis) -> Array:
+def elements(axis: Axis) -> Array:
     """How many taps of each window lie inside the image, along one axis."""
     count = np.zeros(axis.out, np.int32)
     for tap in axis.taps():

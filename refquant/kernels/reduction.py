@@ -126,9 +126,9 @@ def mean(op: Operator) -> Run:
             with np.errstate(invalid="ignore"):
                 return lambda x: _sum_in_order(x, axes) / np.float32(count) if count else _sum_in_order(x, axes) * _NAN
 
-        return _reduction(op, mean_of_float)
+        return planned_reduction(op, mean_of_float)
     if x.type in (TensorType.INT32, TensorType.INT64):
-        return _reduction(
+        return planned_reduction(
             op, lambda axes, count: lambda x: _quotient(x.sum(axes, np.int64), max(count, 1)).astype(x.dtype)
         )
     if x.type not in _QUANTIZED:
@@ -156,7 +156,7 @@ def optimized_mean(op: Operator) -> Run:
 
         return run
 
-    return _reduction(op, mean_of_float)
+    return planned_reduction(op, mean_of_float)
 
 
 def _are_last(axes: Axes, shape: Shape) -> bool:
@@ -186,9 +186,9 @@ def sum_of(op: Operator) -> Run:
             start = np.float32(-0.0 if len(axes) == len(x.dims) and count else 0.0)
             return lambda x: _sum_in_order(x, axes, start)
 
-        return _reduction(op, sum_of_float)
+        return planned_reduction(op, sum_of_float)
     if x.type in (TensorType.INT32, TensorType.INT64):
-        return _reduction(op, lambda axes, _: lambda x: x.sum(axes, x.dtype))
+        return planned_reduction(op, lambda axes, _: lambda x: x.sum(axes, x.dtype))
     if x.type == TensorType.BOOL:
         return _logical(op, np.any)
     if x.type == TensorType.INT16:
@@ -207,7 +207,7 @@ def optimized_sum(op: Operator) -> Run:
     x = op.input(0)
     if x.type != TensorType.FLOAT32:
         return _no_bool(op) if x.type == TensorType.BOOL else sum_of(op)
-    return _reduction(op, lambda axes, count: lambda x: _sum_in_order(x, axes, _MINUS_ZERO if count else _ZERO))
+    return planned_reduction(op, lambda axes, count: lambda x: _sum_in_order(x, axes, _MINUS_ZERO if count else _ZERO))
 
 
 def _no_bool(op: Operator) -> Run:
@@ -218,7 +218,7 @@ def _no_bool(op: Operator) -> Run:
             raise op.unsupported()
         return lambda x: x
 
-    return _reduction(op, copied)
+    return planned_reduction(op, copied)
 
 
 def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
@@ -246,7 +246,7 @@ def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
 
         return run
 
-    return _reduction(op, sum_of_quantized)
+    return planned_reduction(op, sum_of_quantized)
 
 
 def _sum_of_int16(op: Operator) -> Run:
@@ -269,7 +269,7 @@ def _sum_of_int16(op: Operator) -> Run:
 
         return run
 
-    return _reduction(op, sum_of_quantized)
+    return planned_reduction(op, sum_of_quantized)
 
 
 @kernel(
@@ -290,7 +290,7 @@ def reduce_prod(op: Operator) -> Run:
             raise op.unsupported("a quantized product")
         return _quantized_product(op)
     if x.type == TensorType.FLOAT32:
-        return _reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
+        return planned_reduction(op, lambda axes, _: lambda x: _in_order(np.multiply, x, axes, np.float32(1)))
     if x.type == TensorType.BOOL:
         if x.value is not None and op.input(1).value is not None:
             raise op.unsupported("a product of constants")
@@ -298,7 +298,7 @@ def reduce_prod(op: Operator) -> Run:
     if x.type not in (TensorType.INT32, TensorType.INT64, *_QUANTIZED):
         raise op.unsupported()
     _check_same_quantization(op)
-    return _reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
+    return planned_reduction(op, lambda axes, _: lambda x: x.prod(axes, x.dtype))
 
 
 @kernel("REDUCE_PROD", profile="optimized")
@@ -330,7 +330,7 @@ def _quantized_product(op: Operator) -> Run:
 
         return run if count else lambda q: np.empty(_rows(q, axes).shape[1:], out.dtype)
 
-    return _reduction(op, prod_of_quantized)
+    return planned_reduction(op, prod_of_quantized)
 
 
 @kernel("REDUCE_MAX")
@@ -375,7 +375,7 @@ def _extreme_from_first(op: Operator, better: np.ufunc) -> Run:
     def extreme_of(axes: Axes, _: int) -> Callable[[Array], Array]:
         return lambda x: _last_of_best(_rows(x, axes), better)
 
-    return _reduction(op, extreme_of)
+    return planned_reduction(op, extreme_of)
 
 
 def _last_of_best(rows: Array, better: np.ufunc) -> Array:
@@ -416,7 +416,7 @@ def _extreme(op: Operator, better: Callable[[Array, Array], Array], largest: boo
 
         return run
 
-    return _reduction(op, extreme_of)
+    return planned_reduction(op, extreme_of)
 
 
 def _check_same_quantization(op: Operator) -> None:
@@ -442,10 +442,10 @@ def reduce_all(op: Operator) -> Run:
 def _logical(op: Operator, function: Callable[..., Array]) -> Run:
     if op.input(0).type != TensorType.BOOL:
         raise op.unsupported()
-    return _reduction(op, lambda axes, _: lambda x: function(x, axis=axes))
+    return planned_reduction(op, lambda axes, _: lambda x: function(x, axis=axes))
 
 
-def _reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
+def planned_reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
     """The kernel that reduces the axes which the second input names, constant or not.
 
     `planned` makes the function of an array from the axes, sorted and counted from the front, and the number of

@@ -15,7 +15,7 @@ _SCALE = 1 << 10  # fixed-point positions have ten bits behind the point
 _BLOCK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
 
 
-def _planned(op: Operator, make: Callable[[Shape, tuple[int, int]], Run]) -> Run:
+def planned_resize(op: Operator, make: Callable[[Shape, tuple[int, int]], Run]) -> Run:
     """Checks image and size, and plans with `make`, from the shape of the image and the new size, when both are known.
 
     Sets the shape of the output, None where the size is only known at run time.
@@ -57,11 +57,11 @@ def resize_bilinear(op: Operator) -> Run:
     in that order; uint8 adds a half and drops the fraction. int8 and int16: positions with ten bits behind the point,
     products with twenty, halves away from zero. Source: internal/reference/resize_bilinear.h.
     """
-    align_corners, half_pixel_centers = _flags(op)
+    align_corners, half_pixel_centers = flags_of(op)
     if align_corners and half_pixel_centers and op.input(1).value is not None:
         raise op.invalid("align_corners and half_pixel_centers exclude each other where the size is a constant")
     make = _bilinear_integer if op.input(0).type in (TensorType.INT8, TensorType.INT16) else _bilinear_float
-    return _planned(op, lambda dims, size: make(op, dims, size))
+    return planned_resize(op, lambda dims, size: make(op, dims, size))
 
 
 @kernel("RESIZE_BILINEAR", profile="optimized")
@@ -73,10 +73,10 @@ def optimized_resize_bilinear(op: Operator) -> Run:
     if op.input(0).type != TensorType.FLOAT32:
         return resize_bilinear(op)
     resize_bilinear(op)
-    return _planned(op, lambda dims, size: _bilinear_optimized(op, dims, size))
+    return planned_resize(op, lambda dims, size: _bilinear_optimized(op, dims, size))
 
 
-def _flags(op: Operator) -> tuple[bool, bool]:
+def flags_of(op: Operator) -> tuple[bool, bool]:
     """align_corners and half_pixel_centers, both false where options are missing."""
     return (False, False) if op.options is None else (op.options.align_corners, op.options.half_pixel_centers)
 
@@ -125,7 +125,7 @@ def _columns(lines: Array, places: Array) -> Array:
 
 def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     f = np.float32
-    if size == (2 * dims[1], 2 * dims[2]) and _flags(op) == (False, False):
+    if size == (2 * dims[1], 2 * dims[2]) and flags_of(op) == (False, False):
         return _doubled
     (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
     dx = dx[:, None]
@@ -159,7 +159,7 @@ def _doubled(x: Array) -> Array:
 def _positions(op: Operator, dims: Shape, size: tuple[int, int]) -> tuple[Line, Line]:
     """Along each axis the pixels below and above each position, and how far it is from the one below, in float32."""
     f = np.float32
-    align_corners, half_pixel_centers = _flags(op)
+    align_corners, half_pixel_centers = flags_of(op)
 
     def positions(old: int, new: int) -> tuple[Array, Array, Array]:
         scale = f(old) / f(new)
@@ -175,7 +175,7 @@ def _positions(op: Operator, dims: Shape, size: tuple[int, int]) -> tuple[Line, 
 
 
 def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
-    align_corners, half_pixel_centers = _flags(op)
+    align_corners, half_pixel_centers = flags_of(op)
 
     def positions(old: int, new: int) -> tuple[Array, Array, Array]:
         scale = (_SCALE * old + new // 2) // new
@@ -227,7 +227,7 @@ def resize_nearest_neighbor(op: Operator) -> Run:
     Source: internal/reference/resize_nearest_neighbor.h.
     """
     f = np.float32
-    align_corners, half_pixel_centers = _flags(op)
+    align_corners, half_pixel_centers = flags_of(op)
 
     def indices(old: int, new: int) -> Array:
         aligned = align_corners and new > 1
@@ -246,4 +246,4 @@ def resize_nearest_neighbor(op: Operator) -> Run:
         rows, columns = indices(dims[1], size[0]), indices(dims[2], size[1])
         return lambda x: x[:, rows][:, :, columns]
 
-    return _planned(op, make)
+    return planned_resize(op, make)

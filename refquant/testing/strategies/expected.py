@@ -44,7 +44,31 @@ _OPTIMIZED: Expected = {
     ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
 }
 
-_XNNPACK: Expected = {}
+_UNWRITTEN = "XNNPACK leaves reductions of nothing as they were in memory"
+_NO_SUMS = {Outcome.ONLY_THEIRS: _UNWRITTEN, Outcome.BOTH_REFUSE: "XNNPACK refuses an axis that is named twice"}
+_NO_WINDOWS = {
+    Outcome.ONLY_THEIRS: "XNNPACK reads beyond an image that is smaller than the window",
+    Outcome.BOTH_REFUSE: "XNNPACK refuses images of no numbers",
+}
+_XNNPACK: Expected = {
+    ("AVERAGE_POOL_2D", "FLOAT32"): _NO_WINDOWS,
+    ("BATCH_MATMUL", "FLOAT32"): {Outcome.BOTH_REFUSE: "XNNPACK refuses matrices of no numbers"},
+    ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
+    ("FULLY_CONNECTED", "FLOAT32"): {Outcome.BOTH_REFUSE: "XNNPACK refuses a row that is not full"},
+    ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
+        (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
+    ),
+    ("MAX_POOL_2D", "FLOAT32"): _NO_WINDOWS,
+    ("MEAN", "FLOAT32"): _NO_SUMS,
+    ("REDUCE_MAX", "FLOAT32"): _NO_SUMS,
+    ("REDUCE_MIN", "FLOAT32"): _NO_SUMS,
+    ("SOFTMAX", "FLOAT32"): {
+        Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers",
+        Outcome.BOTH_REFUSE: "XNNPACK refuses rows of no numbers",
+    },
+    ("SUM", "FLOAT32"): _NO_SUMS,
+    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
+}
 
 _MICRO: Expected = {}
 
