@@ -29,7 +29,7 @@ from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.hybrid import flaws
 from refquant.kernels.products import largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
+from refquant.kernels.requantization import Finish, OutputStage, check_bias_scale, check_scales, output_stage
 from refquant.kernels.window_sums import ChannelSums, MatrixSums, Windows
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
@@ -230,7 +230,6 @@ def _convolution(
     bits = accumulator_bits(op, x, bias)
     if x.type == _FLOAT32:
         return sums.floats(plan) if w.type == _FLOAT32 else sums.hybrid(plan)
-    check_integers(op, x, bias)
     return sums.integers(plan, bits)
 
 
@@ -380,11 +379,18 @@ def quantized(plan: Convolution, bits: int, rule: Requantize | None = None, filt
     point.
     """
     op, x, w, y = plan.op, plan.input, plan.filter, plan.op.output()
+    check_integers(op, x, op.optional_input(2))
     check_scales(op, x, w, y)
     stage = output_stage(op, filter_multipliers(op, x, w, plan.outputs), y, plan.activation, bits, rule)
-    input_zero = x.zero_point
     if filter_zero is None:
         filter_zero = w.zero_point if x.type == _UINT8 else 0  # depthwise kernels disregard that of signed types
+    return quantized_by(plan, stage, filter_zero)
+
+
+def quantized_by(plan: Convolution, stage: OutputStage, filter_zero: int) -> Run:
+    """Integers: exact sums, which `stage` finishes."""
+    op, x, w = plan.op, plan.input, plan.filter
+    input_zero = x.zero_point
 
     def planned(filter: Array, bias: Array | None) -> tuple[MatrixSums | ChannelSums, Finish]:
         """What sums the products of weights less their zero point, and what finishes them.

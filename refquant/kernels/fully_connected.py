@@ -23,7 +23,7 @@ from refquant.kernels.fused_activation import activation_of_vector, clamp_float,
 from refquant.kernels.hybrid import matrix_sums, row_sums
 from refquant.kernels.products import IntegerProduct, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, TensorInfo, kernel
-from refquant.kernels.requantization import Finish, check_bias_scale, check_scales, output_stage
+from refquant.kernels.requantization import Finish, OutputStage, check_bias_scale, check_scales, output_stage
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import Requantize, double_rounding, quantize_multiplier
 from refquant.numerics.ordered_products import product_in_order
@@ -118,7 +118,7 @@ def planned_fully_connected(op: Operator, sums: Arithmetic) -> Run:
         raise op.unsupported("an activation that is no range")
     if w.type in _PACKED and np.any(w.zero_points):
         raise op.invalid(f"{w.type.name} weights must have a zero point of 0")
-    y.shape = _output_shape(op, x, w, options.keep_num_dims)
+    y.shape = output_shape(op, x, w, options.keep_num_dims)
     if w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
         zeros = np.zeros(y.dims, y.dtype)
         return lambda x, filter, bias=None: zeros
@@ -169,7 +169,7 @@ def _find(
     raise op.unsupported()
 
 
-def _output_shape(op: Operator, x: TensorInfo, w: TensorInfo, keep_num_dims: bool) -> Shape:
+def output_shape(op: Operator, x: TensorInfo, w: TensorInfo, keep_num_dims: bool) -> Shape:
     """[rows, outputs], or with `keep_num_dims` the shape of x with the last dimension exchanged."""
     if len(w.dims) != 2:
         raise op.invalid(f"filters {w.dims} must have two dimensions")
@@ -222,11 +222,17 @@ def _quantized(op: Operator, activation: int, sums: Arithmetic) -> Run:
         if y.type != _INT8 or filter_zero:
             raise op.unsupported("sparse weights of integers go with an int8 output and a zero point of 0 alone")
     made = sums.requantizing(op, bits, scales, filter_zero)
-    input_zero, filter_zero = made.input_zero, made.filter_zero
     stage = output_stage(op, made.real, y, activation, made.bits, made.rule, made.output_zero)
+    return quantized_by(op, stage, (x_dtype, w_dtype), (made.input_zero, made.filter_zero))
+
+
+def quantized_by(op: Operator, stage: OutputStage, dtypes: tuple[Any, Any], zeros: tuple[int, int]) -> Run:
+    """Integers: exact sums of x and w, read as of these dtypes, less these zero points, which `stage` finishes."""
+    w, bias, y = op.input(1), op.optional_input(2), op.output()
+    (x_dtype, w_dtype), (input_zero, filter_zero) = dtypes, zeros
     shape, (outputs, inputs) = y.dims, w.dims
     rows = prod(shape[:-1])
-    bias_dtype = np.int32 if made.bits == 32 else np.int64
+    bias_dtype = np.int32 if stage.bits == 32 else np.int64
 
     def planned(filter: Array, bias: Array | None) -> tuple[IntegerProduct, Finish]:
         """The product with weights less their zero point, and what finishes it.

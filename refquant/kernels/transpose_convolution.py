@@ -16,8 +16,8 @@ import numpy as np
 from refquant.kernels.convolution import BIASES, accumulator_bits, check_integers, filter_multipliers
 from refquant.kernels.fused_activation import clamp_float
 from refquant.kernels.products import add_products_in_order, exact_type, largest_magnitude
-from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.kernels.requantization import check_scales, output_stage
+from refquant.kernels.registry import Array, Operator, Run, kernel
+from refquant.kernels.requantization import OutputStage, check_scales, output_stage
 from refquant.kernels.windows import Axis, Slices, taps, transposed_axis
 from refquant.numerics.dynamic_range import asymmetric_quantize
 from refquant.tflite.schema import TensorType, TransposeConvOptions
@@ -68,8 +68,17 @@ def transpose_conv(op: Operator) -> Run:
     return planned_transpose_conv(op, _float)
 
 
-def planned_transpose_conv(op: Operator, floats: Callable[[Operator, TransposeConvOptions], Run]) -> Run:
-    """TRANSPOSE_CONV whose sums of float32, with filters of float32, are those of `floats`."""
+def planned_transpose_conv(
+    op: Operator,
+    floats: Callable[[Operator, TransposeConvOptions], Run],
+    stage: Callable[[Operator, int], OutputStage] | None = None,
+    hybrid: Callable[[Operator, TransposeConvOptions], Run] | None = None,
+) -> Run:
+    """TRANSPOSE_CONV whose sums of float32, with filters of float32, are those of `floats`.
+
+    `stage` makes what finishes sums of integers, of so many bits, and `hybrid` is for float32 with filters of integers:
+    as the reference kernels unless told.
+    """
     options = op.options
     if not isinstance(options, TransposeConvOptions):
         raise op.invalid("has no TransposeConvOptions")
@@ -91,8 +100,8 @@ def planned_transpose_conv(op: Operator, floats: Callable[[Operator, TransposeCo
         raise op.unsupported()
     bits = accumulator_bits(op, x, bias)
     if x.type != _FLOAT32:
-        return _quantized(op, options, x, w, bits)
-    return floats(op, options) if w.type == _FLOAT32 else _hybrid(op, options)
+        return _quantized(op, options, (stage or _stage)(op, bits))
+    return floats(op, options) if w.type == _FLOAT32 else (hybrid or _hybrid)(op, options)
 
 
 def geometry_of(op: Operator, options: TransposeConvOptions, sizes: Array) -> Geometry:
@@ -152,13 +161,17 @@ def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
     return run
 
 
-def _quantized(op: Operator, options: TransposeConvOptions, x: TensorInfo, w: TensorInfo, bits: int) -> Run:
-    """Integers: exact sums, then the rounding of the profile; `bits` is the width of the accumulator."""
-    out = op.output()
+def _stage(op: Operator, bits: int) -> OutputStage:
+    x, w, out = op.input(2), op.input(1), op.output()
     check_scales(op, x, w, out)
     check_integers(op, x, op.optional_input(3))
     real = filter_multipliers(op, x, w, w.dims[0])
-    finish = output_stage(op, real, out, int(options.fused_activation_function), bits)
+    return output_stage(op, real, out, int(op.options.fused_activation_function), bits)
+
+
+def _quantized(op: Operator, options: TransposeConvOptions, finish: OutputStage) -> Run:
+    """Integers: exact sums, which `finish` finishes."""
+    x, w = op.input(2), op.input(1)
     filter_zero = w.zero_point if x.type == _UINT8 else 0
     read_as = np.dtype(_READ_AS[x.type, w.type])
     largest = largest_magnitude(x.dtype, x.zero_point) * largest_magnitude(read_as, filter_zero)

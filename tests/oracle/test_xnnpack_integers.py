@@ -11,7 +11,7 @@ from refquant.testing.strategies import families
 from refquant.testing.sweep import check
 
 pytestmark = pytest.mark.oracle
-_OPERATORS = "ADD ELU LEAKY_RELU LOGISTIC MUL QUANTIZE RESHAPE SUB TANH".split()
+_OPERATORS = "ADD CONV_2D DEPTHWISE_CONV_2D ELU FULLY_CONNECTED LEAKY_RELU LOGISTIC MUL QUANTIZE RESHAPE SUB TRANSPOSE_CONV".split()
 _FAMILIES = [
     family
     for family in families("xnnpack")

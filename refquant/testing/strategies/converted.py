@@ -74,6 +74,9 @@ def as_converted(model: Model, samples: list[list[Any]]) -> tuple[Model, list[li
     if isinstance(options, schema.DepthwiseConv2DOptions):
         depth, outputs = (int(np.asarray(tensors[i].shape)[3]) for i in (image, weights[0]))
         options.depth_multiplier = outputs // depth
+        quantization = tensors[weights[0]].quantization
+        if quantization is not None and tensors[weights[0]].type == TensorType.UINT8:
+            quantization.quantized_dimension = 0
     if weights[1] < 0 and name != "TRANSPOSE_CONV":
         weights[1] = _add_bias(result, operators[0], tensors[image].type, detail["shape"][-1:])
     if weights[1] >= 0:

@@ -1,0 +1,137 @@
+"""XNNPACK's sums of products of 8-bit numbers: CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED.
+
+The sums are exact, and `requantization` finishes them. Sources: delegates/xnnpack/xnnpack_delegate.cc; of XNNPACK
+src/operators/convolution-nhwc.c, deconvolution-nhwc.c, fully-connected-nc.c and the kernels of qs8-qc8w-gemm, -igemm
+and -dwconv, and of qu8-gemm, -igemm and -dwconv.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from refquant.kernels import convolution, fully_connected
+from refquant.kernels.convolution import Arithmetic, Convolution, planned_conv_2d, planned_depthwise_conv_2d
+from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
+from refquant.kernels.requantization import OutputStage
+from refquant.kernels.transpose_convolution import planned_transpose_conv
+from refquant.kernels.xnnpack.padding import with_flaw_of_padding
+from refquant.kernels.xnnpack.requantization import output_stage
+from refquant.tflite.schema import Padding, TensorType, TransposeConvOptions
+
+_INT8, _UINT8, _INT4, _INT2 = TensorType.INT8, TensorType.UINT8, TensorType.INT4, TensorType.INT2
+
+
+@kernel("CONV_2D", profile="xnnpack")
+def conv_2d(op: Operator) -> Run:
+    """As CONV_2D; filters of int8 must have zero points of 0."""
+    _check_filter(op, op.input(0), op.input(1), op.input(2))
+    return planned_conv_2d(op, _EXACT)
+
+
+@kernel("DEPTHWISE_CONV_2D", profile="xnnpack")
+def depthwise_conv_2d(op: Operator) -> Run:
+    """As DEPTHWISE_CONV_2D; filters of int8 must have zero points of 0, depth_multiplier must be right."""
+    x, w = op.input(0), op.input(1)
+    _check_filter(op, x, w, op.input(2))
+    if x.dims[3] * op.options.depth_multiplier != w.dims[3]:
+        raise op.invalid(f"depth_multiplier is {op.options.depth_multiplier} for {x.dims[3]} to {w.dims[3]} channels")
+    return planned_depthwise_conv_2d(op, _EXACT)
+
+
+def _unknown(plan: Convolution) -> Run:
+    raise _unsupported(plan.op)
+
+
+def _unsupported(op: Operator) -> Exception:
+    return op.unsupported("no kernel of XNNPACK's for these types")
+
+
+def _integers(plan: Convolution, bits: int) -> Run:
+    stage = output_stage(plan.op, (plan.input, plan.filter), plan.op.output(), plan.activation)
+    run = convolution.quantized_by(plan, stage, _zero_point(plan.filter))
+    return with_flaw_of_padding(plan, run, plan.input.zero_point)
+
+
+_EXACT = Arithmetic(_unknown, _integers, _unknown)
+
+
+def _zero_point(w: TensorInfo) -> int:
+    """That of weights of uint8; those of signed types have none, or it is disregarded."""
+    return w.zero_point if w.type == _UINT8 else 0
+
+
+def _check_filter(op: Operator, x: TensorInfo, w: TensorInfo, bias: TensorInfo | None) -> None:
+    if w.type == _INT8 and np.any(w.zero_points):
+        raise op.invalid(f"XNNPACK refuses filters with zero points {w.zero_points}")
+    if x.type != TensorType.FLOAT32 and x.type != w.type:
+        raise op.invalid(f"XNNPACK refuses filters of {w.type.name} for {x.type.name}")
+    _check_bias(op, w, bias)
+
+
+def _check_bias(op: Operator, w: TensorInfo, bias: TensorInfo | None) -> None:
+    """Integer biases have one scale where the weights have, many where those have many."""
+    if bias is None or bias.type != TensorType.INT32:
+        return
+    if (bias.scales.size > 1) != (w.scales.size > 1 or w.type in (_INT4, _INT2)):
+        raise op.invalid(f"XNNPACK refuses {w.scales.size} scales of weights with {bias.scales.size} scales of biases")
+
+
+@kernel("TRANSPOSE_CONV", profile="xnnpack")
+def transpose_conv(op: Operator) -> Run:
+    """As TRANSPOSE_CONV; filters of int8 must have zero points of 0.
+
+    The output has the shape that the inputs and the filter make, which with VALID padding need not be the one that is
+    asked for: this gives no more than what strides leave over.
+    """
+    sizes, w, x = op.input(0), op.input(1), op.input(2)
+    _check_filter(op, x, w, op.optional_input(3))
+    wanted = np.array(made_shape(op), np.int32)
+
+    def stage(op: Operator, bits: int) -> OutputStage:
+        return output_stage(op, (x, w), op.output(), op.options.fused_activation_function)
+
+    def unknown(op: Operator, options: TransposeConvOptions) -> Run:
+        raise _unsupported(op)
+
+    resized = replace(op, inputs=[replace(sizes, value=wanted), *op.inputs[1:]])
+    run = planned_transpose_conv(resized, unknown, stage, unknown)
+
+    def run_with_sizes(sizes: Array, *arrays: Array) -> Array:
+        result = run(wanted, *arrays)
+        assert isinstance(result, np.ndarray)
+        return result
+
+    return run_with_sizes
+
+
+def made_shape(op: Operator) -> tuple[int, ...]:
+    """The shape of the output of TRANSPOSE_CONV."""
+    sizes, w, x, options = op.input(0).value, op.input(1), op.input(2), op.options
+    assert sizes is not None  # as the delegate wants it
+    if options.padding == Padding.SAME:
+        return (x.dims[0], int(sizes[1]), int(sizes[2]), w.dims[0])
+    strides = (options.stride_h, options.stride_w)
+    sides = (s * (x.dims[i] - 1) + w.dims[i] + (int(sizes[i]) - w.dims[i]) % s for i, s in zip((1, 2), strides))
+    return (x.dims[0], *sides, w.dims[0])
+
+
+@kernel("FULLY_CONNECTED", profile="xnnpack")
+def fully_connected_(op: Operator) -> Run:
+    """As FULLY_CONNECTED; the input must fill whole rows, and a zero point of int8 weights is disregarded."""
+    x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
+    known = ((_INT8, _INT8), (_INT8, _INT4), (_INT8, _INT2), (_UINT8, _UINT8))
+    if (x.type, w.type) not in known or (bias is not None and bias.type != TensorType.INT32):
+        raise _unsupported(op)
+    if w.scales.size > 1 and np.any(w.zero_points):
+        raise op.invalid(f"XNNPACK refuses weights with zero points {w.zero_points}")
+    if w.is_sparse:
+        raise op.unsupported("XNNPACK takes the stored values of sparse weights for dense ones and reads beyond them,")
+    _check_bias(op, w, bias)
+    y.shape = fully_connected.output_shape(op, x, w, op.options.keep_num_dims)
+    if prod(x.dims) % w.dims[1]:
+        raise op.invalid(f"XNNPACK refuses an input of shape {x.dims} for rows of {w.dims[1]}")
+    stage = output_stage(op, (x, w), y, op.options.fused_activation_function)
+    return fully_connected.quantized_by(op, stage, (x.dtype, w.dtype), (x.zero_point, _zero_point(w)))
