@@ -25,7 +25,7 @@ from refquant.numerics.half import from_bfloat16
 from refquant.numerics.integer_functions import reciprocal
 from refquant.numerics.lookup import tabulate, tabulate_pairs
 from refquant.numerics.selection import choose
-from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, is_heard, noted
 from refquant.tflite import schema
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -36,6 +36,7 @@ _INT8, _UINT8, _INT16 = TensorType.INT8, TensorType.UINT8, TensorType.INT16
 _INT32, _INT64, _UINT32, _COMPLEX64 = TensorType.INT32, TensorType.INT64, TensorType.UINT32, TensorType.COMPLEX64
 _QUANTIZED = (_INT8, _UINT8, _INT16)
 
+_PLAIN, _ACTIVATED = "result before the activation", "after the activation"
 _WORTH_A_TABLE = 1 << 11  # numbers in an output, so that some runs save what a table of 65,536 entries costs
 
 
@@ -234,11 +235,13 @@ def _plain(op: Operator, function: Function, *types: TensorType) -> Function:
         raise op.unsupported()
     activation = options_of(op).fused_activation_function
     if x.type != _FLOAT32:
-        return lambda x, y: clamp_integer(function(x, y), activation)
+        return lambda x, y: noted(_ACTIVATED, clamp_integer(noted(_PLAIN, function(x, y)), activation))
 
     def run(x: Array, y: Array) -> Array:
-        result = noted("result before the activation", np.asarray(function(x, y)))
-        return clamp_float(result, activation, result)
+        result = np.asarray(function(x, y))
+        if is_heard():
+            noted(_PLAIN, result.copy())
+        return noted(_ACTIVATED, clamp_float(result, activation, result))
 
     return run
 

@@ -22,7 +22,9 @@ from refquant.tflite.schema import (
     Conv2DOptions,
     FullyConnectedOptions,
     Padding,
+    PadOptions,
     TensorType,
+    TransposeOptions,
 )
 
 FLOAT32, INT8, INT32 = TensorType.FLOAT32, TensorType.INT8, TensorType.INT32
@@ -121,6 +123,18 @@ def test_an_addition_by_hand() -> None:
     assert derivation.is_derived and len(derivation.inputs) == 2
 
 
+def test_where_a_moved_element_comes_from() -> None:
+    """A transposed matrix with a frame of zeros: an element of it, and one of the frame."""
+    x, order = TensorSpec(INT8, (2, 3), 0.5), TensorSpec(INT32, data=np.int32([1, 0]))
+    transposed = single_operator_model("TRANSPOSE", [x, order], [TensorSpec(INT8, (3, 2), 0.5)], TransposeOptions())
+    (step,) = rq.explain(transposed, 2, (2, 1), profiles=["reference"]).derivations[0].steps
+    assert step.name == "from input 0, tensor 0 [1,2]"
+    frame = TensorSpec(INT32, data=np.int32([[1, 1], [1, 1]]))
+    padded = single_operator_model("PAD", [TensorSpec(FLOAT32, (2, 3)), frame], [TensorSpec(FLOAT32)], PadOptions())
+    names = [rq.explain(padded, 2, at, profiles=["reference"]).derivations[0].steps[0].name for at in ((2, 3), (0, 3))]
+    assert names == ["from input 0, tensor 0 [1,2]", "from no input: it is put in"]
+
+
 def test_what_no_operator_computes() -> None:
     constant = rq.explain(convolution(), "input1", (0, 1, 0, 0))
     assert constant.operator == "no operator: it is a constant of the file"
@@ -209,7 +223,7 @@ INTEGERS = [
     ("BATCH_MATMUL", "INT8"), ("ADD", "INT16"), ("SUB", "INT8"), ("MUL", "UINT8"), ("QUANTIZE", "FLOAT32 to INT8"),
     ("QUANTIZE", "INT16 to INT8"), ("MEAN", "INT8"), ("SUM", "UINT8"), ("SOFTMAX", "INT8"), ("SOFTMAX", "INT16"),
     ("LOGISTIC", "INT8"), ("TANH", "INT8"), ("RSQRT", "INT8"), ("LEAKY_RELU", "INT8"), ("HARD_SWISH", "INT8"),
-    ("AVERAGE_POOL_2D", "INT8"), ("RELU", "UINT8"),
+    ("AVERAGE_POOL_2D", "INT8"), ("RELU", "UINT8"), ("STRIDED_SLICE", "INT16"), ("CONCATENATION", "UINT8"),
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from refquant.audit.explain.moves import origin_of
 from refquant.audit.explain.observe import Observed
 from refquant.audit.explain.report import Derivation, Step, Term, bits_of, short, shown
 from refquant.audit.explain.sums import FoundOrder, order_of
@@ -41,7 +42,11 @@ def derive(
     steps, derivation.rule = _steps(observed.told, index, result.shape)
     derivation.source = _row_source(op, derivation.rule) or derivation.source
     window = window_of(op, observed.inputs, index) if output == 0 else None
-    if window is None:
+    origin = origin_of(observed, output, index)
+    if origin is not None:
+        steps = [Step("", origin, value)]
+        derivation.inputs = _elements(observed, index, ())
+    elif window is None:
         derivation.inputs = _elements(observed, index, result.shape)
     else:
         derivation.inputs = _facts(op, window)

@@ -17,6 +17,7 @@ from refquant.interpreter import Interpreter, border
 from refquant.interpreter.plan import Subgraphs, first_value
 from refquant.kernels.registry import Array, TensorInfo
 from refquant.tflite.model import Model
+from refquant.tflite.tensor_types import PACKED_BITS
 from refquant.tflite.vectors import indices_of
 
 
@@ -99,7 +100,9 @@ def _converted(place: TensorInfo, details: dict[str, Any], array: Array) -> Arra
     """The array as the interpreter holds it; one of another shape with as many dimensions resizes the input."""
     if array.ndim != len(place.dims):
         raise InvalidInputError(f"{place.place} takes shape {place.dims}, the data have {array.shape}")
-    return border.inward(replace(place, shape=array.shape), for_input(array, details))
+    if array.dtype != place.dtype and place.type not in PACKED_BITS:
+        array = for_input(array, details)
+    return border.inward(replace(place, shape=array.shape), array)
 
 
 def without_operators(model: Model) -> Model:

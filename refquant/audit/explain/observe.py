@@ -24,12 +24,21 @@ CALLING = ("CALL_ONCE", "CASE", "IF", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE", "
 class Observed:
     """What an operator was given, what it gave, and what it told on the way; a heading has the value None."""
 
-    operator: Operator
-    kernel: Kernel
+    step: Step
     plan: SubgraphPlan
     inputs: list[Array | None]
     outputs: list[Array]
     told: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def operator(self) -> Operator:
+        """The operator."""
+        return self.step.operator
+
+    @property
+    def kernel(self) -> Kernel:
+        """What planned it."""
+        return self.step.kernel
 
 
 def run_model(model: Model, number: int, profile: str, inputs: Sequence[Array]) -> Observed:
@@ -96,7 +105,7 @@ def _observed(plan: SubgraphPlan, step: Step) -> Observed:
     finally:
         plan.observer = None
     outputs = [plan.value(tensor.index, step.operator) for tensor in step.operator.outputs]
-    return Observed(step.operator, step.kernel, plan, inputs, outputs, [] if step.operator.name in CALLING else told)
+    return Observed(step, plan, inputs, outputs, [] if step.operator.name in CALLING else told)
 
 
 def _kept(value: Any) -> Any:

@@ -188,7 +188,8 @@ class Explanation:
         for group in groups:
             value, derived = group[0].value, group[0].is_derived
             real = "" if group[0].real is None else f", stands for {shown(np.float32(group[0].real))}"
-            check = " = tensor value" if derived else "  (the tensor's value; the last steps are not told)"
+            told = "the last steps are not told" if len(group[0].steps) > 1 else "its kernel tells no steps"
+            check = " = tensor value" if derived else f", the tensor's value; {told}"
             yield f"{_names(group)}: {exactly(value)}{real}{check}"
         for derivation in self.derivations:
             if derivation.refused:
