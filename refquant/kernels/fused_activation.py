@@ -35,7 +35,7 @@ def float_range(activation: int) -> tuple[float, float]:
 def clamp_float(x: Floats, activation: int, out: Floats | None = None) -> Floats:
     """min(max(x, low), high) as C++ has it: NaN and -0.0 stay, an infinity becomes the largest number.
 
-    Where there is an array `out` it is filled; it may be x, if x is contiguous.
+    Where there is an array `out` it is filled; it may be x.
     """
     return limited(x, *float_range(activation), out)
 

@@ -28,7 +28,7 @@ def choose(condition: npt.NDArray[np.bool_], a: Any, b: Any) -> Float32s:
 def limited(x: Float32s, low: float, high: float, out: Float32s | None = None) -> Float32s:
     """`low` where x is less, `high` where it is greater, else x, as C++ compares: NaN and -0.0 stay.
 
-    Where there is an array `out` it is filled; it may be x, if x is contiguous.
+    Where there is an array `out` it is filled; it may be x.
 
     >>> limited(np.float32([-0.0, -1, 7, np.nan]), 0, 6)
     array([-0.,  0.,  6., nan], dtype=float32)
@@ -37,6 +37,9 @@ def limited(x: Float32s, low: float, high: float, out: Float32s | None = None) -
     if x.flags.f_contiguous and not x.flags.c_contiguous:
         return limited(x.T, low, high, None if out is None else out.T).T
     result = np.empty(x.shape, np.float32) if out is None else out
+    if not result.flags.c_contiguous:  # its numbers are in no order that one axis has
+        result[...] = limited(x, low, high)
+        return result
     numbers, limited_numbers = x.reshape(-1), result.reshape(-1)
     for start in range(0, numbers.size, _BLOCK):
         _limit(numbers[start : start + _BLOCK], low, high, limited_numbers[start : start + _BLOCK])
