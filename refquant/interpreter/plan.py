@@ -259,6 +259,7 @@ class SubgraphPlan:
             raise step.operator.unsupported(f"no kernel with sparse inputs, which {' and '.join(_TAKING_SPARSE)} take,")
         with np.errstate(all="ignore"), placed(step.operator, "planned"):
             step.run = step.kernel(step.operator)
+        profiles.check_planned(step.operator)
         step.shapes = [output.shape for output in step.operator.outputs]
         folded = is_folded(step.operator, lambda tensor: tensor.value is not None or tensor.is_folded)
         for output in step.operator.outputs:
@@ -493,6 +494,7 @@ def _tensor_info(model: Model, subgraph: int, index: int, tensor: schema.Tensor,
         declared=shape,
         has_open_sides=tensor.shape_signature is not None and -1 in tensor.shape_signature,
         blocks=_blocks(model, subgraph, tensor),
+        first_counts=profile == "micro",
     )
 
 

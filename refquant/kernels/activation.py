@@ -11,10 +11,16 @@ from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.unary import HALVES, float_table
-from refquant.numerics import eigen, libm
+from refquant.numerics import eigen, integer_functions, libm
 from refquant.numerics.blocks import in_blocks
 from refquant.numerics.error_function import erfc
-from refquant.numerics.fixed_point import double_rounding, high_multiply, quantize_multiplier, to_int32
+from refquant.numerics.fixed_point import (
+    divide_by_power_of_two,
+    double_rounding,
+    high_multiply,
+    quantize_multiplier,
+    to_int32,
+)
 from refquant.numerics.half import rounded, through_float32
 from refquant.numerics.integer_functions import exp_on_negative_values, one_over_one_plus_x
 from refquant.numerics.logarithm import log
@@ -103,9 +109,9 @@ def logistic(op: Operator) -> Run:
     """
     x, out = _one_input(op)
     if x.type == TensorType.FLOAT32:
-        return _float_logistic
+        return float_logistic
     if x.type in HALVES:
-        return through_float32(_float_logistic, x.dtype)
+        return through_float32(float_logistic, x.dtype)
     if x.type in _8_BITS:
         if out.params[0] != np.float32(1 / 256):
             raise op.invalid(f"the output's scale must be 1/256, it is {out.params[0]}")
@@ -113,7 +119,7 @@ def logistic(op: Operator) -> Run:
     if x.type == TensorType.INT16:
         if out.params[0] != np.float32(1 / 32768):
             raise op.invalid(f"the output's scale must be 1/32768, it is {out.params[0]}")
-        return _table_of_sigmoid(op, x, out, _sigmoid16)
+        return _table_of_sigmoid(op, x, out, sigmoid_of_int16)
     raise op.unsupported()
 
 
@@ -136,11 +142,80 @@ def optimized_logistic(op: Operator) -> Run:
     return through_float32(of_halves, x.dtype)
 
 
-def _float_logistic(x: Array) -> Array:
+def float_logistic(x: Array) -> Array:
+    """1 / (1 + exp(-x)) of float32, see LOGISTIC."""
     low, high = np.float32(-9), np.float32(16.619047164916992)
     if is_heard():
         noted("exp(-x)", libm.exp(-x))
     return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
+
+
+@kernel("LOGISTIC", profile="micro")
+def micro_logistic(op: Operator) -> Run:
+    """As LOGISTIC; int8 in fixed point, the output's zero point -128 and its scale 1/256 whatever the file says.
+
+    Source: tensorflow/lite/micro/kernels/logistic_common.cc, internal/reference/integer_ops/logistic.h.
+    """
+    x, out = _one_input(op)
+    if x.type != TensorType.INT8:
+        return logistic(op)
+    if out.params[1] != -128:
+        raise op.invalid(f"the output's zero point must be -128, it is {out.params[1]}")
+
+    def function(q: Array) -> Array:
+        return divide_by_power_of_two(integer_functions.logistic(q, _Q4).astype(np.int32), 23) - 128
+
+    return _saturating_table(op, x, function)
+
+
+@kernel("TANH", profile="micro")
+def micro_tanh(op: Operator) -> Run:
+    """As TANH; int8 in fixed point, the output's zero point 0 and its scale 1/128 whatever the file says.
+
+    Source: tensorflow/lite/micro/kernels/tanh.cc, internal/reference/integer_ops/tanh.h.
+    """
+    x, _ = _one_input(op)
+    if x.type != TensorType.INT8:
+        return tanh(op)
+    return _saturating_table(
+        op, x, lambda q: divide_by_power_of_two(integer_functions.tanh(q, _Q4).astype(np.int32), 24)
+    )
+
+
+_Q4 = 4  # integer bits of what enters the int8 functions of TFLite Micro
+
+
+def _saturating_table(op: Operator, x: TensorInfo, function: Callable[[Array], Array]) -> Run:
+    """`function` of int8 numbers less the zero point, brought to Q4.27; beyond that the lowest and highest int8."""
+    scale, zero_point = x.params
+    fraction, shift = np.frexp(np.float64(scale) * 2.0 ** (31 - _Q4))
+    if not np.isfinite(scale) or not 0 <= shift <= 30:
+        raise op.unsupported(f"an input scale of {scale}, for which the real kernel shifts too far")
+    multiplier = np.asarray(round_half_away(fraction * 2.0**31), np.int32)
+    radius = int(np.floor((2**_Q4 - 1) * 2.0 ** (31 - _Q4) / 2.0 ** int(shift)))
+
+    def entry(q: Array) -> Array:
+        x = q.astype(np.int32) - np.int32(zero_point)
+        inside = np.clip(function(double_rounding(x, multiplier, shift)), -128, 127)
+        return np.where(x <= -radius, -128, np.where(x >= radius, 127, inside)).astype(np.int8)
+
+    return tabulate(entry, np.int8)
+
+
+@kernel("RELU6", profile="micro")
+def micro_relu6(op: Operator) -> Run:
+    """As RELU6; integers are limited to those of 0 and 6 at the input's scale, and keep their value.
+
+    Source: tensorflow/lite/micro/kernels/activations_common.cc.
+    """
+    x, out = _one_input(op)
+    if x.type == TensorType.FLOAT32:
+        return lambda x: limited(x, 0.0, 6.0)
+    scale, zero_point = x.params
+    limits = np.iinfo(out.dtype)
+    six = np.clip(to_int32(round_half_away(np.float64(np.float32(6) / scale)) + zero_point), limits.min, limits.max)
+    low, high = out.dtype.type(zero_point), out.dtype.type(six)
+    return lambda q: np.where(q > high, high, np.where(q < low, low, q))
 
 
 @kernel("GELU")
@@ -199,7 +274,7 @@ def tanh(op: Operator) -> Run:
     if x.type in _8_BITS:
         return int8_table(libm.tanh, x.dtype, *x.params, *out.params)
     if x.type == TensorType.INT16:
-        return _table_of_sigmoid(op, x, out, _tanh16)
+        return _table_of_sigmoid(op, x, out, tanh_of_int16)
     raise op.unsupported()
 
 
@@ -225,7 +300,7 @@ def _table_of_sigmoid(
     if _power_of_two(out_scale) != -15:
         raise op.invalid(f"the output's scale must be 1/32768, it is {out_scale}")
     power = _power_of_two(x_scale)
-    if power == -12 or (power == -11 and function is _tanh16):
+    if power == -12 or (power == -11 and function is tanh_of_int16):
         multiplier, shift = 0, power + 12
     else:
         real, shift = np.float64(x_scale) * 4096.0 * 3.0, 0
@@ -237,11 +312,20 @@ def _table_of_sigmoid(
     return tabulate(lambda q: function(q, multiplier, shift), np.int16)
 
 
+def nearest_power_of_two(scale: np.float32) -> int:
+    """The whole number nearest to log2 of a scale that is finite and above zero; in float32."""
+    return int(round_half_away(_log2(scale)))
+
+
 def _power_of_two(scale: np.float32) -> int | None:
     """The n of a scale that is 2**n but for less than a thousandth of n, else None; in float32 (`CheckedLog2`)."""
-    log2 = log(scale) * (np.float32(1) / log(np.float32(2)))
+    log2 = _log2(scale)
     nearest = round_half_away(log2)
     return int(nearest) if abs(log2 - nearest) < np.float32(1e-3) else None
+
+
+def _log2(scale: np.float32) -> Array:
+    return log(scale) * (np.float32(1) / log(np.float32(2)))
 
 
 def _sigmoid_table() -> Array:
@@ -266,7 +350,8 @@ def _rescaled(q: Array, multiplier: int, shift: int) -> Array:
     return (q.astype(np.int64) * multiplier + half).astype(np.int32).astype(np.int64) >> shift
 
 
-def _sigmoid16(q: Array, multiplier: int, shift: int) -> Array:
+def sigmoid_of_int16(q: Array, multiplier: int, shift: int) -> Array:
+    """1 / (1 + exp(-x)) in Q0.15, where q * multiplier / 2**shift is 3 * 4096 * x."""
     x = _rescaled(q, multiplier, shift)
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 9, 254)
@@ -275,7 +360,8 @@ def _sigmoid16(q: Array, multiplier: int, shift: int) -> Array:
     return (np.where(x >= 0, value + (1 << 9), (1 << 25) - value + (1 << 9) - 1) >> 10).astype(np.int16)
 
 
-def _tanh16(q: Array, multiplier: int, shift: int) -> Array:
+def tanh_of_int16(q: Array, multiplier: int, shift: int) -> Array:
+    """tanh(x) in Q0.15, where q * multiplier / 2**shift is 3 * 4096 * x."""
     x = _rescaled(q, multiplier, shift)
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 8, 254)

@@ -224,8 +224,44 @@ def add_n(op: Operator) -> Run:
 
     Source: kernels/add_n.cc.
     """
+    _alike(op, _FLOAT32, _INT32)
+    return lambda *xs: reduce(lambda x, y: _without_infinities(x + y), xs)
+
+
+@kernel("ADD_N", profile="micro")
+def micro_add_n(op: Operator) -> Run:
+    """As ADD_N; float32 infinities stay, int8 tensors must have one scale and zero point.
+
+    int8: each, less its zero point and times 2**20, is halved by double rounding, and so is a first number, which
+    should be 0 and is minus the zero point; the sum goes to the output's scale.
+    Source: tensorflow/lite/micro/kernels/add_n.cc, internal/reference/add_n.h.
+    """
+    x, out = _alike(op, _FLOAT32, _INT8)
+    if x.type == _FLOAT32:
+        return lambda *xs: reduce(np.add, xs)
+    for tensor in (*(op.input(i) for i in range(len(op.inputs))), out):
+        check_scales(op, tensor)
+        if tensor is not out and tensor.params != x.params:
+            raise op.invalid("its inputs have different scales or zero points")
+    real = 2 * np.float64(x.scale) / (2**20 * np.float64(out.scale))
+    if real >= 1:
+        raise op.invalid("the output's scale is too small for these inputs; the real kernel aborts")
+    zero_point, half, to_out = np.int32(x.zero_point), quantize_multiplier(0.5), quantize_multiplier(real)
+
+    def run(*xs: Array) -> Array:
+        halves = [double_rounding((q.astype(np.int32) - zero_point) << 20, *half) for q in xs]
+        total = double_rounding(
+            reduce(np.add, halves, double_rounding(np.asarray(-zero_point << 20), *half)), *to_out
+        ) + np.int32(out.zero_point)
+        return clamp(total, -128, 127, np.dtype(np.int8))
+
+    return run
+
+
+def _alike(op: Operator, *types: TensorType) -> tuple[TensorInfo, TensorInfo]:
+    """The first input and the output; all inputs have one shape and one of these types."""
     first, out = op.input(0), op.output()
-    if first.type not in (_FLOAT32, _INT32) or len(op.inputs) < 2:
+    if first.type not in types or len(op.inputs) < 2:
         raise op.unsupported()
     for i in range(len(op.inputs)):
         tensor = op.input(i)
@@ -234,4 +270,4 @@ def add_n(op: Operator) -> Run:
     if out.type != first.type:
         raise op.unsupported()
     out.shape = first.dims
-    return lambda *xs: reduce(lambda x, y: _without_infinities(x + y), xs)
+    return first, out

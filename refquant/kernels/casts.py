@@ -70,6 +70,19 @@ def cast(op: Operator) -> Run:
     return lambda x: _converted(_real(x, source), source, target)
 
 
+@kernel("CAST", profile="micro")
+def micro_cast(op: Operator) -> Run:
+    """As CAST, but floats saturate to every type of integers, and NaN becomes 0.
+
+    Source: tensorflow/lite/micro/kernels/cast.cc; C++ leaves it undefined, this is what the Python package does.
+    """
+    run = cast(op)
+    if op.input(0).type != _FLOAT32 or op.output().type in (_FLOAT32, _BOOL):
+        return run
+    dtype = op.output().dtype
+    return lambda x: _saturated(np.trunc(np.nan_to_num(x.astype(np.float64), nan=0)), dtype)
+
+
 def _real(x: Array, source: TensorType) -> Array:
     """The numbers in a type that NumPy has, complex ones by their real part."""
     if source == _BFLOAT16:

@@ -96,6 +96,26 @@ def detection_postprocess(op: Operator) -> Run:
     return run
 
 
+@kernel("TFLite_Detection_PostProcess", custom=True, profile="micro")
+def micro_detection_postprocess(op: Operator) -> Run:
+    """As TFLite_Detection_PostProcess of float32; the real kernel leaves rows beyond the last detection unset.
+
+    So fewer detections than rows are refused. Source: tensorflow/lite/micro/kernels/detection_postprocess.cc.
+    """
+    if any(op.input(i).type != _FLOAT32 for i in range(len(op.inputs))):
+        raise op.unsupported()
+    run = detection_postprocess(op)
+    is_regular = _Options(op).is_regular
+
+    def run_full(*inputs: Array) -> tuple[Array, ...]:
+        boxes, classes, scores, many = run(*inputs)
+        if not is_regular and many[0] < boxes.shape[1]:
+            raise op.unsupported(f"{int(many[0])} detections for {boxes.shape[1]} rows")
+        return boxes, classes, scores, many
+
+    return run_full
+
+
 def _as_float(op: Operator, tensor: TensorInfo) -> Any:
     """From the tensor's numbers to float32: themselves, or (x - zero point) * scale."""
     if tensor.type == _FLOAT32:

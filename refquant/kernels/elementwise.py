@@ -76,6 +76,46 @@ def planned_add(op: Operator, grouped: Grouped | None) -> Run:
     return _plain(op, np.add, _FLOAT32, _INT32, _INT64, _INT16)
 
 
+@kernel("ADD", profile="micro")
+def micro_add(op: Operator) -> Run:
+    """As ADD; int32 without the fused activation, int16 whose scales are powers of two like any.
+
+    Source: tensorflow/lite/micro/kernels/add.cc.
+    """
+    x, y, out = _two_inputs(op, 6, merging=True)
+    if x.type in _QUANTIZED:
+        return _sum_of_quantized(op, x, y, out, 1, powers_of_two=False)
+    if x.type == _INT32:
+        _same_types(op, x, y, out)
+        return np.add
+    return _plain(op, np.add, _FLOAT32)
+
+
+@kernel("SUB", profile="micro")
+def micro_sub(op: Operator) -> Run:
+    """As SUB, but the quotients of scales are taken in float32. Source: tensorflow/lite/micro/kernels/sub_common.cc."""
+    x, y, out = _two_inputs(op, 6, merging=True)
+    if x.type in _QUANTIZED:
+        return _sum_of_quantized(op, x, y, out, -1, powers_of_two=False, precision=np.float32)
+    return _plain(op, np.subtract, _FLOAT32, _INT32)
+
+
+@kernel("MUL", profile="micro")
+def micro_mul(op: Operator) -> Run:
+    """As MUL of tensors of one type, but the scales are multiplied in float64.
+
+    Source: tensorflow/lite/micro/kernels/mul_common.cc.
+    """
+    x, y, out = _two_inputs(op, 6)
+    if x.type not in _QUANTIZED:
+        return _plain(op, np.multiply, _FLOAT32, _INT32)
+    _same_types(op, x, y, out)
+    _check_int16(op, x, y, out)
+    if not have_scales(op, x, y, out):
+        return _zeros(op, out)
+    return _product(op, x, y, out, np.float64(x.scale) * np.float64(y.scale) / np.float64(out.scale))
+
+
 @kernel("SUB")
 def sub(op: Operator) -> Run:
     """x - y, in everything else like ADD. Source: kernels/sub.cc."""
@@ -110,8 +150,7 @@ def planned_mul(op: Operator, quantized: Callable[[Operator, TensorInfo, TensorI
     if x.type not in _QUANTIZED or (x.type == _INT16 and not out.is_quantized):
         return _plain(op, np.multiply, _FLOAT32, _INT32, _INT64, _INT16, _UINT32)
     _same_types(op, x, y, out)
-    if x.type == _INT16 and any(_zero_point(tensor) for tensor in (x, y, out)):
-        raise op.invalid("the zero points of int16 tensors must be 0")
+    _check_int16(op, x, y, out)
     if not have_scales(op, x, y, out):
         return _zeros(op, out)
     return quantized(op, x, y, out)
@@ -119,7 +158,12 @@ def planned_mul(op: Operator, quantized: Callable[[Operator, TensorInfo, TensorI
 
 def product_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo) -> Run:
     """Products of differences from the zero points, brought to the scale of the output."""
-    finish = output_stage(op, np.float64(x.scale * y.scale / out.scale), out, options_of(op).fused_activation_function)
+    return _product(op, x, y, out, np.float64(x.scale * y.scale / out.scale))
+
+
+def _product(op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo, real: np.float64) -> Run:
+    """Products of differences from the zero points, times a real number."""
+    finish = output_stage(op, real, out, options_of(op).fused_activation_function)
     x_zero, y_zero = np.int32(x.zero_point), np.int32(y.zero_point)
 
     def run(x: Array, y: Array) -> Array:
@@ -307,6 +351,11 @@ def _in_pairs(op: Operator, function: Function) -> Function:
     return lambda x, y: table(x, y) if op.observer is None else function(x, y)
 
 
+def _check_int16(op: Operator, *tensors: TensorInfo) -> None:
+    if tensors[0].type == _INT16 and any(_zero_point(tensor) for tensor in tensors):
+        raise op.invalid("the zero points of int16 tensors must be 0")
+
+
 def have_scales(op: Operator, *tensors: TensorInfo) -> bool:
     """Whether each tensor is quantized per tensor; those that are must have usable scales."""
     per_tensor = [tensor for tensor in tensors if tensor.scales.size == tensor.zero_points.size == 1]
@@ -353,12 +402,21 @@ def _quotient_of_quantized(op: Operator, x: TensorInfo, y: TensorInfo, out: Tens
 
 
 def _sum_of_quantized(
-    op: Operator, x: TensorInfo, y: TensorInfo, out: TensorInfo, sign: int, grouped: Grouped | None = None
+    op: Operator,
+    x: TensorInfo,
+    y: TensorInfo,
+    out: TensorInfo,
+    sign: int,
+    grouped: Grouped | None = None,
+    *,
+    powers_of_two: bool = True,
+    precision: type[np.float32] | type[np.float64] = np.float64,
 ) -> Run:
     """x ± y of quantized tensors: both brought to twice the larger scale, added, brought to the output's scale.
 
     The integers are shifted left first (20 bits, 15 for int16) so that the three roundings, all double, lose little.
-    Each scaled input depends on an integer of 8 or 16 bits alone and is a table.
+    Each scaled input depends on an integer of 8 or 16 bits alone and is a table. `precision` is that of the quotients
+    of scales; with `powers_of_two` int16 scales of that kind have a sum of their own.
     Source: kernels/add.cc and sub.cc, AddElementwise in internal/reference/add.h.
     """
     _same_types(op, x, y, out)
@@ -369,19 +427,19 @@ def _sum_of_quantized(
         shift_left = 15
         if (x.zero_point, y.zero_point, out.zero_point) != (0, 0, 0):
             raise op.invalid("the zero points of int16 tensors must be 0")
-        if options_of(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
+        if powers_of_two and options_of(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
             return _sum_of_powers_of_two(op, x, y, out, sign)
     rule = profiles.rounding(op)
-    twice = np.float64(np.float32(2) * max(x.scale, y.scale))
-    real_out = twice / np.float64(np.float32(2**shift_left) * out.scale)
+    twice = precision(np.float32(2) * max(x.scale, y.scale))
+    real_out = np.float64(twice / precision(np.float32(2**shift_left) * out.scale))
     finish = rule
     if real_out >= 1:
-        if sign > 0 or real_out == 1:
+        if sign > 0 or real_out == 1 or not powers_of_two:
             raise op.invalid(f"the output's scale {out.scale} is too small for these inputs; the real kernel aborts")
         finish = double_rounding_to_the_right
 
     def scaled(tensor: TensorInfo) -> Callable[[Array], Array]:
-        multiplier, shift = multiplier_for(rule, np.float64(tensor.scale) / twice)
+        multiplier, shift = multiplier_for(rule, np.float64(precision(tensor.scale) / twice))
         zero_point = np.int64(tensor.zero_point)
 
         def rescaled(q: Array) -> Array:

@@ -12,7 +12,7 @@ from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Tenso
 from refquant.tflite.schema import CombinerType, TensorType
 from refquant.tflite.tensor_types import PACKED_BITS
 
-_FLOAT32, _FLOAT16, _INT32 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT32
+_FLOAT32, _FLOAT16, _INT8, _INT32 = TensorType.FLOAT32, TensorType.FLOAT16, TensorType.INT8, TensorType.INT32
 _COMPRESSED = (TensorType.INT8, TensorType.UINT8, TensorType.INT4, TensorType.INT2)
 _LookUp = Callable[[Array, Array], Array]
 
@@ -29,14 +29,23 @@ def embedding_lookup(op: Operator) -> Run:
     of its block in the row.
     Source: kernels/embedding_lookup.cc.
     """
+    table, out = _table_and_output(op)
+    return _lookup(op, _whole_rows(op, table) if table.type == out.type else _rows_to_float(op, table, out))
+
+
+def _table_and_output(op: Operator) -> tuple[TensorInfo, TensorInfo]:
+    """The table and the output, whose shape is set."""
     ids, table, out = op.input(0), op.input(1), op.output()
     if ids.type != _INT32 or table.dtype == object:
         raise op.unsupported()
     if len(ids.dims) != 1 or len(table.dims) < 2:
         raise op.invalid(f"ids of shape {ids.dims} and a table of shape {table.dims}: expected 1 and at least 2 axes")
     out.shape = (ids.dims[0], *table.dims[1:])
-    rows = table.dims[0]
-    look_up = _whole_rows(op, table) if table.type == out.type else _rows_to_float(op, table, out)
+    return table, out
+
+
+def _lookup(op: Operator, look_up: _LookUp) -> Run:
+    rows = op.input(1).dims[0]
 
     def run(ids: Array, table: Array) -> Array:
         if ids.size and not 0 <= ids.min() <= ids.max() < rows:
@@ -44,6 +53,23 @@ def embedding_lookup(op: Operator) -> Run:
         return look_up(ids, table)
 
     return run
+
+
+@kernel("EMBEDDING_LOOKUP", profile="micro")
+def micro_embedding_lookup(op: Operator) -> Run:
+    """As EMBEDDING_LOOKUP of rows of float32 or int8; from int8 to float32 by the first scale.
+
+    Source: tensorflow/lite/micro/kernels/embedding_lookup.cc.
+    """
+    table, out = _table_and_output(op)
+    if table.type == out.type:
+        return _lookup(op, lambda ids, table: table[ids])
+    if table.type != _INT8 or out.type != _FLOAT32:
+        raise op.unsupported()
+    scale, zero_point = table.params
+    if zero_point:
+        raise op.invalid(f"the zero point of {table.place} must be 0")
+    return _lookup(op, lambda ids, table: table[ids].astype(np.float32) * scale)
 
 
 def _whole_rows(op: Operator, table: TensorInfo) -> _LookUp:

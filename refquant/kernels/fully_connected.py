@@ -11,7 +11,7 @@ internal/reference/fully_connected.h, internal/reference/integer_ops/fully_conne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -100,8 +100,26 @@ def in_float64(op: Operator, bits: int, scales: Array, filter_zero: int) -> Requ
     return Requantization(bits, products / np.float64(y.scale), rule, x.zero_point, filter_zero, y.zero_point)
 
 
-def planned_fully_connected(op: Operator, sums: Arithmetic) -> Run:
-    """FULLY_CONNECTED whose numbers are those of `sums`."""
+@kernel("FULLY_CONNECTED", profile="micro")
+def micro_fully_connected(op: Operator) -> Run:
+    """As FULLY_CONNECTED, but integer sums are rounded twice, by a multiplier for which the product of two scales is
+    rounded to float32; where there is nothing to add up, the bias counts all the same.
+
+    Source: tensorflow/lite/micro/kernels/fully_connected.cc.
+    """
+    return planned_fully_connected(op, replace(IN_ORDER, requantizing=_in_float32), nothing_is_zero=False)
+
+
+def _in_float32(op: Operator, bits: int, scales: Array, filter_zero: int) -> Requantization:
+    x, y = op.input(0), op.output()
+    products = np.float64(x.scale) * scales
+    if scales.size == 1:
+        products = products.astype(np.float32).astype(np.float64)
+    return Requantization(bits, products / np.float64(y.scale), None, x.zero_point, filter_zero, y.zero_point)
+
+
+def planned_fully_connected(op: Operator, sums: Arithmetic, *, nothing_is_zero: bool = True) -> Run:
+    """FULLY_CONNECTED whose numbers are those of `sums`; of nothing to add up `nothing_is_zero` makes zeros."""
     options = _options(op)
     if options.weights_format not in list(FullyConnectedOptionsWeightsFormat):
         raise op.invalid(f"there is no weights format {options.weights_format}")
@@ -119,7 +137,7 @@ def planned_fully_connected(op: Operator, sums: Arithmetic) -> Run:
     if w.type in _PACKED and np.any(w.zero_points):
         raise op.invalid(f"{w.type.name} weights must have a zero point of 0")
     y.shape = output_shape(op, x, w, options.keep_num_dims)
-    if w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
+    if nothing_is_zero and w.dims[1] == 0:  # the sums of nothing are written before anything else is looked at
         zeros = np.zeros(y.dims, y.dtype)
         return lambda x, filter, bias=None: zeros
     if bias is not None and prod(bias.dims) != w.dims[0]:

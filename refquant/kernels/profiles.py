@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from refquant.kernels import micro
 from refquant.kernels.registry import Operator
 from refquant.numerics.fixed_point import (
     Requantize,
@@ -57,8 +58,7 @@ _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _OPTIMIZED = "internal/optimized/"
 _OPTIMIZED_FULLY = _OPTIMIZED + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
-_MICRO = "tests/oracle/test_models.py::test_every_tensor_in_micro"
-_PAIRS = "tests/oracle/test_micro_kernels.py::test_operator"
+_MICRO = "tests/oracle/test_micro_kernels.py::test_family"
 _XNNPACK = "tests/oracle/test_xnnpack_integers.py::test_operator"
 _SUMS = "tests/oracle/test_elementwise_kernels.py::test_rounding_rule"
 
@@ -136,53 +136,38 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("xnnpack",   "MUL",               _INT8,  32, float32_rounding, "qs8-vmul/",                       _XNNPACK),
     ("xnnpack",   "MUL",               _UINT8, 32, float32_rounding, "qu8-vmul/",                       _XNNPACK),
     ("micro",     "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                             _MICRO),
+    ("micro",     "CONV_2D",           _INT16, 32, double_rounding,  _CONV,                             _MICRO),
+    ("micro",     "CONV_2D",           _INT16, 64, wide,             _CONV,                             _MICRO),
     ("micro",     "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding,  _DEPTHWISE,                        _MICRO),
+    ("micro",     "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                        _MICRO),
+    ("micro",     "TRANSPOSE_CONV",    _INT8,  32, double_rounding,  _TRANSPOSE,                        _MICRO),
+    ("micro",     "TRANSPOSE_CONV",    _INT16, 64, wide,             _TRANSPOSE,                        _MICRO),
+    ("micro",     "BATCH_MATMUL",      _INT8,  32, double_rounding,  _REFERENCE + "batch_matmul.h",     _MICRO),
+    ("micro",     "BATCH_MATMUL",      _INT16, 64, wide,             _REFERENCE + "batch_matmul.h",     _MICRO),
     ("micro",     "FULLY_CONNECTED",   _INT8,  32, double_rounding,  _FULLY,                            _MICRO),
+    ("micro",     "FULLY_CONNECTED",   _INT16, 32, double_rounding,  _FULLY,                            _MICRO),
+    ("micro",     "FULLY_CONNECTED",   _INT16, 64, wide,             _FULLY,                            _MICRO),
+    ("micro",     "ADD",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/add.h",  _MICRO),
+    ("micro",     "ADD",               _INT16, 32, double_rounding,  _REFERENCE + "add.h",              _MICRO),
+    ("micro",     "SUB",               _INT8,  32, double_rounding,  _REFERENCE + "sub.h",              _MICRO),
+    ("micro",     "SUB",               _INT16, 32, double_rounding,  _REFERENCE + "sub.h",              _MICRO),
+    ("micro",     "MUL",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _MICRO),
+    ("micro",     "MUL",               _INT16, 32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _MICRO),
     ("micro",     "QUANTIZE",          _INT8,  32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
+    ("micro",     "QUANTIZE",          _UINT8, 32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
     ("micro",     "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
-    ("micro",     "ADD",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/add.h",  _PAIRS),
-    ("micro",     "SUB",               _INT8,  32, double_rounding,  _REFERENCE + "sub.h",              _PAIRS),
-    ("micro",     "MUL",               _INT8,  32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _PAIRS),
-    ("micro",     "MUL",               _INT16, 32, double_rounding,  _REFERENCE + "integer_ops/mul.h",  _PAIRS),
-    ("micro",     "QUANTIZE",          _UINT8, 32, double_rounding,  _REFERENCE + "requantize.h",       _PAIRS),
-    ("micro",     "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _PAIRS),
-    ("micro",     "MEAN",              _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _PAIRS),
-    ("micro",     "MEAN",              _INT16, 32, double_rounding,  _REFERENCE + "reduce.h",           _PAIRS),
+    ("micro",     "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _MICRO),
+    ("micro",     "MEAN",              _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _MICRO),
+    ("micro",     "MEAN",              _INT16, 32, double_rounding,  _REFERENCE + "reduce.h",           _MICRO),
+    ("micro",     "SUM",               _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _MICRO),
+    ("micro",     "SUM",               _INT16, 32, double_rounding,  _REFERENCE + "reduce.h",           _MICRO),
+    ("micro",     "SOFTMAX",           _INT16, 32, double_rounding,  _REFERENCE + "softmax.h",          _MICRO),
 ))
 # fmt: on
 
 _ROUNDING = {(row.profile, row.operator, row.type, row.bits): row.rule for row in ROUNDING}
 
-_FLOAT32, _UINT32 = TensorType.FLOAT32, TensorType.UINT32
-_MOVED = ((_FLOAT32, _INT32), (_INT8, _INT32), (_INT16, _INT32), (_INT32, _INT32))
-_WEIGHTED = ((_FLOAT32, _FLOAT32), (_INT8, _INT8))
-_ALIKE = ((_FLOAT32, _FLOAT32), (_INT8, _INT8), (_INT16, _INT16), (_INT32, _INT32))
-_REDUCED = ((_FLOAT32, _INT32), (_INT8, _INT32), (_INT16, _INT32))
-
-#: Types of the first two inputs for which the kernel of an operator was compared with that of TFLite Micro, by the
-#: tests of `_MICRO` and `_PAIRS`. In profile "micro" nothing else runs: Micro has its own LSTM, for one.
-COMPARED_WITH_MICRO: dict[str, tuple[tuple[TensorType, ...], ...]] = {
-    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), _WEIGHTED),
-    **dict.fromkeys(("MUL", "MAXIMUM", "MINIMUM"), _ALIKE),
-    "ADD": (_ALIKE[0], _ALIKE[1], _ALIKE[3]),
-    "SUB": (_ALIKE[0], _ALIKE[1]),
-    "DIV": (_ALIKE[0], _ALIKE[3]),
-    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "SOFTMAX"), ((_FLOAT32,), (_INT8,), (_INT16,))),
-    "SOFTMAX": ((_FLOAT32,), (_INT8,)),
-    **dict.fromkeys(("LOGISTIC", "TANH"), ((_FLOAT32,), (_INT16,))),
-    "RELU6": ((_FLOAT32,),),
-    "QUANTIZE": ((_FLOAT32,), (_INT8,), (_UINT8,), (_INT16,), (_INT32,)),
-    "DEQUANTIZE": ((_INT8,), (_UINT8,), (_INT16,)),
-    "CAST": ((_INT16,), (_INT32,), (_UINT32,)),
-    "MEAN": _REDUCED,
-    **dict.fromkeys(("SUM", "REDUCE_MIN", "PAD", "PADV2", "TRANSPOSE"), _MOVED[:1]),
-    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _MOVED[:1]),
-    "RESHAPE": _MOVED,
-    "STRIDED_SLICE": (_MOVED[0], _MOVED[3]),
-    **dict.fromkeys(("CONCATENATION", "PACK"), (_ALIKE[0], _ALIKE[3])),
-    "SVDF": ((_INT8, _INT8),),
-}
-
+_FLOAT32 = TensorType.FLOAT32
 
 #: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
 #: and integers have not been compared with them
@@ -213,14 +198,14 @@ INEXACT_IN_XNNPACK: dict[str, tuple[str, str]] = dict.fromkeys(("RSQRT", "SQRT")
 
 
 def check_compared(op: Operator, profile: str) -> None:
-    """Raises UnsupportedOperatorError where nobody has compared `op` with the real kernel of its profile.
+    """Raises UnsupportedOperatorError where the real kernels of its profile do not run `op`, or nobody compared them.
 
-    In a model run with profile "calibrator", which is one of floats, no tensor may be quantized but those of
-    `QUANTIZED_IN_CALIBRATOR`; of operators in profile "optimized" not those of `FLOAT_IN_OPTIMIZED`.
+    Profile "micro" runs what `refquant.kernels.micro` says. In a model run with profile "calibrator", which is one of
+    floats, no tensor may be quantized but those of `QUANTIZED_IN_CALIBRATOR`; of operators in profile "optimized" not
+    those of `FLOAT_IN_OPTIMIZED`.
     """
-    types = tuple(tensor.type for tensor in op.inputs[:2] if tensor is not None)
-    if op.profile == "micro" and not op.is_custom and types not in COMPARED_WITH_MICRO.get(op.name, ()):
-        raise op.unsupported("these types have not been compared with the real kernel")
+    if op.profile == "micro":
+        micro.check_taken(op)
     if profile == "calibrator":
         only_floats = op.name not in QUANTIZED_IN_CALIBRATOR
     else:
@@ -229,6 +214,12 @@ def check_compared(op: Operator, profile: str) -> None:
         for tensor in (*op.inputs, *op.outputs):
             if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
                 raise op.unsupported(f"{tensor.place} is quantized, and only float models run")
+
+
+def check_planned(op: Operator) -> None:
+    """Raises UnsupportedOperatorError where the runtime of its profile has not the shapes that a kernel planned."""
+    if op.profile == "micro":
+        micro.check_shapes(op)
 
 
 def rounding(op: Operator, bits: int = 32, type: TensorType | None = None) -> Requantize:

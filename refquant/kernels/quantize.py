@@ -5,7 +5,7 @@ NumericVerify.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ _INT8, _UINT8, _INT16, _INT32 = TensorType.INT8, TensorType.UINT8, TensorType.IN
 _INT4, _UINT4, _INT2 = TensorType.INT4, TensorType.UINT4, TensorType.INT2
 _FLOAT32, _FLOAT16 = TensorType.FLOAT32, TensorType.FLOAT16
 
-#: the pairs that QUANTIZE takes between integers, and those that only TFLite Micro takes
+_Pair = tuple[TensorType, TensorType]
+#: the pairs that QUANTIZE takes between integers, and those that TFLite Micro takes
 _REQUANTIZES = {
     (_INT8, _INT8), (_INT8, _UINT8), (_UINT8, _INT8), (_UINT8, _UINT8),
     (_INT16, _INT8), (_INT16, _INT16), (_INT16, _INT32), (_INT32, _INT8), (_INT32, _INT16),
 }  # fmt: skip
-_REQUANTIZES_OF_MICRO = {(_INT8, _INT16), (_UINT8, _INT16)}
+_REQUANTIZES_OF_MICRO = _REQUANTIZES - {(_UINT8, _UINT8)} | {(_INT8, _INT16), (_INT8, _INT32)}
 
 #: the types to which QUANTIZE takes floats, and their lowest and highest number
 _RANGES = {_INT8: (-128, 127), _UINT8: (0, 255), _INT16: (-32768, 32767), _INT4: (-8, 7), _UINT4: (0, 15)}
@@ -44,14 +45,23 @@ def quantize(op: Operator) -> Run:
 
     Source: kernels/quantize.cc, internal/reference/quantize.h and requantize.h.
     """
+    return _quantize(op, tuple(_RANGES), _REQUANTIZES)
+
+
+@kernel("QUANTIZE", profile="micro")
+def micro_quantize(op: Operator) -> Run:
+    """As QUANTIZE, between other types. Source: tensorflow/lite/micro/kernels/quantize_common.cc."""
+    return _quantize(op, (_INT8, _INT16), _REQUANTIZES_OF_MICRO)
+
+
+def _quantize(op: Operator, of_floats: Collection[TensorType], allowed: Collection[_Pair]) -> Run:
     x, out = op.input(0), op.output()
     out.shape = x.dims
     if not out.is_quantized:
         raise op.invalid(f"tensor {out.index} ({out.name!r}) of type {out.type.name} has no scale")
-    if x.type == _FLOAT32 and out.type in _RANGES and not (out.type in (_INT4, _UINT4) and out.scales.size > 1):
+    if x.type == _FLOAT32 and out.type in of_floats and not (out.type in (_INT4, _UINT4) and out.scales.size > 1):
         scale, zero_point = _along_channels(op, out)
         return lambda x: affine.quantize(x, scale, zero_point, out.dtype, *_RANGES[out.type])
-    allowed = _REQUANTIZES | _REQUANTIZES_OF_MICRO if op.profile == "micro" else _REQUANTIZES
     if (x.type, out.type) not in allowed:
         raise op.unsupported()
     if x.type == out.type == _INT16 and (x.params[1] or out.params[1]):
@@ -141,6 +151,17 @@ def _dequantized_by_eight(x: TensorInfo) -> Callable[[Array], Array] | None:
         return noted("plus -zero point * scale", scaled + noted("-zero point * scale", offset))
 
     return in_groups(8, eights, lambda q: affine.dequantize(q, scale, zero_point))
+
+
+@kernel("DEQUANTIZE", profile="micro")
+def micro_dequantize(op: Operator) -> Run:
+    """As DEQUANTIZE, always by the first scale and zero point. Source: tensorflow/lite/micro/kernels/dequantize.cc."""
+    x, out = op.input(0), op.output()
+    if out.type != _FLOAT32:
+        raise op.unsupported()
+    out.shape = x.dims
+    scale, zero_point = x.params
+    return once_if_constant(x, tabulate(lambda q: affine.dequantize(q, scale, zero_point), x.dtype))
 
 
 def _dequantized(op: Operator, x: TensorInfo) -> Callable[[Array], Array]:

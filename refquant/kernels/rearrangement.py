@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -179,10 +179,26 @@ def space_to_batch_nd(op: Operator) -> Run:
     Paddings are filled with the zero point. Source: kernels/space_to_batch_nd.cc.
     """
     _, out = _spatial(op)
-    fill = out.dtype.type(out.zero_point if out.scales.size == 1 and out.type in _QUANTIZED else 0)
+    return _to_batch(op, out.dtype.type(out.zero_point if out.scales.size == 1 and out.type in _QUANTIZED else 0))
+
+
+@kernel("SPACE_TO_BATCH_ND", profile="micro")
+def micro_space_to_batch_nd(op: Operator) -> Run:
+    """As SPACE_TO_BATCH_ND, without paddings: the real kernel leaves it open with what it fills them.
+
+    Source: tensorflow/lite/micro/kernels/space_to_batch_nd.cc.
+    """
+    _spatial(op)
+    return _to_batch(op, None)
+
+
+def _to_batch(op: Operator, fill: Any) -> Run:
+    """SPACE_TO_BATCH_ND with that number in the paddings, or without paddings where it is None."""
 
     def plan(shape: Shape, block_shape: Array, paddings: Array) -> tuple[Shape, tuple[Shape, list[int], _Pairs]]:
         block, pads = block_shape.tolist(), _pairs(paddings)
+        if fill is None and np.any(paddings):
+            raise op.unsupported("paddings: no kernel")
         padded = [n + before + after for n, (before, after) in zip(shape[1:], pads)]
         if min(block) < 1 or min(min(pair) for pair in pads) < 0 or any(n % b for n, b in zip(padded, block)):
             raise op.invalid(f"an image of {shape[1:-1]} with paddings {pads} is not made of blocks of {block}")
@@ -191,7 +207,7 @@ def space_to_batch_nd(op: Operator) -> Run:
 
     def compute(how: tuple[Shape, list[int], _Pairs], x: Array, *_: Array) -> Array:
         shape, block, pads = how
-        padded = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
+        padded = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill or 0)
         split = [size for n, b in zip(shape[1:], block) for size in (n, b)]
         d = len(block)
         order = [*range(2, 2 * d + 1, 2), 0, *range(1, 2 * d, 2), 2 * d + 1]

@@ -10,8 +10,8 @@ from refquant.kernels.constants import made_once
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import libm
-from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
-from refquant.numerics.lookup import int8_table, tabulate
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier, to_int32
+from refquant.numerics.lookup import int8_table, round_half_away, tabulate
 from refquant.numerics.selection import choose
 from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
 from refquant.tflite.schema import LeakyReluOptions, TensorType
@@ -143,6 +143,26 @@ def elu(op: Operator) -> Run:
     if x.type != TensorType.INT8:
         raise op.unsupported()
     return int8_table(_elu, x.dtype, *x.params, *out.params)
+
+
+@kernel("ELU", profile="micro")
+def micro_elu(op: Operator) -> Run:
+    """As ELU; int8 through a table of exp(x) - 1, in which what is too large for int32 becomes the lowest number.
+
+    Source: tensorflow/lite/micro/kernels/elu.cc.
+    """
+    x, out = _input_and_output(op)
+    if x.type == TensorType.FLOAT32:
+        return _elu
+    (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
+
+    def entry(q: Array) -> Array:
+        real = x_scale * (q.astype(np.int32) - x_zero).astype(np.float32)
+        value = choose(real < 0, libm.exp(real) - _ONE, real)
+        rescaled = round_half_away(value * (_ONE / out_scale)) + np.float32(out_zero)
+        return np.clip(to_int32(rescaled), -128, 127).astype(np.int8)
+
+    return tabulate(entry, x.dtype)
 
 
 def _elu(x: Array) -> Array:

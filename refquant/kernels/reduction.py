@@ -198,6 +198,13 @@ def sum_of(op: Operator) -> Run:
     return _quantized_sum(op, np.dtype(np.uint8), divided=False)
 
 
+@kernel("SUM", profile="micro")
+def micro_sum(op: Operator) -> Run:
+    """As SUM, integers in 32 bits and by double rounding. Source: tensorflow/lite/micro/kernels/reduce_common.cc."""
+    x = op.input(0)
+    return sum_of(op) if x.type == TensorType.FLOAT32 else _quantized_sum(op, x.dtype, divided=False)
+
+
 @kernel("SUM", profile="optimized")
 def optimized_sum(op: Operator) -> Run:
     """As SUM, but every sum of float32 begins with the first number. There is none of bool.

@@ -61,7 +61,8 @@ class TensorInfo:
     `is_folded` marks what TensorFlow computes when it plans, `is_persistent` what it computes from a constant in the
     first run and keeps. `is_fixed` marks what `DENSIFY` and `DEQUANTIZE` make of constants, whether TensorFlow keeps it
     or not: no input changes it.
-    `blocks` is there where each so many numbers of a row have a scale of their own.
+    `blocks` is there where each so many numbers of a row have a scale of their own. With `first_counts` a kernel that
+    wants one scale takes the first of several.
     """
 
     index: int
@@ -81,6 +82,7 @@ class TensorInfo:
     declared: Shape = ()
     has_open_sides: bool = False
     blocks: Blocks | None = None
+    first_counts: bool = False
 
     @property
     def place(self) -> str:
@@ -118,8 +120,12 @@ class TensorInfo:
 
     @property
     def params(self) -> tuple[np.float32, int]:
-        """Scale and zero point as most real kernels see them: both 0 where the tensor has not just one of each."""
-        if self.scales.size != 1 or self.zero_points.size != 1:
+        """Scale and zero point as most real kernels see them: both 0 where the tensor has not just one of each.
+
+        Those of TFLite Micro see the first of several.
+        """
+        counts = (self.scales.size, self.zero_points.size)
+        if 0 in counts or (counts != (1, 1) and not self.first_counts):
             return np.float32(0), 0
         return np.float32(self.scales[0]), int(self.zero_points[0].astype(np.int32))
 
@@ -309,6 +315,11 @@ def register_custom_operator(name: str, kernel: Kernel) -> None:
     if not callable(kernel):
         raise InvalidInputError(f"the kernel of {name!r} must be a function of an Operator, got {kernel!r}")
     _REGISTERED[name] = kernel
+
+
+def is_registered(name: str) -> bool:
+    """Whether a custom operator of this name has a kernel of the user's."""
+    return name in _REGISTERED
 
 
 def flaw_of(name: str) -> str:

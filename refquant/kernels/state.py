@@ -41,7 +41,7 @@ class Resources:
 
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
     found: dict[int, Variable | Table] = field(default_factory=dict)
-    initialized: set[int] = field(default_factory=set)
+    initialized: set[object] = field(default_factory=set)
 
     def number(self, container: str | None, name: str | None) -> int:
         """The number of the variable with this name: they are counted as they are met."""
@@ -141,18 +141,49 @@ def read_variable(op: Operator) -> Run:
     return run
 
 
+@kernel("READ_VARIABLE", profile="micro")
+def micro_read_variable(op: Operator) -> Run:
+    """As READ_VARIABLE of as many bytes as the variable has; other numbers damage the memory of the real kernel.
+
+    Source: tensorflow/lite/micro/micro_resource_variable.cc.
+    """
+    resources = _subgraphs(op).resources
+    _handle(op, _RESOURCE, _INT32)
+    out = op.output()
+    out.shape = out.declared
+
+    def run(handle: Array) -> Array:
+        variable = resources.variable(op, _only(handle))
+        if variable.type != out.type or variable.value.size != np.prod(out.declared):
+            raise op.unsupported(f"a variable of {variable.type.name} and shape {variable.value.shape}: no kernel")
+        return variable.value.reshape(out.declared).copy()
+
+    return run
+
+
 @kernel("CALL_ONCE")
 def call_once(op: Operator) -> Run:
     """Runs a subgraph without inputs and outputs, unless an operator of this interpreter has run it before."""
+    return _called_once(op, op.options.init_subgraph_index)
+
+
+@kernel("CALL_ONCE", profile="micro")
+def micro_call_once(op: Operator) -> Run:
+    """As CALL_ONCE, but each operator runs its subgraph once. Source: tensorflow/lite/micro/kernels/call_once.cc."""
+    return _called_once(op, (op.subgraph, op.index))
+
+
+def _called_once(op: Operator, key: object) -> Run:
+    """Runs the subgraph unless that has happened under the same key."""
     subgraphs = _subgraphs(op)
     index = op.options.init_subgraph_index
     if subgraphs.plan(op, index, ()):
         raise op.invalid(f"subgraph {index}, which it calls, must have no outputs")
 
     def run() -> tuple[()]:
-        if index not in subgraphs.resources.initialized:
+        if key not in subgraphs.resources.initialized:
             subgraphs.call(op, index, ())
-            subgraphs.resources.initialized.add(index)
+            subgraphs.resources.initialized.add(key)
         return ()
 
     return run

@@ -21,6 +21,7 @@ from refquant.kernels.requantization import check_scales
 from refquant.numerics import lanes
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
+from refquant.numerics.ordered_products import product_in_order
 from refquant.tflite.schema import ActivationFunctionType, SVDFOptions, TensorType
 
 
@@ -30,15 +31,25 @@ from refquant.tflite.schema import ActivationFunctionType, SVDFOptions, TensorTy
     "float32 (of float32), or int16 (of int8), it reads and writes memory that is not its own; refquant refuses",
 )
 def svdf(op: Operator) -> Run:
-    """float32, with weights of float32 or of eight bits, or int8 with an int16 state and int16 time weights.
+    """float32, with weights of float32 or of eight bits, or int8 with an int16 state and int16 time weights."""
+    return _planned(op, _find)
 
-    TensorFlow Lite Micro has int8 with a state and time weights of int8, too.
+
+@kernel("SVDF", profile="micro")
+def micro_svdf(op: Operator) -> Run:
+    """float32 in plain order, or int8 with a state and time weights of int16 or int8; with a bias in any case.
+
+    Integers have no activation. Source: tensorflow/lite/micro/kernels/svdf_common.cc.
     """
+    return _planned(op, _find_micro)
+
+
+def _planned(op: Operator, find_kernel: Callable[..., Callable[[Operator], Run]]) -> Run:
     x, features, times, state = (op.input(i) for i in (0, 1, 2, 4))
     bias, out, options = op.optional_input(3), op.output(), op.options
     if not isinstance(options, SVDFOptions):
         raise op.invalid("has no SVDFOptions")
-    find = _find(op, x, features, bias, times, state, out)
+    find = find_kernel(op, x, features, bias, times, state, out)
     rank = options.rank
     filters = (*features.dims, 0)[0]
     if len(x.dims) != 2 or rank < 1 or filters % rank or features.dims != (filters, x.dims[1]):
@@ -91,17 +102,31 @@ def _find(
             TensorType.INT16,
             TensorType.INT8,
         ):
-            return _quantized
-        case (
-            TensorType.INT8,
-            TensorType.INT8,
-            TensorType.INT8,
-            TensorType.INT32 | None,
-            TensorType.INT8,
-            TensorType.INT8,
-        ) if op.profile == "micro":
-            return _quantized
+            return _with_relu
     raise op.unsupported()
+
+
+def _find_micro(
+    op: Operator,
+    x: TensorInfo,
+    features: TensorInfo,
+    bias: TensorInfo | None,
+    times: TensorInfo,
+    state: TensorInfo,
+    out: TensorInfo,
+) -> Callable[[Operator], Run]:
+    """The kernel of TFLite Micro for these types, or an error."""
+    if bias is None:
+        raise op.unsupported("a missing bias, of which the real kernel dies,")
+    types = {tensor.type for tensor in (x, features, times, bias, state, out)}
+    if types == {TensorType.FLOAT32}:
+        return _float_in_order
+    of_int8 = x.type == features.type == out.type == TensorType.INT8 and bias.type == TensorType.INT32
+    if not of_int8 or times.type not in (TensorType.INT8, TensorType.INT16) or state.type != times.type:
+        raise op.unsupported()
+    if not abs(np.float64(bias.params[0]) - np.float64(state.params[0] * times.params[0])) < 1e-5:
+        raise op.invalid(f"the scale of the bias is {bias.params[0]}, not that of the state times the time weights'")
+    return _quantized
 
 
 def _remember(state: Array, newest: Array, memory: int) -> Array:
@@ -129,6 +154,35 @@ def _float(op: Operator) -> Run:
         return finish(lanes.dot(times, remembered), bias)
 
     return run
+
+
+def _float_in_order(op: Operator) -> Run:
+    """float32: all sums one by one, those of the filters of a unit after its bias. Of a NaN comes the upper limit."""
+    memory, shape, rank = op.input(2).dims[1], op.output().dims, op.options.rank
+    activation = op.options.fused_activation_function
+    low, high = _LIMITS.get(activation, (np.float32(-np.inf), np.float32(np.inf)))
+    activate = activation_of_vector(activation) if activation not in _LIMITS else None
+
+    def run(x: Array, features: Array, times: Array, bias: Array, state: Array) -> Array:
+        newest = product_in_order(np.ascontiguousarray(x.T), np.ascontiguousarray(features.T))
+        remembered = _remember(state, newest, memory)
+        found = np.zeros(newest.shape, np.float32)
+        for moment in range(memory):
+            found = found + times[:, moment] * remembered[:, :, moment]
+        y = np.broadcast_to(bias, shape)
+        for filter in range(rank):
+            y = y + found.reshape(*shape, rank)[..., filter]
+        return np.fmax(np.fmin(y, high), low) if activate is None else activate(y)
+
+    return run
+
+
+_ZERO, _ONE, _SIX = np.float32(0), np.float32(1), np.float32(6)
+_LIMITS = {
+    ActivationFunctionType.RELU: (_ZERO, np.float32(np.inf)),
+    ActivationFunctionType.RELU_N1_TO_1: (-_ONE, _ONE),
+    ActivationFunctionType.RELU6: (_ZERO, _SIX),
+}
 
 
 def _hybrid(op: Operator) -> Run:
@@ -185,14 +239,16 @@ def _finish(op: Operator) -> Callable[[Array, Array | None], Array]:
 # --- integers -------------------------------------------------------------------------------------------------------
 
 
-def _quantized(op: Operator) -> Run:
-    """Integers: both products are brought to the next scale by double rounding; RELU clamps nothing.
-
-    Source of the int8 state: tensorflow/lite/micro/kernels/svdf_common.cc.
-    """
-    x, features, times, state, out = (*(op.input(i) for i in (0, 1, 2, 4)), op.output())
+def _with_relu(op: Operator) -> Run:
+    """`_quantized`, if the activation is RELU, which clamps nothing."""
     if op.options.fused_activation_function != ActivationFunctionType.RELU:
         raise op.unsupported("integers with another activation than RELU")
+    return _quantized(op)
+
+
+def _quantized(op: Operator) -> Run:
+    """Integers: both products are brought to the next scale by double rounding."""
+    x, features, times, state, out = (*(op.input(i) for i in (0, 1, 2, 4)), op.output())
     check_scales(op, x, features, times, state)
     check_scales(op, out)
     first = quantize_multiplier(np.float64(x.scales[0] * features.scales[0] / state.scales[0]))

@@ -68,6 +68,13 @@ def transpose_conv(op: Operator) -> Run:
     return planned_transpose_conv(op, _float)
 
 
+@kernel("TRANSPOSE_CONV", profile="micro")
+def micro_transpose_conv(op: Operator) -> Run:
+    """As TRANSPOSE_CONV, int16 always in 64 bits. Source: tensorflow/lite/micro/kernels/transpose_conv.cc."""
+    is_wide = op.input(2).type == _INT16
+    return planned_transpose_conv(op, _float, lambda op, bits: _stage(op, 64 if is_wide else 32))
+
+
 def planned_transpose_conv(
     op: Operator,
     floats: Callable[[Operator, TransposeConvOptions], Run],

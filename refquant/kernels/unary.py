@@ -156,11 +156,20 @@ def rsqrt(op: Operator) -> Run:
     scales = _scales(op)
     if scales is None:
         return _function(op, _one_over_square_root)
-    x_scale, x_zero, out_scale, out_zero = scales
-    type = op.input(0).type
+    type, (_, x_zero, out_scale, _) = op.input(0).type, scales
+    if type == TensorType.INT8:
+        return _fixed_point_rsqrt(op, scales)
 
     def in_float32(x: Array) -> Array:
         return np.where(x <= 0, np.float32(32767) * out_scale, _one_over_square_root(x))
+
+    return _where_allowed(op, float_table(type, in_float32, scales), lambda q: q >= x_zero)
+
+
+def _fixed_point_rsqrt(op: Operator, scales: Scales) -> Run:
+    x_scale, x_zero, out_scale, out_zero = scales
+    dtype = op.input(0).dtype
+    limits = np.iinfo(dtype)
 
     def in_int32(q: Array) -> Array:
         value = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))
@@ -171,12 +180,21 @@ def rsqrt(op: Operator) -> Run:
         headed("times 1 / (square root of the input's scale * output's scale)")
         noted("multiplier", multiplier), noted("shift", shift - 20)
         result = noted(ROUNDED, double_rounding(raised, multiplier, shift - 20))
-        limited = np.clip(noted(ZERO_POINT_ADDED, result + np.int32(out_zero)), -128, 127)
-        return noted("limited to -128 … 127; 127 of zero", np.where(value == 0, 127, limited)).astype(np.int8)
+        limited = np.clip(noted(ZERO_POINT_ADDED, result + np.int32(out_zero)), limits.min, limits.max)
+        named = f"limited to {limits.min} … {limits.max}; {limits.max} of zero"
+        return noted(named, np.where(value == 0, limits.max, limited)).astype(dtype)
 
     multiplier, shift = quantize_multiplier(1.0 / np.float64(np.sqrt(x_scale) * out_scale))
-    run = float_table(type, in_float32, scales) if type == TensorType.INT16 else tabulate(in_int32, np.int8)
-    return _where_allowed(op, run, lambda q: q >= x_zero)
+    return _where_allowed(op, tabulate(in_int32, dtype), lambda q: q >= x_zero)
+
+
+@kernel("RSQRT", profile="micro")
+def micro_rsqrt(op: Operator) -> Run:
+    """As RSQRT, int16 in the arithmetic of int8. Source: tensorflow/lite/micro/kernels/elementwise.cc."""
+    scales = _scales(op)
+    if scales is None:
+        return _function(op, _one_over_square_root)
+    return _fixed_point_rsqrt(op, scales)
 
 
 def _one_over_square_root(x: Array) -> Array:

@@ -1,140 +1,100 @@
-"""Operators of profile "micro" against TFLite Micro itself, bit for bit: what `COMPARED_WITH_MICRO` promises.
+"""Operators of profile "micro" against TFLite Micro itself, bit for bit, and what it refuses.
 
-Whole models are compared in test_models; here are the operators and types that those hardly use.
+Whole models are compared in test_models; `refquant verify --kernels micro` compares many more cases.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from refquant.errors import UnsupportedOperatorError
+from refquant.data import VERIFIED
+from refquant.errors import RuntimeFailedError, UnsupportedOperatorError
 from refquant.interpreter import Interpreter
+from refquant.kernels.micro import TAKEN
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
-from refquant.testing.conformance import bits
-from refquant.testing.strategies.drawing import generators, numbers, scales, zero_points
+from refquant.testing.conformance import Outcome, compare
+from refquant.testing.record import read_record
+from refquant.testing.strategies import families
+from refquant.testing.sweep import check
 from refquant.tflite import schema
-from refquant.tflite.schema import Padding, TensorType
-from refquant.tflite.tensor_types import numpy_dtype
+from refquant.tflite.model import Model
+from refquant.tflite.schema import TensorType
 
 pytestmark = pytest.mark.oracle
 
-FLOAT32, INT8, UINT8, INT16, INT32 = (
-    TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT32,
-)  # fmt: skip
-SHAPE = (1, 7, 6, 5)
+FLOAT32, INT8, INT16, INT32 = TensorType.FLOAT32, TensorType.INT8, TensorType.INT16, TensorType.INT32
 
-BINARY = {
-    "ADD": schema.AddOptions(),
-    "SUB": schema.SubOptions(),
-    "MUL": schema.MulOptions(),
-    "MAXIMUM": schema.MaximumMinimumOptions(),
-    "MINIMUM": schema.MaximumMinimumOptions(),
-}
-POOL = schema.Pool2DOptions(padding=Padding.VALID, stride_w=2, stride_h=2, filter_width=3, filter_height=3)
-UNARY: dict[str, Any] = {
-    "RELU": None,
-    "LOGISTIC": None,
-    "TANH": None,
-    "SOFTMAX": schema.SoftmaxOptions(beta=1.0),
-    "AVERAGE_POOL_2D": POOL,
-    "MAX_POOL_2D": POOL,
-    "DEQUANTIZE": None,
-    "MEAN": schema.ReducerOptions(),
-}
-#: operators whose output scale is fixed: range of the output, divided by its 256 or 65,536 values
-FIXED = {"LOGISTIC": (0, 1), "SOFTMAX": (0, 1), "TANH": (-1, 1)}
-QUANTIZES = [
-    *((FLOAT32, b) for b in (INT8, INT16)),
-    *((INT8, b) for b in (INT8, UINT8, INT16)),
-    *((INT16, b) for b in (INT8, INT16, INT32)),
-    *((INT32, b) for b in (INT8, INT16)),
-    (UINT8, INT8),
-]
-#: Micro has no float DEQUANTIZE, its 8-bit logistic and tanh saturate early, its int16 softmax has other tables
-DIFFERENT = {("DEQUANTIZE", FLOAT32), ("LOGISTIC", INT8), ("TANH", INT8), ("SOFTMAX", INT16)}
-CASES = [
-    *(
-        (operator, type, type)
-        for operator in BINARY
-        for type in (FLOAT32, INT8, INT16)
-        if (operator, type) not in (("ADD", INT16), ("SUB", INT16))  # Micro has no path for scales of powers of two
-    ),
-    *(
-        (operator, type, FLOAT32 if operator == "DEQUANTIZE" else type)
-        for operator in UNARY
-        for type in (FLOAT32, INT8, INT16)
-        if (operator, type) not in DIFFERENT
-    ),
-    ("DEQUANTIZE", UINT8, FLOAT32),
-    *(("QUANTIZE", a, b) for a, b in QUANTIZES),
+#: operators and variants of which TFLite Micro runs at least some cases
+RUNNING = {(entry.operator, entry.variant) for entry in read_record(VERIFIED["micro"]) if "EQUAL" in entry.outcomes}
+#: variants that are alike in that only the type of what is moved differs: one of them is enough here
+MOVING = ("ASSIGN_VARIABLE", "BROADCAST_TO", "CALL_ONCE", "CAST", "IF", "READ_VARIABLE", "RESHAPE", "SHAPE", "SQUEEZE")
+FAMILIES = [
+    family
+    for family in families("micro")
+    if (family.operator, family.variant) in RUNNING
+    and (family.operator not in (*MOVING, "WHILE") or family.variant.split(" to ")[0] in ("FLOAT32", "INT8"))
 ]
 
 
-def quantized(type: TensorType, shape: tuple[int, ...]) -> st.SearchStrategy[TensorSpec]:
-    if type == FLOAT32:
-        return st.just(TensorSpec(type, shape))
-    return st.builds(lambda s, z: TensorSpec(type, shape, s, z), scales, zero_points(type))
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.operator}-{family.variant}")
+def test_family(family: object, micro: Runtime) -> None:
+    check(family, micro, examples=4)  # type: ignore[arg-type]
 
 
-def output(draw: st.DrawFn, operator: str, type: TensorType, x: TensorSpec) -> TensorSpec:
-    shape = SHAPE
-    if operator.endswith("POOL_2D"):
-        shape = (1, 3, 2, 5)
-    elif operator == "MEAN":
-        shape = (1, 5)
-    if type != FLOAT32 and operator in FIXED:
-        low, high = FIXED[operator]
-        scale = (high - low) / 256 if type == INT8 else 1 / 32768
-        return TensorSpec(type, shape, scale, -128 if type == INT8 and low == 0 else 0)
-    if operator.endswith("POOL_2D") or operator in ("MAXIMUM", "MINIMUM"):
-        return TensorSpec(type, shape, x.scale, x.zero_point)
-    return draw(quantized(type, shape))
-
-
-@pytest.mark.parametrize(("operator", "type", "out_type"), CASES, ids=lambda p: getattr(p, "name", p))
-@given(data=st.data(), rng=generators)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
-def test_operator(
-    micro: Runtime,
-    operator: str,
-    type: TensorType,
-    out_type: TensorType,
-    data: st.DataObject,
-    rng: np.random.Generator,
-) -> None:
-    x = data.draw(quantized(type, SHAPE))
-    inputs = [x]
-    if operator in BINARY:
-        inputs.append(x if operator in ("MAXIMUM", "MINIMUM") else data.draw(quantized(type, SHAPE)))
-    arrays = [numbers(rng, type, SHAPE) for _ in inputs]
-    if type == FLOAT32:  # what a NaN or an infinity becomes differs from compiler to compiler
-        arrays = [np.nan_to_num(a, nan=1.0, posinf=9.0, neginf=-9.0) for a in arrays]
-    if operator == "MEAN":
-        inputs.append(TensorSpec(INT32, data=np.array([1, 2], np.int32)))
-    out = data.draw(st.composite(output)(operator, out_type, x))
-    if operator in ("ADD", "SUB") and type == INT8:  # Micro aborts where the last multiplier reaches 1
-        out.scale = max(float(out.scale), *(float(i.scale) / 2**18 for i in inputs))  # type: ignore[arg-type]
-    model = single_operator_model(operator, inputs, [out], (UNARY | BINARY).get(operator))
-    (expected,) = micro.run(model, arrays)
-    interpreter = Interpreter(model=model, kernels="micro")
-    interpreter.allocate_tensors()
-    for detail, array in zip(interpreter.get_input_details(), arrays, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    actual = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
-    assert actual.dtype == numpy_dtype(out_type)
-    np.testing.assert_array_equal(bits(actual), bits(expected))
-
-
-def test_what_was_not_compared_is_refused() -> None:
-    tensor = TensorSpec(INT8, (2,), 0.1)
-    model = single_operator_model("RELU6", [tensor], [tensor])  # which differs in Micro
-    with pytest.raises(UnsupportedOperatorError, match=r"RELU6.*INT8.*not been compared.*'micro'"):
+@pytest.mark.parametrize(
+    ("operator", "tensor", "reason"),
+    [
+        ("RELU6", TensorSpec(TensorType.UINT8, (2,), 0.1), "is UINT8, TFLite Micro takes FLOAT32, INT8, INT16"),
+        ("GELU", TensorSpec(FLOAT32, (2,)), "does not have this operator"),
+        ("RELU", TensorSpec(FLOAT32, (1,) * 7), "7 dimensions, TFLite Micro takes up to 6"),
+    ],
+)
+def test_what_tflite_micro_does_not_take_is_refused(operator: str, tensor: TensorSpec, reason: str) -> None:
+    model = single_operator_model(operator, [tensor], [tensor])
+    with pytest.raises(UnsupportedOperatorError, match=f"{operator}.*{reason}.*'micro'"):
         Interpreter(model=model, kernels="micro").allocate_tensors()
+
+
+def test_shapes_are_those_of_the_file(micro: Runtime) -> None:
+    """Which TFLite Micro believes: it gives as many numbers as the file says, here beyond those that it computes."""
+    model = single_operator_model("ABS", [TensorSpec(FLOAT32, (2,))], [TensorSpec(FLOAT32, (3,))])
+    assert micro.run(model, [np.float32([1, -2])])[0].shape == (3,)
+    with pytest.raises(UnsupportedOperatorError, match=r"has shape \(3,\) in the file"):
+        Interpreter(model=model, kernels="micro").allocate_tensors()
+
+
+def test_the_first_of_several_scales_counts(micro: Runtime) -> None:
+    tensor = TensorSpec(INT8, (2, 3), [0.5, 0.25, 2.0], [3, -4, 0], quantized_dimension=1)
+    model = single_operator_model("DEQUANTIZE", [tensor], [TensorSpec(FLOAT32, (2, 3))])
+    sample = [np.int8([[1, 2, 3], [-128, 0, 127]])]
+    assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
+
+
+@pytest.mark.parametrize("out_type", [INT16, INT32])
+def test_int8_becomes_wider(out_type: TensorType, micro: Runtime) -> None:
+    """Which no kernel of TensorFlow does."""
+    x = np.arange(-128, 128).astype(np.int8)
+    model = single_operator_model(
+        "QUANTIZE", [TensorSpec(INT8, x.shape, 0.31, 7)], [TensorSpec(out_type, x.shape, 0.0007, 0)]
+    )
+    assert compare(model, [[x]], micro, "micro").outcome is Outcome.EQUAL
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_add_n_of_int8(count: int, micro: Runtime) -> None:
+    rng = np.random.default_rng(count)
+    specs = [TensorSpec(INT8, (5, 9), 0.043, -11) for _ in range(count)]
+    model = single_operator_model("ADD_N", specs, [TensorSpec(INT8, (5, 9), 0.19, 4)], schema.AddNOptions())
+    sample = [rng.integers(-128, 128, (5, 9)).astype(np.int8) for _ in range(count)]
+    assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
+
+
+@pytest.mark.parametrize("operator", sorted(set(schema.BuiltinOperator.__members__) - set(TAKEN)))
+def test_no_other_operator_is_there(operator: str, micro: Runtime) -> None:
+    if operator in ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"):
+        pytest.skip("no operator")
+    model: Model = single_operator_model(operator, [TensorSpec(FLOAT32, (1,))], [TensorSpec(FLOAT32, (1,))])
+    with pytest.raises(RuntimeFailedError):
+        micro.run(model, [np.zeros(1, np.float32)])

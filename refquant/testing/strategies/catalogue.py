@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from refquant.testing.conformance import Outcome
 from refquant.testing.strategies.converted import as_converted
-from refquant.testing.strategies.expected import EXPECTED, TAKES
+from refquant.testing.strategies.expected import ALWAYS, EXPECTED, TAKES
+from refquant.testing.strategies.fixed_shapes import with_fixed_shapes
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
@@ -107,10 +108,17 @@ def _converted(case: Case, as_it_is: int) -> Case:
 
 
 def _asking(kernels: str, family: Family) -> Family:
-    expected = {**family.expected, **EXPECTED[kernels].get((family.operator, family.variant), {})}
+    given = ALWAYS.get(kernels, family.expected)
+    expected = {**given, **EXPECTED[kernels].get((family.operator, family.variant), {})}
     is_taken = TAKES.get(kernels)
     takes = family.takes if is_taken is None else lambda case: is_taken(family.operator, case.model)
     if kernels == "xnnpack":
         cases = st.tuples(family.cases, st.integers(0, 7)).map(lambda drawn: _converted(*drawn))
         family = replace(family, cases=cases)
+    if kernels == "micro":
+        family = replace(family, cases=family.cases.map(_with_fixed_shapes))
     return replace(family, oracle=kernels, profile=kernels, expected=expected, takes=takes)
+
+
+def _with_fixed_shapes(case: Case) -> Case:
+    return Case(*with_fixed_shapes(case.model, case.samples))

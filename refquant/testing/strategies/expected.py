@@ -70,7 +70,62 @@ _XNNPACK: Expected = {
     ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
 }
 
-_MICRO: Expected = {}
+
+def _refused(reason: str) -> Mapping[Outcome, str]:
+    return {Outcome.ONLY_THEIRS: reason}
+
+
+_NO_TYPES = "types that no array of TFLite Micro's Python package has"
+_SPARSE = _refused("TFLite Micro reads the stored values of sparse weights as if they were all")
+_SCALARS = _refused("TFLite Micro copies numbers from a tensor of one shape to one of another, such as (1,) and ()")
+_SIZES = _refused("TFLite Micro damages its memory where a variable has more or fewer numbers than the output")
+_NEAR_ZERO = _refused("TFLite Micro shifts by more bits than there are, for very small and very large scales")
+_INDICES = _refused("TFLite Micro takes indices of another type for int32, whatever numbers that gives")
+_MICRO: Expected = {
+    **{("ASSIGN_VARIABLE", type.name): _SIZES for type in TensorType},
+    **{("READ_VARIABLE", type.name): _SIZES for type in TensorType},
+    **{(operator, type.name): _SCALARS for operator in ("IF", "WHILE") for type in TensorType},
+    **{
+        (operator, f"{type} sparse"): _SPARSE
+        for operator in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+        for type in ("FLOAT32", "INT8")
+    },
+    **{
+        ("DEPTHWISE_CONV_2D", variant): _refused("TFLite Micro believes a depth_multiplier that is wrong")
+        for variant in ("FLOAT32", "INT8", "INT8xINT4")
+    },
+    ("GREATER", "INT16"): _refused("TFLite Micro compares int16 numbers by scales that it never sets"),
+    ("MUL", "INT16 to UINT8"): _refused("TFLite Micro writes int16 numbers to an output of 8 bits"),
+    ("MUL", "INT16 to INT8"): _refused("TFLite Micro writes int16 numbers to an output of 8 bits"),
+    **{
+        ("SPACE_TO_BATCH_ND", type): _refused("TFLite Micro fills paddings with whatever is in its memory")
+        for type in ("FLOAT32", "INT8")
+    },
+    ("TANH", "INT8"): _NEAR_ZERO,
+    ("TANH", "INT8 oddly quantized"): _NEAR_ZERO,
+    ("LOGISTIC", "INT8"): _NEAR_ZERO,
+    ("TFLite_Detection_PostProcess", "FLOAT32"): _refused("TFLite Micro leaves rows beyond the last detection unset"),
+    ("TRANSPOSE_CONV", "INT16"): _refused("TFLite Micro reads a bias of int32 as one of int64"),
+    **{
+        (operator, type): _INDICES
+        for operator in ("PAD", "PADV2", "SPLIT", "SPLIT_V")
+        for type in ("FLOAT32", "INT8", "INT16", "INT32")
+    },
+    **{(operator, "UINT16"): _refused(_NO_TYPES) for operator in ("BROADCAST_TO", "IF", "WHILE", "SQUEEZE", "RESHAPE")},
+    **{(operator, "INT4"): _refused(_NO_TYPES) for operator in ("IF", "WHILE", "SQUEEZE", "RESHAPE", "SHAPE")},
+    **{
+        ("VAR_HANDLE", type): {Outcome.ONLY_OURS: "TFLite Micro's Python package counts the variables wrongly"}
+        for type in ("INT32", "RESOURCE")
+    },
+}
+
+#: what may come of any family
+ALWAYS: Mapping[str, Mapping[Outcome, str]] = {
+    "micro": {
+        Outcome.BOTH_REFUSE: "TFLite Micro has no kernel for these types, shapes or constants",
+        Outcome.DIED: "TFLite Micro aborts where a check in one of its kernels fails",
+    }
+}
 
 EXPECTED: Mapping[str, Expected] = {"optimized": _OPTIMIZED, "xnnpack": _XNNPACK, "micro": _MICRO}
 
@@ -96,5 +151,15 @@ def _is_taken(model: Model) -> bool:
     return len(taken(operators)) == len(operators)
 
 
+def _has_shapes_of_micro(operator: str, model: Model) -> bool:
+    """Whether no tensor has more than 6 dimensions: with more TFLite Micro writes beyond its own shapes."""
+    tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or ()]
+    return all(tensor.shape is None or len(tensor.shape) <= 6 for tensor in tensors)
+
+
 #: which cases of an operator a profile runs; all where there is no entry
-TAKES: Mapping[str, Callable[[str, Model], bool]] = {"optimized": _runs_in_optimized, "xnnpack": _runs_in_xnnpack}
+TAKES: Mapping[str, Callable[[str, Model], bool]] = {
+    "optimized": _runs_in_optimized,
+    "xnnpack": _runs_in_xnnpack,
+    "micro": _has_shapes_of_micro,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ from refquant.tflite.schema import (
 
 Array = npt.NDArray[Any]
 
-FLOAT32, INT8, UINT8, INT16, INT32 = (
+FLOAT32, INT8, UINT8, INT16, INT32, INT64 = (
     TensorType.FLOAT32,
     TensorType.INT8,
     TensorType.UINT8,
     TensorType.INT16,
     TensorType.INT32,
+    TensorType.INT64,
 )
 
 #: variants of float32 activations: the type of the weights
@@ -264,6 +266,51 @@ def integer_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     options = perhaps_without(draw, options, sequence and not time_major)
     output = TensorSpec(type, (*shape, outputs), out_scale, out_zero)
     return case_of(operator, specs, given, [output], options, [*intermediates, TensorSpec(INT8, (1,), *hidden)])
+
+
+@strategy(
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    {"FLOAT32 plain": FLOAT32, "INT8 plain": INT8, "INT16 plain": INT16},
+    oracle="micro",
+)
+def plain_lstm(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """The LSTM of TFLite Micro, with all gates and nothing besides: limits, time first or batch first."""
+    floats = type == FLOAT32
+    tensors: Any = Floats(draw, FLOAT32) if floats else Integers(draw)
+    features, cells, batch, steps = draw(sizes), draw(sizes), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    time_major = draw(st.booleans())
+
+    def bias() -> TensorSpec:
+        spec: TensorSpec = tensors.bias(cells)
+        assert spec.data is not None
+        return replace(spec, type=INT64, data=spec.data.astype(np.int64)) if type == INT16 else spec
+
+    def activations(shape: tuple[int, ...], is_variable: bool = False) -> TensorSpec:
+        zero = tensors.zero_point() if type == INT8 else 0
+        scale = None if floats else tensors.scale(-8, -6) * (2.0**-8 if type == INT16 else 1)
+        return TensorSpec(type, shape, scale, zero, is_variable=is_variable)
+
+    matrices = [tensors.matrix(cells, width) for width in (features,) * 4 + (cells,) * 4]
+    shape = (steps, batch) if time_major else (batch, steps)
+    state = activations((batch, cells), is_variable=True)
+    cell_scale = 2.0 ** draw(st.integers(-15, -9)) * draw(st.sampled_from([1, 1, 1, 1.3]))
+    cell_state = TensorSpec(FLOAT32 if floats else INT16, (batch, cells), None if floats else cell_scale)
+    cell_state.is_variable = True
+    biases = [bias() for _ in range(4)]
+    specs = [activations((*shape, features)), *matrices, *[None] * 3, *biases, *[None] * 2, state, cell_state]
+    given = [{0: numbers_for(tensors, type, (*shape, features))} for _ in range(draw(st.integers(1, 3)))]
+    options = UnidirectionalSequenceLSTMOptions(
+        fused_activation_function=ActivationFunctionType.TANH, cell_clip=draw(limits), time_major=time_major
+    )
+    output = TensorSpec(type, (*shape, cells), state.scale, state.zero_point)
+    return case_of(operator, [*specs, *[None] * 4], given, [output], options)
+
+
+def numbers_for(tensors: Any, type: TensorType, shape: tuple[int, ...]) -> Array:
+    """An input of one of these types."""
+    if type == INT16:
+        return np.asarray(tensors.rng.integers(-32768, 32768, shape), np.int16)
+    return np.asarray(tensors.input(shape))
 
 
 @strategy("LSTM", {"INT8 intermediates INT8": INT8})
