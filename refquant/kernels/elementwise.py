@@ -82,7 +82,7 @@ def micro_add(op: Operator) -> Run:
 
     Source: tensorflow/lite/micro/kernels/add.cc.
     """
-    x, y, out = _two_inputs(op, 6, merging=True)
+    x, y, out = two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED:
         return _sum_of_quantized(op, x, y, out, 1, powers_of_two=False)
     if x.type == _INT32:
@@ -94,7 +94,7 @@ def micro_add(op: Operator) -> Run:
 @kernel("SUB", profile="micro")
 def micro_sub(op: Operator) -> Run:
     """As SUB, but the quotients of scales are taken in float32. Source: tensorflow/lite/micro/kernels/sub_common.cc."""
-    x, y, out = _two_inputs(op, 6, merging=True)
+    x, y, out = two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED:
         return _sum_of_quantized(op, x, y, out, -1, powers_of_two=False, precision=np.float32)
     return _plain(op, np.subtract, _FLOAT32, _INT32)
@@ -106,7 +106,7 @@ def micro_mul(op: Operator) -> Run:
 
     Source: tensorflow/lite/micro/kernels/mul_common.cc.
     """
-    x, y, out = _two_inputs(op, 6)
+    x, y, out = two_inputs(op, 6)
     if x.type not in _QUANTIZED:
         return _plain(op, np.multiply, _FLOAT32, _INT32)
     _same_types(op, x, y, out)
