@@ -116,6 +116,9 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("optimized", "QUANTIZE",          _UINT8, 32, double_rounding_by_sixteens, _OPTIMIZED + "optimized_ops.h", _SUMS),
     ("optimized", "QUANTIZE",          _INT16, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
     ("optimized", "QUANTIZE",          _INT32, 32, double_rounding,  _REFERENCE + "requantize.h",       _SUMS),
+    ("optimized", "MEAN",              _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
+    ("optimized", "MEAN",              _UINT8, 32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
+    ("optimized", "MEAN",              _INT16, 32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
     ("optimized", "ADD",               _INT8, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
     ("optimized", "ADD",               _UINT8, 32, double_rounding, _OPTIMIZED + "optimized_ops.h", _SUMS),
     ("optimized", "ADD",               _INT16, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
@@ -173,8 +176,8 @@ _FLOAT32 = TensorType.FLOAT32
 #: and integers have not been compared with them
 FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(
     """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION EXP HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOGISTIC
-    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM PAD PADV2 PRELU REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR
-    RESIZE_NEAREST_NEIGHBOR SOFTMAX SUM TANH TRANSPOSE_CONV""".split()
+    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MINIMUM PAD PADV2 PRELU RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR SOFTMAX TANH TRANSPOSE_CONV""".split()
 )
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))

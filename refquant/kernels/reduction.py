@@ -13,7 +13,7 @@ from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
-from refquant.numerics.fixed_point import quantize_multiplier, wide
+from refquant.numerics.fixed_point import double_rounding_by_sixteen_channels, quantize_multiplier, to_int32, wide
 from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, noted
 from refquant.tflite.schema import TensorType
 
@@ -140,10 +140,13 @@ def mean(op: Operator) -> Run:
 def optimized_mean(op: Operator) -> Run:
     """As MEAN, but the mean of float32 over the last axes, where it is not over all, is of sums of Eigen.
 
-    Other sums begin with the first number: of nothing but -0.0 they are -0.0. Source: Mean and MeanGeneral in
-    internal/optimized/reduce.h.
+    Other sums begin with the first number: of nothing but -0.0 they are -0.0. For those of images of 8 bits see
+    `_mean_of_images`. Source: Mean and MeanGeneral in internal/optimized/reduce.h.
     """
-    if op.input(0).type != TensorType.FLOAT32:
+    x = op.input(0)
+    if x.type in (TensorType.INT8, TensorType.UINT8) and len(x.dims) == 4 and op.options.keep_dims:
+        return _quantized_sum(op, x.dtype, divided=True, images=_mean_of_images(op))
+    if x.type != TensorType.FLOAT32:
         return mean(op)
 
     def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
@@ -157,6 +160,30 @@ def optimized_mean(op: Operator) -> Run:
         return run
 
     return planned_reduction(op, mean_of_float)
+
+
+def _mean_of_images(op: Operator) -> Callable[[Array], Array]:
+    """The mean of each channel of an image: the sum of the integers themselves, scaled by a real number of float32.
+
+    The zero point of the input, scaled and rounded, is taken off that of the output. Source: Mean for uint8 in the same
+    file, for int8 in internal/optimized/integer_ops/mean.h.
+    """
+    x, out = op.input(0), op.output()
+    low, high = np.iinfo(out.dtype).min, np.iinfo(out.dtype).max
+
+    def run(q: Array) -> Array:
+        count = np.float32(q.shape[1] * q.shape[2])
+        moved = np.float32(x.zero_point) * x.scale / out.scale
+        zero_point = np.int32(out.zero_point) - to_int32(moved + np.copysign(np.float32(0.5), moved))
+        multiplier, shift = quantize_multiplier(np.float64(x.scale / (count * out.scale)))
+        total = q.sum((1, 2), np.int32)
+        rule = double_rounding_by_sixteen_channels
+        if op.observer is not None:
+            op.observe(accumulator=total, multiplier=multiplier, shift=shift, rounding=rule.__name__)
+        rounded = noted(ROUNDED, rule(total, multiplier, shift))
+        return clamp(noted(ZERO_POINT_ADDED, rounded + zero_point), low, high, out.dtype)
+
+    return run
 
 
 def _are_last(axes: Axes, shape: Shape) -> bool:
@@ -192,7 +219,7 @@ def sum_of(op: Operator) -> Run:
     if x.type == TensorType.BOOL:
         return _logical(op, np.any)
     if x.type == TensorType.INT16:
-        return _sum_of_int16(op)
+        return _sum_in_float32(op)
     if x.type not in _QUANTIZED:
         raise op.unsupported()
     return _quantized_sum(op, np.dtype(np.uint8), divided=False)
@@ -207,11 +234,14 @@ def micro_sum(op: Operator) -> Run:
 
 @kernel("SUM", profile="optimized")
 def optimized_sum(op: Operator) -> Run:
-    """As SUM, but every sum of float32 begins with the first number. There is none of bool.
+    """As SUM, but every sum of float32 begins with the first number, and quantized ones are scaled in float32. There
+    is none of bool.
 
-    Source: ReduceGeneric in internal/optimized/reduce.h.
+    Source: ReduceGeneric and QuantizedMeanOrSum in internal/optimized/reduce.h.
     """
     x = op.input(0)
+    if x.type in _QUANTIZED:
+        return _sum_in_float32(op, of_nothing=False)
     if x.type != TensorType.FLOAT32:
         return _no_bool(op) if x.type == TensorType.BOOL else sum_of(op)
     return planned_reduction(op, lambda axes, count: lambda x: _sum_in_order(x, axes, _MINUS_ZERO if count else _ZERO))
@@ -228,8 +258,13 @@ def _no_bool(op: Operator) -> Run:
     return planned_reduction(op, copied)
 
 
-def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
-    """The sum, or the mean where it is `divided`, of quantized numbers whose bytes are taken for `read_as`."""
+def _quantized_sum(
+    op: Operator, read_as: np.dtype[Any], divided: bool, images: Callable[[Array], Array] | None = None
+) -> Run:
+    """The sum, or the mean where it is `divided`, of quantized numbers whose bytes are taken for `read_as`.
+
+    That over axes written 1 and 2, of tensors that are not empty, is given by `images`, if there is such a function.
+    """
     x, out = op.input(0), op.output()
     check_scales(op, x)
     check_scales(op, out)
@@ -253,26 +288,36 @@ def _quantized_sum(op: Operator, read_as: np.dtype[Any], divided: bool) -> Run:
 
         return run
 
-    return planned_reduction(op, sum_of_quantized)
+    def instead(shape: Shape, numbers: Axes) -> Callable[[Array], Array] | None:
+        return images if sorted(numbers) == [1, 2] and 0 not in shape else None
+
+    return planned_reduction(op, sum_of_quantized, instead)
 
 
-def _sum_of_int16(op: Operator) -> Run:
-    """round(sum * scale_in / scale_out) in float32, halves away from zero; beyond int32 the lowest number.
+def _sum_in_float32(op: Operator, of_nothing: bool = True) -> Run:
+    """round(sum * scale_in / scale_out) in float32, halves away from zero, what is beyond int32 the lowest number.
 
-    Source: QuantizedMeanOrSum in internal/optimized/reduce.h.
+    What the zero point adds to the sum is scaled by itself and joins it in float32. The sum `of_nothing` may be left as
+    it was in memory. Source: QuantizedMeanOrSum in internal/optimized/reduce.h.
     """
     x, out = op.input(0), op.output()
     check_scales(op, x)
     check_scales(op, out)
     scale = x.scale / out.scale
+    limits = np.iinfo(out.dtype)
 
-    def sum_of_quantized(axes: Axes, _: int) -> Callable[[Array], Array]:
+    def sum_of_quantized(axes: Axes, count: int) -> Callable[[Array], Array]:
+        if not count and not of_nothing:
+            raise op.unsupported("a quantized sum of nothing")
+        bias = np.float32(-x.zero_point) * scale * np.float32(count)
+
         def run(q: Array) -> Array:
             total = noted("accumulator", q.sum(axes, np.int64).astype(np.int32))
             product = noted("times input scale / output scale, in float32", total.astype(np.float32) * scale)
-            rounded = noted(ROUNDED, np.trunc(product + np.copysign(np.float64(0.5), product)))
-            limited = np.where(np.abs(rounded) < 2.0**31, np.clip(rounded, -32768, 32767), -32768)
-            return noted("limited to -32768 … 32767", limited.astype(np.int16))
+            moved = noted("less the zero points", product + bias)
+            rounded = noted(ROUNDED, to_int32(np.trunc(moved + np.copysign(np.float64(0.5), moved))))
+            result = noted(ZERO_POINT_ADDED, rounded + np.int32(out.zero_point))
+            return clamp(result, int(limits.min), int(limits.max), out.dtype)
 
         return run
 
@@ -310,11 +355,21 @@ def reduce_prod(op: Operator) -> Run:
 
 @kernel("REDUCE_PROD", profile="optimized")
 def optimized_reduce_prod(op: Operator) -> Run:
-    """As REDUCE_PROD, but for bool."""
-    return _no_bool(op) if op.input(0).type == TensorType.BOOL else reduce_prod(op)
+    """As REDUCE_PROD, but for bool.
+
+    Of quantized numbers over no axis that is longer than 1 tensorflow 2.21.0 dies, or gives what stands in memory;
+    refquant refuses.
+    """
+    x = op.input(0)
+    if x.type == TensorType.BOOL:
+        return _no_bool(op)
+    if x.is_quantized and x.type in (TensorType.INT8, TensorType.INT16):
+        return _quantized_product(op, of_one=False)
+    return reduce_prod(op)
 
 
-def _quantized_product(op: Operator) -> Run:
+def _quantized_product(op: Operator, of_one: bool = True) -> Run:
+    """Products of quantized numbers; not every kernel has those `of_one` number each."""
     x, out = op.input(0), op.output()
     check_scales(op, x)
     check_scales(op, out)
@@ -324,6 +379,8 @@ def _quantized_product(op: Operator) -> Run:
         holds_results = all(n for i, n in enumerate(x.dims) if i not in axes)
         if 0 in x.dims and (holds_results or op.input(1).value is None):
             raise op.unsupported("a quantized product of nothing")
+        if count == 1 and not of_one:
+            raise op.unsupported("a quantized product of one number each")
         if x.value is not None and op.input(1).value is not None and count == 1:
             raise op.unsupported("a quantized product of constants, one at a time")
         multiplier, shift = quantize_multiplier(np.float64(x.scale) / np.float64(out.scale) ** (1.0 / max(count, 1)))
@@ -452,11 +509,15 @@ def _logical(op: Operator, function: Callable[..., Array]) -> Run:
     return planned_reduction(op, lambda axes, _: lambda x: function(x, axis=axes))
 
 
-def planned_reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
+def planned_reduction(
+    op: Operator,
+    planned: Callable[[Axes, int], Callable[[Array], Array]],
+    instead: Callable[[Shape, Axes], Callable[[Array], Array] | None] = lambda shape, numbers: None,
+) -> Run:
     """The kernel that reduces the axes which the second input names, constant or not.
 
     `planned` makes the function of an array from the axes, sorted and counted from the front, and the number of
-    elements that go into one result.
+    elements that go into one result; unless `instead` has one for this shape and the axes as they are written.
     """
     x, axis, out = op.input(0), op.input(1), op.output()
     if x.type != out.type:
@@ -478,19 +539,20 @@ def planned_reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Arr
     def reduced(shape: Shape, axes: Axes) -> Shape:
         return tuple(1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes)
 
-    def function_of(shape: Shape, axes: Axes) -> Callable[[Array], Array]:
-        return planned(axes, math.prod(shape[i] for i in axes))
+    def function_of(shape: Shape, axes: Axes, numbers: Array) -> Callable[[Array], Array]:
+        other = instead(shape, tuple(int(n) for n in numbers.ravel()))
+        return planned(axes, math.prod(shape[i] for i in axes)) if other is None else other
 
     if axis.value is None:
         out.shape = None
 
         def run(x: Array, axis: Array) -> Array:
             axes = resolved(axis)
-            return function_of(x.shape, axes)(x).reshape(reduced(x.shape, axes))
+            return function_of(x.shape, axes, axis)(x).reshape(reduced(x.shape, axes))
 
         return run
     axes = resolved(axis.value)
-    shape, function = reduced(x.dims, axes), function_of(x.dims, axes)
+    shape, function = reduced(x.dims, axes), function_of(x.dims, axes, axis.value)
     out.shape = shape
     return lambda x, _: function(x).reshape(shape)
 

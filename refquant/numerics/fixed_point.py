@@ -176,6 +176,11 @@ def double_rounding_by_eights(x: Array, multiplier: Array, shift: Array) -> Int3
     return _double_rounding_in_groups(_in_groups(8, x.shape[-1]), x, multiplier, shift)
 
 
+def double_rounding_by_sixteen_channels(x: Array, multiplier: Array, shift: Array) -> Int32s:
+    """As `double_rounding_by_eights`, with groups of sixteen channels."""
+    return _double_rounding_in_groups(_in_groups(16, x.shape[-1]), x, multiplier, shift)
+
+
 def double_rounding_by_sixteens(x: Array, multiplier: Array, shift: Array) -> Int32s:
     """For a whole tensor x: `double_rounding_upwards` of whole groups of sixteen numbers, else `double_rounding`.
 

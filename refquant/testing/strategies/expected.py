@@ -19,6 +19,10 @@ Expected = Mapping[tuple[str, str], Mapping[Outcome, str]]
 
 _NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
 _DIES_WITHOUT_BIAS = {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"}
+_OF_ONE = dict.fromkeys(
+    (Outcome.ONLY_THEIRS, Outcome.DIED), "over no axis longer than 1 tensorflow 2.21.0 dies, or gives what is in memory"
+)
+_OF_NOTHING = {Outcome.ONLY_THEIRS: "of a sum of nothing tensorflow 2.21.0 gives what is in memory"}
 _BEYOND = {Outcome.ONLY_THEIRS: "the optimized kernel reads beyond its sums"}
 _OPTIMIZED: Expected = {
     ("CONV_3D", "FLOAT32"): {
@@ -39,8 +43,11 @@ _OPTIMIZED: Expected = {
     ("REDUCE_MAX", "BOOL"): _NOT_OF_BOOL,
     ("REDUCE_MIN", "BOOL"): _NOT_OF_BOOL,
     ("REDUCE_PROD", "BOOL"): _NOT_OF_BOOL,
+    ("REDUCE_PROD", "INT16"): _OF_ONE,
+    ("REDUCE_PROD", "INT8"): _OF_ONE,
     ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
     ("SUM", "BOOL"): _NOT_OF_BOOL,
+    **dict.fromkeys([("SUM", "INT16"), ("SUM", "INT8"), ("SUM", "UINT8")], _OF_NOTHING),
     ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
 }
 
