@@ -32,17 +32,17 @@ class Asked:
         self._graph = graph
         self._groups = groups
         self._one_by_one = False
-        self._exposed = with_outputs(graph.model, graph.shown)
+        self._exposed = with_outputs(graph.model, graph.asked)
         self._latest: tuple[int, list[dict[int, Array]]] | None = None
 
     @property
     def has_answered(self) -> bool:
         """Whether there is a tensor that it gives."""
-        return any(t not in self.failed for t in self._graph.shown)
+        return any(t not in self.failed for t in self._graph.asked)
 
     def first_failure(self) -> str:
         """Why it does not give the first tensor that it does not give."""
-        return next((self.failed[t] for t in self._graph.shown if t in self.failed), f"{self.name}: no tensors")
+        return next((self.failed[t] for t in self._graph.asked if t in self.failed), f"{self.name}: no tensors")
 
     def tensors(self, group: int) -> list[dict[int, Array]]:
         """For each sample of a group the tensors that it gives."""
@@ -63,12 +63,12 @@ class Asked:
             try:
                 answers = self._participant.run_sequence(self._exposed, samples)
             except RuntimeUnavailableError as error:
-                self.failed = dict.fromkeys(self._graph.shown, str(error))
+                self.failed = dict.fromkeys(self._graph.asked, str(error))
             except RefquantError as error:
                 self._one_by_one = True
                 self.notes.append(f"{self.name} was asked for each tensor by a model of its own, since: {error}")
             else:
-                found = [dict(zip(self._graph.shown, answer)) for answer in answers]
+                found = [dict(zip(self._graph.asked, answer)) for answer in answers]
                 if self._participant.is_black_box:
                     self._check_whole(samples, found)
                 return found
@@ -78,7 +78,7 @@ class Asked:
         """Each tensor from a model that is cut off after it; one that hangs on a failed one is not asked for."""
         graph = self._graph
         found: list[dict[int, Array]] = [{} for _ in samples]
-        for t in graph.shown:
+        for t in graph.asked:
             if t in self.failed:
                 continue
             cut = cut_out(graph.model, graph.leading_to([graph.writer[t]]), [t])
@@ -94,7 +94,7 @@ class Asked:
 
     def _fail(self, tensor: int, why: str) -> None:
         operator = self._graph.writer[tensor]
-        for t in self._graph.shown:
+        for t in self._graph.asked:
             if operator in self._graph.leading_to([self._graph.writer[t]]):
                 self.failed.setdefault(t, "")
         self.failed[tensor] = why

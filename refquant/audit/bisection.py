@@ -95,7 +95,8 @@ def bisect(
     smallest such model; its `save` writes that, its inputs, both outputs and a text for a bug report into a folder.
     Each sample starts with fresh state.
 
-    Raises as `rq.compare` does; where the oracle has no answer, what it raises.
+    Raises as `rq.compare` does; where the oracle has no answer at all, what
+    it raises (operators from which on it has none are not compared, as `notes` say).
     """
     title = title or (str(model) if isinstance(model, (str, PathLike)) else "model")
     model = model if isinstance(model, Model) else Model.read(model)
@@ -117,7 +118,7 @@ def bisect(
         )
         first, where = len(search.graph.writes), None
         for number, row in enumerate(rows):
-            found = search.first(row, first)
+            found = search.first(row, min(first, search.answered(row, first)))
             if found is not None:
                 first, where = found, number
         if where is not None:
@@ -145,6 +146,7 @@ class _Search:
         self._runtime, self._oracle, self._progress = runtime, oracle, progress
         self._one_by_one = False
         self._equal: dict[int, set[int]] = {}  # by the identity of a sample: tensors that were equal in some cut
+        self._answer: tuple[tuple[Any, ...], Sample, list[Array]] | None = None
         self._latest: tuple[int, int, dict[int, Difference | str]] | None = None
 
     def first(self, row: Sample, end: int) -> int | None:
@@ -169,6 +171,36 @@ class _Search:
                 )
         hidden = self._hidden(row, end if candidate is None else candidate)
         return candidate if hidden is None else hidden
+
+    def answered(self, row: Sample, end: int) -> int:
+        """For how many operators, at most `end`, the oracle has an answer; raises what it does where for none."""
+        if end == 0 or self._refusal(row, end - 1) is None:
+            return end
+        low, high = -1, end - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._refusal(row, middle) is None else (low, middle)
+        refusal = self._refusal(row, high)
+        assert refusal is not None
+        if low < 0:
+            raise refusal
+        self.notes.append(f"not compared from operator {high} on, where the oracle has no answer: {refusal}")
+        return high
+
+    def _refusal(self, row: Sample, last: int) -> RefquantError | None:
+        """What the oracle says instead of an answer to a model cut off after operator `last`."""
+        edge = self.graph.frontier(last)
+        if not edge:
+            return None
+        cut = cut_out(self.graph.model, self._operators(edge), edge)
+        try:
+            self._oracle_answer(cut, self._inputs(row, cut))
+        except RefquantError as error:
+            return error
+        return None
+
+    def _inputs(self, row: Sample, cut: Cut) -> list[Array]:
+        return [np.asarray(row[self.graph.inputs.index(t)]) for t in cut.inputs]
 
     def at(self, row: Sample, index: int) -> tuple[int, Difference | str]:
         """The first output of an operator that differs, and how, in a model cut off there."""
@@ -232,7 +264,7 @@ class _Search:
     def _hidden(self, row: Sample, end: int) -> int | None:
         """The first operator before `end` whose own output differs though nothing later shows it."""
         equal = self._equal.setdefault(id(row), set())
-        before = [t for t in self.graph.shown if self.graph.writer[t] < end and t not in equal]
+        before = [t for t in self.graph.asked if self.graph.writer[t] < end and t not in equal]
         if before and not self._one_by_one:
             self._progress(f"all tensors of operators 0 to {end - 1}")
             before = list(self._compare(row, before))  # those that differ in sight of the others
@@ -250,7 +282,7 @@ class _Search:
         found: dict[int, Difference | str] = {}
         if len(tensors) == 1 or not self._one_by_one:
             cut = cut_out(self.graph.model, self._operators(tensors), tensors)
-            expected, actual = self._ask(cut, [row[self.graph.inputs.index(t)] for t in cut.inputs])
+            expected, actual = self._ask(cut, self._inputs(row, cut))
             if not isinstance(actual, str):
                 for t, e, a in zip(tensors, expected, actual):
                     here = self._difference(t, e, a)
@@ -286,6 +318,16 @@ class _Search:
             return expected, str(error)
 
     def _oracle_answer(self, cut: Cut, inputs: Sample) -> list[Array]:
+        """The oracle's outputs, remembered until the next question."""
+        question = (tuple(cut.operators), tuple(cut.outputs))
+        if self._answer is not None:
+            same = self._answer[0] == question and len(self._answer[1]) == len(inputs)
+            if same and all(a is b for a, b in zip(self._answer[1], inputs)):
+                return self._answer[2]
+        self._answer = question, inputs, self._new_oracle_answer(cut, inputs)
+        return self._answer[2]
+
+    def _new_oracle_answer(self, cut: Cut, inputs: Sample) -> list[Array]:
         """The oracle's outputs; of one that refuses several, by one model for each."""
         try:
             return self._oracle.run_sequence(cut.model, [inputs])[0]
@@ -305,6 +347,6 @@ class _Search:
         made = [t for t in tensors if t not in values]
         if made:
             cut = cut_out(self.graph.model, self._operators(made), made)
-            answers = self._oracle_answer(cut, [row[self.graph.inputs.index(t)] for t in cut.inputs])
+            answers = self._oracle_answer(cut, self._inputs(row, cut))
             values |= dict(zip(made, answers))
         return values

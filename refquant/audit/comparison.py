@@ -31,7 +31,7 @@ Progress = Callable[[str], None]
 RANDOM_SAMPLES = 4
 
 #: what is said of an operator's output, from the worst to the best; of several samples the worst counts
-VERDICTS = ("no answer", "begins here", "begins here too", "unclear", "handed down", "equal")
+VERDICTS = ("no answer", "begins here", "begins here too", "unclear", "handed down", "equal", "not asked")
 
 
 def default_runtimes() -> list[str]:
@@ -78,6 +78,7 @@ def compare(
         raise InvalidInputError(f"give at least two runtimes to compare, not only {first}")
     rows = converted_samples(model, samples, number_of_samples, seed)
     report = ComparisonReport(name, first, samples=len(rows))
+    advice = " (on random inputs, which a model may not take: give samples)" if samples is None else ""
     tell = progress or (lambda doing: None)
     with ExitStack() as stack:
         opened: dict[str, Participant] = {}
@@ -93,7 +94,7 @@ def compare(
                 report.failures[key] = str(error)
         report.runtimes = {key: participant.description for key, participant in opened.items()}
         if len(opened) > 1:
-            _Comparison(model, first, opened, rows).fill(report, tell)
+            _Comparison(model, first, opened, rows, advice).fill(report, tell)
     return report
 
 
@@ -112,7 +113,10 @@ def named(runtimes: Sequence[str] | Mapping[str, Given]) -> dict[str, Given]:
 class _Comparison:
     """One first runtime, the others, and what they have said of each tensor so far."""
 
-    def __init__(self, model: Model, first: str, participants: Mapping[str, Participant], rows: list[Sample]) -> None:
+    def __init__(
+        self, model: Model, first: str, participants: Mapping[str, Participant], rows: list[Sample], advice: str
+    ) -> None:
+        self._advice = advice
         self._graph = Graph(model)
         keep = self._graph.has_state and all(p.keeps_state for p in participants.values())
         self._groups = [rows] if keep else [[row] for row in rows]  # one at a time needs less memory
@@ -131,7 +135,7 @@ class _Comparison:
                 tell(f"{asked.name}, sample {g + 1} of {len(self._groups)}, operator {i + 1} of {len(operators)}")
                 self._judge(g, asked, i)
         if not self._first.has_answered:
-            raise RuntimeFailedError(f"nothing to compare with: {self._first.first_failure()}")
+            raise RuntimeFailedError(f"nothing to compare with: {self._first.first_failure()}{self._advice}")
         for asked in self._asked.values():
             report.notes += asked.notes
             if not asked.has_answered:
@@ -164,6 +168,9 @@ class _Comparison:
         differ = self._inputs_differ(i, expected, actual)
         for t in graph.writes[i]:
             if graph.is_handle(t):
+                continue
+            if t not in graph.asked:
+                self._found[asked.name, t] = Difference(), "not asked", "computed from constants alone"
                 continue
             silent = next((a for a in (asked, self._first) if t in a.failed), None)
             if silent is not None:

@@ -75,7 +75,8 @@ class Comparison:
     * "begins here too": they are not, but the operator alone differs on equal ones;
     * "handed down": they are not, and the operator alone is equal on equal ones;
     * "unclear": they are not, and the operator alone tells nothing;
-    * "no answer": one of the two does not give this tensor.
+    * "no answer": one of the two does not give this tensor;
+    * "not asked": it is computed from constants alone, and runtimes that do so beforehand do not show it.
 
     `note` says why, where there is something to say.
     """
@@ -116,7 +117,7 @@ class ComparisonReport:
     @property
     def equal(self) -> bool:
         """Whether every runtime has answered, and gives the first one's bits in every tensor."""
-        return not self.failures and all(c.verdict == "equal" for c in self.comparisons)
+        return not self.failures and all(c.verdict in ("equal", "not asked") for c in self.comparisons)
 
     def of(self, runtime: str) -> list[Comparison]:
         """The comparisons of one runtime, in the order of the operators."""

@@ -114,7 +114,7 @@ def _print(report: ComparisonReport) -> None:
         add_row(
             summary,
             name,
-            f"{sum(c.verdict == 'equal' for c in rows)} of {len(rows)}",
+            f"{sum(c.verdict == 'equal' for c in rows)} of {sum(c.verdict != 'not asked' for c in rows)}",
             sum(c.different > 0 for c in rows),
             ", ".join(map(str, begins)) + (f"{'; ' * bool(begins)}no answer from {min(silent)} on" if silent else ""),
         )

@@ -46,8 +46,10 @@ def with_all_outputs(model: Model) -> tuple[Model, list[int]]:
 class Graph:
     """Which operator of subgraph 0 reads and writes which tensor; all are indices.
 
-    `reads[i]` and `writes[i]` are the tensors of operator i, `writer[t]` is the operator that writes tensor t, and
-    `shown` are the tensors that operators write and that can be outputs, in order.
+    `reads[i]` and `writes[i]` are the tensors of operator i, `writer[t]` is the operator that writes tensor t. `folded`
+    are operators that compute from constants alone, such as a DEQUANTIZE of weights. `shown` are the tensors that
+    operators write and that can be outputs, in order; `asked` those of them that any runtime can be asked for: one that
+    folds constants shows what it does not use in place of a folded tensor, or nothing.
     """
 
     def __init__(self, model: Model) -> None:
@@ -59,7 +61,9 @@ class Graph:
         self.reads = [[i for i in indices_of(operator.inputs) if i >= 0] for operator in operators]
         self.writes = [indices_of(operator.outputs) for operator in operators]
         self.writer = {tensor: i for i, written in enumerate(self.writes) for tensor in written}
-        self.shown = [t for t in dict.fromkeys(t for written in self.writes for t in written) if not self.is_handle(t)]
+        self.folded = self._folded()
+        self.shown = [t for t in dict.fromkeys(t for ts in self.writes for t in ts) if not self.is_handle(t)]
+        self.asked = [t for t in self.shown if self.writer[t] not in self.folded or t in self.outputs]
 
     def is_handle(self, tensor: int) -> bool:
         """Whether a tensor is a resource or the like, which only its own interpreter understands."""
@@ -89,10 +93,9 @@ class Graph:
     def frontier(self, last: int) -> list[int]:
         """What operators up to `last` have written and others, or the user of the model, still read."""
         read_later = {t for reads in self.reads[last + 1 :] for t in reads} | set(self.outputs)
-        return [t for t in self.shown if t in read_later and self.writer[t] <= last]
+        return [t for t in self.asked if t in read_later and self.writer[t] <= last]
 
-    def constant_operators(self) -> set[int]:
-        """Operators that compute from constants alone, such as a DEQUANTIZE of weights: runtimes fold them."""
+    def _folded(self) -> set[int]:
         found: set[int] = set()
         for i, reads in enumerate(self.reads):
             if reads and all(self.writer.get(t) in found or self._is_constant(t) for t in reads):
@@ -126,10 +129,9 @@ def cut_out(model: Model, operators: Iterable[int], outputs: Sequence[int]) -> C
     """
     graph = Graph(model)
     chosen = set(operators)
-    constant = graph.constant_operators()
     for i in range(max(chosen, default=-1), -1, -1):
         if i in chosen:
-            chosen.update({graph.writer[t] for t in graph.reads[i] if graph.writer.get(t) in constant})
+            chosen.update({graph.writer[t] for t in graph.reads[i] if graph.writer.get(t) in graph.folded})
     order = sorted(chosen)
     written = {t for i in order for t in graph.writes[i]}
     read = dict.fromkeys(t for i in order for t in graph.reads[i])

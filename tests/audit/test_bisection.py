@@ -181,6 +181,23 @@ def test_an_oracle_without_answer_and_a_runtime_that_is_its_own_oracle() -> None
         rq.bisect(DIGITS_INT8, "reference")
 
 
+def test_an_oracle_that_has_no_answer_for_the_end() -> None:
+    def without(operator: str) -> Runtime:
+        def runtime(content: bytes, inputs: list[Any]) -> list[Any]:
+            if operator in operators_of(content):
+                raise NotImplementedError(f"no {operator}")
+            return run(content, inputs)
+
+        return runtime
+
+    found = bisected(wrong_in("MAX_POOL_2D", "SOFTMAX"), oracle=without("SOFTMAX"), number_of_samples=1)
+    assert found.index == POOL and "not compared from operator 8 on" in found.notes[0]
+    found = bisected(wrong_in("SOFTMAX"), oracle=without("SOFTMAX"), number_of_samples=1)
+    assert found.equal and "runtime refused: NotImplementedError: no SOFTMAX" in found.notes[0]
+    with pytest.raises(rq.RuntimeFailedError, match="no CONV_2D"):
+        bisected(run, oracle=without("CONV_2D"))
+
+
 def test_another_oracle() -> None:
     found = bisected("reference", oracle=one_output(wrong_in("MAX_POOL_2D")))
     assert found.index == POOL and found.oracle == "limited"

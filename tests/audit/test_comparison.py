@@ -213,6 +213,9 @@ def test_weights_that_are_computed_stay_weights() -> None:
     model = model_of(SubgraphSpec([half, *others], operators, [1], [3]))
     cut = cut_out(model, [1], [3])
     assert list(cut.operators) == [0, 1] and list(cut.inputs) == [1]
+    report = compared(run, model)
+    assert verdicts(report) == ["not asked", "equal"] and report.equal
+    assert Graph(model).asked == [3] and Graph(model).shown == [2, 3]
 
 
 def test_every_operator_of_the_bundled_models_alone() -> None:
