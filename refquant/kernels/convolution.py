@@ -34,6 +34,7 @@ from refquant.kernels.window_sums import ChannelSums, MatrixSums, Windows
 from refquant.kernels.windows import Axis, axis
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import Requantize
+from refquant.numerics.steps import QUANTIZED, SUM_OF_QUANTIZED, noted
 from refquant.tflite.schema import Conv2DOptions, DepthwiseConv2DOptions, TensorType
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -328,8 +329,16 @@ def hybrid_with_one_scale(plan: Convolution) -> Run:
         total = all_sums(plan, products, centred)
         if flawed is not None:
             total += all_sums(plan, flawed, np.minimum(centred, 0))
-        y = total.reshape(plan.shape).astype(np.float32) * (scale.reshape(-1, 1, 1, 1) * scale_of_filters)
-        return clamp_float(y if bias is None else y + bias.reshape(-1), plan.activation)
+        image_scale = scale.reshape(-1, 1, 1, 1)
+        (
+            noted(QUANTIZED, centred),
+            noted("scale of the image", image_scale),
+            noted("scale of the weights", scale_of_filters),
+        )
+        sums = noted(SUM_OF_QUANTIZED, total.reshape(plan.shape)).astype(np.float32)
+        y = noted("times both scales, in float32", sums * (image_scale * scale_of_filters))
+        total = noted("plus the bias", y if bias is None else y + bias.reshape(-1))
+        return noted("after the activation", clamp_float(total, plan.activation))
 
     return run
 
@@ -351,11 +360,15 @@ def hybrid_with_scales(
         q, scale, zero_point = asymmetric_quantize(x.reshape(len(x), -1))
         centred = (q.astype(np.int16) - zero_point[:, None].astype(np.int16)).reshape(x.shape)
         total = all_sums(plan, sums_with(filter), centred)
-        sums = total.reshape(plan.shape)
+        noted(QUANTIZED, centred), noted("zero point of the image", zero_point.reshape(-1, 1, 1, 1))
+        sums = noted(SUM_OF_QUANTIZED, total.reshape(plan.shape))
         if errors is not None:
             sums = sums - zero_point.reshape(-1, 1, 1, 1) * errors(filter)
-        y = scaled(sums.astype(np.float32), plan.filter.scales, scale.reshape(-1, 1, 1, 1))
-        return activate(y if bias is None else y + bias.reshape(-1))
+        image_scale = scale.reshape(-1, 1, 1, 1)
+        noted("scale of the image", image_scale), noted("scale of the weights", plan.filter.scales)
+        y = noted("times both scales, in float32", scaled(sums.astype(np.float32), plan.filter.scales, image_scale))
+        y = noted("plus the bias", y if bias is None else y + bias.reshape(-1))
+        return noted("after the activation", activate(y))
 
     return run
 

@@ -27,6 +27,7 @@ from refquant.kernels.requantization import Finish, OutputStage, check_bias_scal
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import Requantize, double_rounding, quantize_multiplier
 from refquant.numerics.ordered_products import product_in_order
+from refquant.numerics.steps import QUANTIZED, SUM_OF_QUANTIZED, noted
 from refquant.tflite.schema import (
     ActivationFunctionType,
     DimensionType,
@@ -402,13 +403,18 @@ def hybrid(op: Operator, activation: int) -> Run:
                 q, scale, zero_point = asymmetric_quantize(read)
                 if kept is None:
                     kept = row_sums(filter)
-                sums = matrix_sums(q, filter.T) - zero_point[:, None] * kept
+                noted(QUANTIZED, q), noted("zero point of the row", zero_point[:, None])
+                products = noted(SUM_OF_QUANTIZED, matrix_sums(q, filter.T))
+                sums = noted("less zero point * sum of the weights", products - zero_point[:, None] * kept)
             else:
                 q, scale = symmetric_quantize(read)
-                sums = matrix_sums(q, filter.T)
+                noted(QUANTIZED, q)
+                sums = noted(SUM_OF_QUANTIZED, matrix_sums(q, filter.T))
             # the products before the bias: of two NaNs the first stays, and SIGN_BIT shows its sign
-            total = sums.astype(np.float32) * (scales * scale[:, None]) + total
-        return activate(total.reshape(shape))
+            noted("scale of the row", scale[:, None]), noted("scale of the weights", scales)
+            products = noted("times both scales, in float32", sums.astype(np.float32) * (scales * scale[:, None]))
+            total = noted("plus the bias", products + total)
+        return noted("after the activation", activate(total.reshape(shape)))
 
     return run
 

@@ -19,6 +19,7 @@ from refquant.kernels.recurrent import EIGEN, Floats, Function, Step, Values, Ve
 from refquant.kernels.registry import Array, Operator
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
+from refquant.numerics.steps import noted
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 _NONE = ActivationFunctionType.NONE
@@ -110,8 +111,12 @@ class _Lstm:
         c = clip(forget * c + update * let_in, settings.cell_clip)
         output = self.gate(gates["output"], given, c, eigen.logistic)
         # Without activation the real kernel finds the update where it expects tanh(c).
-        h = output * (settings.activation(c) if settings.has_activation else update)
-        return self.projected(h), c
+        for name, number in (("forget", forget), ("input", let_in), ("update", update), ("output", output)):
+            noted(f"{name} gate", number)
+        squashed = settings.activation(c) if settings.has_activation else update
+        noted("cell state", c), noted("after the activation", squashed)
+        h = output * squashed
+        return noted("hidden state", self.projected(h)), c
 
     def gate(self, gate: Gate, given: _Given, c: Floats, function: Function | None) -> Floats:
         bias, recurrent = self.value(gate.bias), self.value(gate.from_h)

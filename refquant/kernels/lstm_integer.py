@@ -27,6 +27,7 @@ from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.integer_functions import logistic, one_over_square_root, tanh
 from refquant.numerics.lookup import tabulate
 from refquant.numerics.quick_rounding import Range, quick_rounding
+from refquant.numerics.steps import ZERO_POINT_ADDED, noted
 
 _Q3_12 = np.float32(2.0**-12)
 _LIMITS = {np.int8: (-128, 127), np.int16: (-32768, 32767)}
@@ -70,13 +71,20 @@ def integer_step(op: Operator, layout: Layout, batch: int, time_major: bool) -> 
         new_c = saturate(_quotient(forget * c, 15) + _quotient(let_in * update, 30 + exponent), np.int16)
         if cell_limit > 0:
             new_c = np.clip(new_c, -cell_limit, cell_limit).astype(np.int16)
-        product = gate("output", new_c) * tanh_of_cell(new_c)
+        let_out = gate("output", new_c)
+        for name, number in (("forget", forget), ("input", let_in), ("update", update), ("output", let_out)):
+            noted(f"{name} gate, in 2**-15", number)
+        noted("cell state", new_c)
+        product = noted(
+            "output gate * tanh of the cell state", let_out * noted("tanh of the cell state", tanh_of_cell(new_c))
+        )
         rescaled = double_rounding(product, hidden_multiplier, hidden_shift)
-        if op.observer is not None:
-            op.observe(forget=forget, input=let_in, update=update, cell_state=new_c, hidden=rescaled)
+        noted("hidden state at its scale", rescaled)
         if project is not None:
-            return project(saturate(rescaled - np.int32(hidden.zero_point), np.int8)), new_c
-        return saturate(rescaled + np.int32(hidden.zero_point), np.int8), new_c
+            projected = project(saturate(rescaled - np.int32(hidden.zero_point), np.int8))
+            return noted("projected", projected), new_c
+        shifted = noted(ZERO_POINT_ADDED, rescaled + np.int32(hidden.zero_point))
+        return noted("limited to -128 … 127", saturate(shifted, np.int8)), new_c
 
     return products_with_x, step
 

@@ -18,6 +18,7 @@ from refquant.kernels.hybrid import is_zero, sums_with
 from refquant.kernels.registry import Array, Operator, Shape, TensorInfo
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.eigen_products import product_with
+from refquant.numerics.steps import told_of_part
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Floats = npt.NDArray[np.float32]
@@ -140,7 +141,9 @@ def over_time(
     if time_major:
         outputs = np.empty((len(x), *states[0].shape), states[0].dtype)
         for t in reversed(range(len(x))) if backward else range(len(x)):
-            for state, new in zip(states, step(x[t], None if aux is None else aux[t], *states), strict=True):
+            with told_of_part(outputs.shape, t):
+                results = step(x[t], None if aux is None else aux[t], *states)
+            for state, new in zip(states, results, strict=True):
                 state[...] = new
             outputs[t] = states[0]
         return outputs
@@ -148,7 +151,9 @@ def over_time(
     for b in range(len(x)):
         own_aux = None if aux is None else aux[b, :, None]
         own_states = [state[b : b + 1] for state in states]
-        result[b] = over_time(step, x[b, :, None], own_aux, own_states, time_major=True, backward=backward)[:, 0]
+        with told_of_part(result.shape, b):
+            outputs = over_time(step, x[b, :, None], own_aux, own_states, time_major=True, backward=backward)
+        result[b] = outputs[:, 0]
     return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
+from refquant.numerics.steps import is_heard, noted, told_of_part
 from refquant.tflite.schema import TensorType
 
 _TYPES = (TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16)
@@ -97,6 +98,13 @@ def _bilinear_float(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
             part = _columns(lines, columns)
             part *= weights
             total += part
+        if is_heard():
+            for name, pixels in (("above", y0), ("below", y1)):
+                for side, places in (("left", x0), ("right", x1)):
+                    noted(f"pixel {name} on the {side}", _columns(image[pixels[rows]], places))
+            noted("weight of the row below", np.repeat(dy[rows].ravel(), right.size))
+            noted("weight on the right", np.tile(right, len(total)))
+            noted("sum of weighted pixels", total.copy())
         total += rounding
         return total
 
@@ -109,10 +117,13 @@ def _in_blocks(dims: Shape, size: tuple[int, int], between: Callable[[Array, sli
 
     def run(x: Array) -> Array:
         y = np.empty((dims[0], size[0], size[1] * dims[3]), x.dtype)
-        for image, resized in zip(x, y):
+        for number, (image, resized) in enumerate(zip(x, y)):
             for start in range(0, size[0], step):
                 rows = slice(start, start + step)
-                np.copyto(resized[rows], between(image, rows), casting="unsafe")
+                first, width = number * size[0] + start, size[1] * dims[3]
+                with told_of_part(y.shape, slice(first * width, (first + len(resized[rows])) * width)):
+                    np.copyto(resized[rows], between(image, rows), casting="unsafe")
+                    noted("cut off to the output's type", resized[rows])
         return y.reshape(dims[0], *size, dims[3])
 
     return run
@@ -195,12 +206,22 @@ def _bilinear_integer(op: Operator, dims: Shape, size: tuple[int, int]) -> Run:
     def between(image: Array, rows: slice) -> Array:
         """In float64, which holds all sums exactly."""
         lines = image[y0[rows]] * (_SCALE - dy[rows]).astype(np.float64) + image[y1[rows]] * dy[rows].astype(np.float64)
+        if is_heard():
+            for name, pixels, weights in (("above", y0, _SCALE - dy), ("below", y1, dy)):
+                noted(f"weight of the row {name}, in 1/1024", np.repeat(weights[rows].ravel(), left.size))
+                for side, columns in (("left", x0), ("right", x1)):
+                    noted(f"pixel {name} on the {side}", _columns(image[pixels[rows]], columns))
+            noted("weight on the right, in 1/1024", np.tile(right, len(lines)))
         total = _columns(lines, x0)
         total *= left
         part = _columns(lines, x1)
         part *= right
         total += part
+        if is_heard():
+            noted("sum of weighted pixels", total.copy())
         total /= _SCALE**2
+        if is_heard():
+            noted("over 1024 * 1024", total.copy())
         total += np.copysign(0.5, total)
         return total
 

@@ -15,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import numpy as np
 
 T = TypeVar("T")
 Listener = Callable[[str, Any], None]
 
 #: names of steps that many operators have, so that they stand side by side
 ROUNDED, ZERO_POINT_ADDED = "rounded", "zero point added"
+#: of hybrid operators: the data as integers, and the sum of their products with the weights
+QUANTIZED, SUM_OF_QUANTIZED = "input, quantized on the fly", "sum of the products of integers"
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
@@ -66,16 +67,25 @@ def listening(listener: Listener | None) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A step of some elements of an array of `shape` only: of flat places, or of one index along the first axis."""
+
+    shape: tuple[int, ...]
+    where: slice | int
+    value: Any
+
+
 @contextmanager
-def told_of_part(shape: tuple[int, ...], part: slice) -> Iterator[None]:
-    """For who computes `part` of the elements of an array of `shape` in another way than the others: what it notes
-    meanwhile is told as masked arrays of that shape.
+def told_of_part(shape: tuple[int, ...], where: slice | int) -> Iterator[None]:
+    """For who computes some elements of an array of `shape` apart from the others: what it notes meanwhile is told as
+    `Part`.
 
     >>> heard = []
     >>> with listening(lambda name, value: heard.append(value)), told_of_part((2, 2), slice(1, 3)):
-    ...     _ = noted("total", np.array([5, 7]))
-    >>> heard[0].tolist()
-    [[None, 5], [7, None]]
+    ...     _ = noted("total", 5)
+    >>> heard
+    [Part(shape=(2, 2), where=slice(1, 3, None), value=5)]
     """
     listener = _LISTENER.get()
     if listener is None:
@@ -84,12 +94,7 @@ def told_of_part(shape: tuple[int, ...], part: slice) -> Iterator[None]:
 
     def tell(name: str, value: Any) -> None:
         assert listener is not None
-        if value is not None:
-            numbers = np.zeros(shape, np.asarray(value).dtype)
-            others = np.ones(shape, np.bool_)
-            numbers.reshape(-1)[part], others.reshape(-1)[part] = np.ravel(value), False
-            value = np.ma.array(numbers, mask=others)
-        listener(name, value)
+        listener(name, None if value is None else Part(shape, where, value))
 
     with listening(tell):
         yield

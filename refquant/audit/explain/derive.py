@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from refquant.audit.explain.windows import Window, window_of
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Kernel, Operator, Shape, TensorInfo
 from refquant.numerics import affine
+from refquant.numerics.steps import QUANTIZED, SUM_OF_QUANTIZED, Part
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -50,9 +52,10 @@ def derive(
         derivation.inputs = _elements(observed, index, result.shape)
     else:
         derivation.inputs = _facts(op, window)
-        derivation.terms = _terms(op, window, observed.inputs)
+        data, has_integers = _data(observed, window)
+        derivation.terms = _terms(op, window, data)
         steps, fits = _with_sum(op, window, derivation.terms, observed.inputs, steps)
-        if not fits:
+        if not fits or (has_integers and not _adds_up(derivation.terms, steps)):
             derivation.terms = []
         if _sums_floats(op, window):
             places = [term.place for term in derivation.terms]
@@ -65,6 +68,23 @@ def derive(
     if not derivation.is_derived:
         derivation.steps = [*steps, Step("", "output", value)]
     return derivation
+
+
+def _data(observed: Observed, window: Window) -> tuple[list[Array | None], bool]:
+    """The inputs with the data as the integers that a hybrid operator makes of them, where it told these."""
+    inputs = list(observed.inputs)
+    original = inputs[window.data]
+    found = next((value for name, value in observed.told if name == QUANTIZED), None)
+    if found is None or original is None or window.weights is None or found.size != original.size:
+        return inputs, False
+    inputs[window.data] = found.reshape(original.shape)
+    return inputs, True
+
+
+def _adds_up(terms: Sequence[Term], steps: Sequence[Step]) -> bool:
+    """Whether the products of a hybrid operator's integers give the sum that it told."""
+    told = next((step.value for step in steps if step.name == SUM_OF_QUANTIZED), None)
+    return told is not None and sum(int(term.product) for term in terms if term.inside) == int(told)
 
 
 def _sums_floats(op: Operator, window: Window) -> bool:
@@ -130,7 +150,7 @@ def _steps(told: Sequence[tuple[str, Any]], index: Place, shape: Shape) -> tuple
         elif isinstance(value, str):
             rule = value
         else:
-            picked = pick(value, index, shape)
+            picked = None if name == QUANTIZED else pick(value, index, shape)
             if picked is not None:
                 is_fraction = name == "multiplier" and isinstance(picked, np.floating)
                 steps.append(Step(part, "mantissa" if is_fraction else name.replace("_", " "), picked))
@@ -139,10 +159,10 @@ def _steps(told: Sequence[tuple[str, Any]], index: Place, shape: Shape) -> tuple
 
 def pick(value: Any, index: Place, shape: Shape) -> Any:
     """The number that belongs to an element of an output of this `shape`: of an array that broadcasts to it, or has as
-    many elements, or as many rows. None where that does not tell, or the number is masked: it is another element's.
+    many elements, or as many rows. None where that does not tell, or the number is another element's.
     """
-    if np.ma.is_masked(value):
-        return None if value.shape != shape or value[index] is np.ma.masked else value[index]
+    if isinstance(value, Part):
+        return _pick_of_part(value, index, shape)
     array = np.asarray(value)
     if array.dtype == object:
         return None
@@ -160,12 +180,24 @@ def pick(value: Any, index: Place, shape: Shape) -> Any:
     return None
 
 
+def _pick_of_part(part: Part, index: Place, shape: Shape) -> Any:
+    if prod(part.shape) != prod(shape):
+        return None
+    flat = int(np.ravel_multi_index(index, shape)) if shape else 0
+    if isinstance(part.where, slice):
+        start, stop, _ = part.where.indices(prod(shape))
+        return pick(part.value, (flat - start,), (stop - start,)) if start <= flat < stop else None
+    first, *others = (int(n) for n in np.unravel_index(flat, part.shape))
+    return pick(part.value, tuple(others), part.shape[1:]) if first == part.where else None
+
+
 def _terms(op: Operator, window: Window, inputs: Sequence[Array | None]) -> list[Term]:
     """The summands: integers less their zero points, floats as they are, products of floats rounded to float32."""
     x, w = op.input(window.data), None if window.weights is None else op.input(window.weights)
     data, weights = inputs[window.data], None if window.weights is None else inputs[window.weights]
     assert data is not None
     is_whole = data.dtype.kind in "iu" and (weights is None or weights.dtype.kind in "iu")
+    is_mixed = not is_whole and weights is not None and weights.dtype.kind in "iu"  # hybrid, and its integers untold
     terms = []
     for pair in window.pairs:
         weight: Any = None
@@ -184,7 +216,7 @@ def _terms(op: Operator, window: Window, inputs: Sequence[Array | None]) -> list
             terms.append(Term(place, number, None, None))
         else:
             with np.errstate(all="ignore"):
-                terms.append(Term(place, number, weight, number * weight))
+                terms.append(Term(place, number, weight, None if is_mixed else number * weight))
     return terms
 
 

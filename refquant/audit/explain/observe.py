@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from refquant.errors import RefquantError
 from refquant.interpreter.plan import Step, SubgraphPlan, Subgraphs
 from refquant.kernels.registry import Array, Kernel, Operator
-from refquant.numerics.steps import listening
+from refquant.numerics.steps import Part, listening
 from refquant.tflite.model import Model
 from refquant.tflite.vectors import indices_of
 
@@ -109,6 +109,8 @@ def _observed(plan: SubgraphPlan, step: Step) -> Observed:
 
 
 def _kept(value: Any) -> Any:
+    if isinstance(value, Part):
+        return replace(value, value=_kept(value.value))
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
