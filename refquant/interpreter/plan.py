@@ -24,7 +24,7 @@ from refquant.kernels.arity import check_arity
 from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
-from refquant.kernels.xnnpack.delegation import taken
+from refquant.kernels.xnnpack.delegation import delegated
 from refquant.numerics import processor
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
@@ -151,7 +151,12 @@ class SubgraphPlan:
         """
         if not self._undecided:
             return
-        for position in sorted(taken([step.operator for step in self.steps])):
+        delegation = delegated([step.operator for step in self.steps])
+        for position in delegation.unpacks:
+            operator = self.steps[position].operator
+            if operator.output().index in self.outputs:
+                raise operator.unsupported("the delegate unpacks it, but never writes it to an output of the model,")
+        for position in delegation.computes:
             step = self.steps[position]
             step.operator.profile = "xnnpack"
             kernel = registry.find_delegated(step.operator)

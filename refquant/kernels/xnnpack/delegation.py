@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -66,8 +67,23 @@ Rule = Callable[[Operator, Subgraph], bool]
 _RULES: dict[str, Rule] = {}
 
 
-def taken(operators: Sequence[Operator]) -> Collection[int]:
-    """The positions of those that XNNPACK takes; called when the shapes of all tensors are those of the file."""
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """The positions of the operators that XNNPACK takes: those that it `computes`, and those that make numbers of
+    constants, which the delegate itself unpacks when it is applied, with the kernels that TensorFlow has for them.
+    """
+
+    computes: Collection[int]
+    unpacks: Collection[int]
+
+    @property
+    def takes(self) -> set[int]:
+        """All of them."""
+        return {*self.computes, *self.unpacks}
+
+
+def delegated(operators: Sequence[Operator]) -> Delegation:
+    """What XNNPACK takes of a subgraph; called when the shapes of all tensors are those of the file."""
     subgraph = Subgraph(operators)
     unpackers: set[int] = set()
     found: set[int] = set()
@@ -79,14 +95,25 @@ def taken(operators: Sequence[Operator]) -> Collection[int]:
                 subgraph.halves.add(op.output().index)
         elif op.name == "VAR_HANDLE":
             subgraph.variables[op.output().index] = _Variable(position)
-        elif not op.is_custom and op.name in _RULES and _RULES[op.name](op, subgraph):
+        elif _is_composite(op) or (not op.is_custom and op.name in _RULES and _RULES[op.name](op, subgraph)):
             found.add(position)
         else:
             for tensor in op.inputs:
                 if tensor is not None and tensor.index in subgraph.unpacked:
                     unpackers.discard(subgraph.unpacked[tensor.index])
     handles = {variable.handle for variable in subgraph.variables.values() if variable.like is not None}
-    return found | unpackers | handles
+    return Delegation(found | handles, unpackers)
+
+
+#: composites and custom operators that the delegate has kernels for, whatever their tensors
+_COMPOSITES = ("odml.scaled_dot_product_attention",)
+_CUSTOM = (*_COMPOSITES, "Convolution2DTransposeBias", "MaxPoolingWithArgmax2D", "MaxUnpooling2D")
+
+
+def _is_composite(op: Operator) -> bool:
+    if op.is_custom:
+        return op.name in _CUSTOM
+    return op.name == "STABLEHLO_COMPOSITE" and getattr(op.options, "name", None) in _COMPOSITES
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:

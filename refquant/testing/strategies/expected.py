@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from refquant.interpreter.plan import Subgraphs
 from refquant.kernels.profiles import FLOAT_IN_OPTIMIZED
-from refquant.kernels.xnnpack.delegation import taken
+from refquant.kernels.xnnpack.delegation import delegated
 from refquant.testing.conformance import Outcome
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -155,7 +155,7 @@ def _runs_in_xnnpack(operator: str, model: Model) -> bool:
 def _is_taken(model: Model) -> bool:
     """Whether XNNPACK takes all operators of a model of one subgraph."""
     operators = [step.operator for step in Subgraphs(model, "xnnpack")[0].steps]
-    return len(taken(operators)) == len(operators)
+    return len(delegated(operators).takes) == len(operators)
 
 
 def _has_shapes_of_micro(operator: str, model: Model) -> bool:
