@@ -42,14 +42,14 @@ def planned_batch_matmul(op: Operator, floats: Callable[[BatchMatMulOptions], Ru
     """BATCH_MATMUL whose sums of float32 are those of `floats`."""
     options = op.options if isinstance(op.options, BatchMatMulOptions) else BatchMatMulOptions()
     a, b, out = op.input(0), op.input(1), op.output()
-    out.shape = _shape(op, _turned(a.dims, options.adj_x), _turned(b.dims, options.adj_y))
+    out.shape = shape_of(op, a.dims, b.dims)
     match a.type, b.type, out.type:
         case TensorType.FLOAT32, TensorType.FLOAT32, TensorType.FLOAT32:
             return floats(options)
         case TensorType.FLOAT32, TensorType.INT8, TensorType.FLOAT32:
             return _hybrid(op, options)
         case TensorType.INT8, TensorType.INT8, TensorType.INT32:
-            return lambda x, y: _sums(options, x, 0, y, 0)[0].astype(np.int64).astype(np.int32)
+            return lambda x, y: sums_of(options, x, 0, y, 0)[0].astype(np.int64).astype(np.int32)
         case TensorType.INT8, TensorType.INT8, TensorType.INT8:
             return _quantized(op, options, a, b, 32)
         case TensorType.INT16, TensorType.INT16, TensorType.INT16:
@@ -63,8 +63,10 @@ def _turned(shape: Shape, transposed: bool) -> Shape:
     return (*shape[:-2], *shape[:-3:-1]) if transposed else shape
 
 
-def _shape(op: Operator, a: Shape, b: Shape) -> Shape:
-    """Of the product of tensors of these shapes."""
+def shape_of(op: Operator, a: Shape, b: Shape) -> Shape:
+    """Of the product of tensors of these shapes, which are turned as the options say."""
+    options = op.options if isinstance(op.options, BatchMatMulOptions) else BatchMatMulOptions()
+    a, b = _turned(a, options.adj_x), _turned(b, options.adj_y)
     try:
         if not (2 <= len(a) <= 5 and 2 <= len(b) <= 5) or a[-1] != b[-2]:
             raise ValueError
@@ -99,7 +101,7 @@ def _float(options: BatchMatMulOptions) -> Run:
     return run
 
 
-def _sums(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: int) -> tuple[Array, int]:
+def sums_of(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero: int) -> tuple[Array, int]:
     """The exact sums of the products of a - a_zero and b - b_zero, and what none of them exceeds."""
     a, b = matrices_of(options, a, b)
     bound = largest_magnitude(a.dtype, a_zero) * largest_magnitude(b.dtype, b_zero) * a.shape[-1]
@@ -123,7 +125,7 @@ def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: Tens
     finish = output_stage(op, np.float64(product) / np.float64(out.scale), out, ActivationFunctionType.NONE, bits)
 
     def run(x: Array, y: Array) -> Array:
-        sums, bound = _sums(options, x, a_zero, y, b_zero)
+        sums, bound = sums_of(options, x, a_zero, y, b_zero)
         return finish(sums, bound=bound)
 
     return run

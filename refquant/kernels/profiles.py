@@ -136,6 +136,7 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("xnnpack",   "TRANSPOSE_CONV",    _UINT8, 32, float32_rounding, "qu8-igemm/",                       _XNNPACK),
     ("xnnpack",   "FULLY_CONNECTED",   _INT8,  32, float32_rounding, "qs8-qc8w-gemm/",                   _XNNPACK),
     ("xnnpack",   "FULLY_CONNECTED",   _UINT8, 32, float32_rounding, "qu8-gemm/",                        _XNNPACK),
+    ("xnnpack",   "BATCH_MATMUL",      _INT8,  32, float32_rounding, "qs8-qc8w-gemm/",                   _XNNPACK),
     ("xnnpack",   "MUL",               _INT8,  32, float32_rounding, "qs8-vmul/",                       _XNNPACK),
     ("xnnpack",   "MUL",               _UINT8, 32, float32_rounding, "qu8-vmul/",                       _XNNPACK),
     ("micro",     "CONV_2D",           _INT8,  32, double_rounding,  _CONV,                             _MICRO),

@@ -114,9 +114,7 @@ def resize_bilinear(op: Operator) -> Run:
 
     def make(dims: tuple[int, ...], size: tuple[int, int]) -> Run:
         centers = half_pixel_centers and not align_corners
-        (top, bottom, dy), (left, right, dx) = (
-            _positions(dims[i], size[i - 1], align_corners, centers) for i in (1, 2)
-        )
+        (top, bottom, dy), (left, right, dx) = (positions(dims[i], size[i - 1], align_corners, centers) for i in (1, 2))
         dx, dy = dx[:, None], dy[:, None, None]
 
         def run(x: Array) -> Array:
@@ -133,7 +131,7 @@ def _between(a: Array, b: Array, weight: Array) -> Array:
     return flushed.add(a, flushed.multiply(flushed.subtract(b, a), weight))
 
 
-def _positions(size: int, out: int, align_corners: bool, half_pixel_centers: bool) -> tuple[Array, Array, Array]:
+def positions(size: int, out: int, align_corners: bool, half_pixel_centers: bool) -> tuple[Array, Array, Array]:
     """Along an axis of `size` pixels, for each of `out` places the pixel before it, that after it, and how far it lies
     beyond the first."""
     f = np.float32

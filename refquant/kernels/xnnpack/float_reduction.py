@@ -26,7 +26,7 @@ from refquant.numerics.xnnpack_functions import exp_of_difference
 @kernel("SUM", profile=XNNPACK_FLOATS)
 def sum_of(op: Operator) -> Run:
     """The sum over some axes."""
-    return _reduction(op, lambda axes, _: lambda x: _sums(x, axes, np.float32(1)))
+    return reduction(op, lambda axes, _: lambda x: _sums(x, axes, np.float32(1)))
 
 
 @kernel("MEAN", profile=XNNPACK_FLOATS)
@@ -37,24 +37,27 @@ def mean(op: Operator) -> Run:
         scale = np.float32(1) / np.float32(count)
         return lambda x: _sums(x, axes, scale)
 
-    return _reduction(op, planned)
+    return reduction(op, planned)
 
 
 @kernel("REDUCE_MAX", profile=XNNPACK_FLOATS)
 def reduce_max(op: Operator) -> Run:
     """The largest number over some axes."""
-    return _reduction(op, lambda axes, _: lambda x: _extremes(x, axes, flushed.maximum, -np.inf))
+    return reduction(op, lambda axes, _: lambda x: _extremes(x, axes, flushed.maximum, -np.inf))
 
 
 @kernel("REDUCE_MIN", profile=XNNPACK_FLOATS)
 def reduce_min(op: Operator) -> Run:
     """The smallest number over some axes."""
-    return _reduction(op, lambda axes, _: lambda x: _extremes(x, axes, flushed.minimum, np.inf))
+    return reduction(op, lambda axes, _: lambda x: _extremes(x, axes, flushed.minimum, np.inf))
 
 
-def _reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
+def reduction(op: Operator, planned: Callable[[Axes, int], Callable[[Array], Array]]) -> Run:
+    """`planned_reduction` of what XNNPACK does not refuse."""
     x, axis = op.input(0), op.input(1)
     assert axis.value is not None  # XNNPACK takes no other
+    if max(len(x.dims), axis.value.size) > 6:
+        raise op.unsupported("more than 6 dimensions or axes, which XNNPACK refuses or dies of,")
     places = [int(n) % max(1, len(x.dims)) for n in axis.value.ravel()]
     if len(set(places)) < len(places):
         raise op.unsupported("an axis that is named twice, which XNNPACK refuses,")

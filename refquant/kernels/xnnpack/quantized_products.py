@@ -1,4 +1,5 @@
-"""XNNPACK's sums of products of 8-bit numbers: CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED.
+"""XNNPACK's sums of products of 8-bit numbers: CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED,
+BATCH_MATMUL.
 
 The sums are exact, and `requantization` finishes them. Sources: delegates/xnnpack/xnnpack_delegate.cc; of XNNPACK
 src/operators/convolution-nhwc.c, deconvolution-nhwc.c, fully-connected-nc.c and the kernels of qs8-qc8w-gemm, -igemm
@@ -12,14 +13,14 @@ from math import prod
 
 import numpy as np
 
-from refquant.kernels import convolution, fully_connected
+from refquant.kernels import batch_matmul, convolution, fully_connected
 from refquant.kernels.convolution import Arithmetic, Convolution, planned_conv_2d, planned_depthwise_conv_2d
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import OutputStage
 from refquant.kernels.transpose_convolution import planned_transpose_conv
 from refquant.kernels.xnnpack.padding import with_flaw_of_padding
 from refquant.kernels.xnnpack.requantization import output_stage
-from refquant.tflite.schema import Padding, TensorType, TransposeConvOptions
+from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType, TransposeConvOptions
 
 _INT8, _UINT8, _INT4, _INT2 = TensorType.INT8, TensorType.UINT8, TensorType.INT4, TensorType.INT2
 
@@ -135,3 +136,22 @@ def fully_connected_(op: Operator) -> Run:
         raise op.invalid(f"XNNPACK refuses an input of shape {x.dims} for rows of {w.dims[1]}")
     stage = output_stage(op, (x, w), y, op.options.fused_activation_function)
     return fully_connected.quantized_by(op, stage, (x.dtype, w.dtype), (x.zero_point, _zero_point(w)))
+
+
+@kernel("BATCH_MATMUL", profile="xnnpack")
+def batch_matmul_(op: Operator) -> Run:
+    """As BATCH_MATMUL of int8; the zero point of the second input is disregarded."""
+    a, b, y = op.input(0), op.input(1), op.output()
+    if not a.type == b.type == y.type == _INT8 or b.scales.size != 1:
+        raise _unsupported(op)
+    if 0 in (*a.dims, *b.dims):
+        raise op.unsupported(f"matrices of shapes {a.dims} and {b.dims}, without numbers,")
+    options = op.options
+    y.shape = batch_matmul.shape_of(op, a.dims, b.dims)
+    finish = output_stage(op, (a, b), y, ActivationFunctionType.NONE)
+
+    def run(x: Array, w: Array) -> Array:
+        sums, bound = batch_matmul.sums_of(options, x, a.zero_point, w, 0)
+        return finish(sums, bound=bound)
+
+    return run
