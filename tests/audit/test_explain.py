@@ -92,7 +92,7 @@ def layer() -> Model:
 def test_the_step_where_profiles_part() -> None:
     """3 / 8: the product in float64 rounds to 0; micro rounds 1.5 to 2 and then 2 / 4 to 1."""
     found = rq.explain(layer(), "y", (0, 0), [np.int8([[1]])], profiles=["reference", "micro"])
-    assert [d.value for d in found.derivations] == [0, 1] and not found.agree
+    assert [d.value for d in found.derivations] == [0, 1] and not found.agree and all(d.is_derived for d in found.ran)
     assert found.parting is not None and found.parting.name == "rounded"
     assert [int(value) for value in found.parting.values] == [0, 1]
     steps = [set(numbers(d)) for d in found.derivations]
@@ -101,6 +101,16 @@ def test_the_step_where_profiles_part() -> None:
         "They part in step 'rounded': 0 in reference (float64_rounding), 1 in micro (double_rounding)."
     )
     assert sum("they part" in line for line in found.lines()) == 1
+
+
+def test_three_ways_to_round_a_convolution() -> None:
+    """0.375 again, in four profiles: 1 by the double roundings, 0 by XNNPACK's product in float32."""
+    x = np.int8([[0, 0], [4, 2]]).reshape(1, 2, 2, 1)
+    found = rq.explain(convolution(), "y", (0, 1, 0, 0), [x])
+    assert {d.profile: (int(d.value), d.is_derived) for d in found.ran} == {
+        "reference": (-4, True), "optimized": (-4, True), "xnnpack": (-5, True), "micro": (-4, True)
+    }  # fmt: skip
+    assert found.parting is not None and found.parting.name == "rounded"
 
 
 def test_profiles_that_agree_stand_in_one_column() -> None:
@@ -224,6 +234,7 @@ INTEGERS = [
     ("QUANTIZE", "INT16 to INT8"), ("MEAN", "INT8"), ("SUM", "UINT8"), ("SOFTMAX", "INT8"), ("SOFTMAX", "INT16"),
     ("LOGISTIC", "INT8"), ("TANH", "INT8"), ("RSQRT", "INT8"), ("LEAKY_RELU", "INT8"), ("HARD_SWISH", "INT8"),
     ("AVERAGE_POOL_2D", "INT8"), ("RELU", "UINT8"), ("STRIDED_SLICE", "INT16"), ("CONCATENATION", "UINT8"),
+    ("CONV_2D", "FLOAT32 hybrid INT8"), ("RESIZE_BILINEAR", "INT8"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "INT8"),
 ]  # fmt: skip
 
 

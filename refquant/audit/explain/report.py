@@ -17,7 +17,7 @@ PARTIAL = "partial sum"
 #: longer names are cut at their beginning
 LONG_NAME = 48
 #: steps that are no numbers of the element: profiles part where its numbers do
-SETTINGS = ("real multiplier", "multiplier", "mantissa", "shift")
+SETTINGS = ("real multiplier", "accumulator * real multiplier", "multiplier", "mantissa", "shift")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.xnnpack.requantization import activation_range, check_quantized, output_stage
 from refquant.numerics import libm
 from refquant.numerics.lookup import round_half_away, tabulate
-from refquant.numerics.steps import ROUNDED, noted
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, noted
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Floats = npt.NDArray[np.float32]
@@ -70,8 +70,9 @@ def _sum(op: Operator, sign: int) -> Run:
     def run(p: Array, q: Array) -> Array:
         first = noted("first input times its multiplier", (p.astype(np.int64) - a.zero_point) * a_multiplier)
         second = noted("second input times its multiplier", (q.astype(np.int64) - b.zero_point) * b_multiplier)
-        rounded = noted(ROUNDED, (first + second + half) >> shift)
-        return clamp(rounded + y.zero_point, low, high, y.dtype)
+        noted("shift to the right", shift)
+        rounded = noted(ROUNDED, (noted("sum, half added", first + second + half)) >> shift)
+        return clamp(noted(ZERO_POINT_ADDED, rounded + y.zero_point), low, high, y.dtype)
 
     return run
 
@@ -83,7 +84,12 @@ def mul(op: Operator) -> Run:
     if a is b:
         return _square(op, a, y)
     finish = output_stage(op, (a, b), y, _activation(op))
-    return lambda p, q: finish((p.astype(np.int32) - np.int32(a.zero_point)) * (q.astype(np.int32) - b.zero_point))
+
+    def run(p: Array, q: Array) -> Array:
+        first = noted("first input less its zero point", p.astype(np.int32) - np.int32(a.zero_point))
+        return finish(first * noted("second input less its zero point", q.astype(np.int32) - np.int32(b.zero_point)))
+
+    return run
 
 
 def _square(op: Operator, x: TensorInfo, y: TensorInfo) -> Run:
@@ -113,9 +119,9 @@ def quantize(op: Operator) -> Run:
     inverse = np.float32(1) / y.scale
 
     def run(x: Array) -> Array:
-        scaled = x * inverse
-        whole = np.rint(np.where(scaled < _LARGEST_SHORT, scaled, _LARGEST_SHORT))
-        return np.clip(whole + np.float32(y.zero_point), limits.min, limits.max).astype(y.dtype)
+        scaled = noted("times float32(1 / scale)", x * inverse)
+        whole = noted(ROUNDED, np.rint(np.where(scaled < _LARGEST_SHORT, scaled, _LARGEST_SHORT)))
+        return clamp(noted(ZERO_POINT_ADDED, whole + np.float32(y.zero_point)), limits.min, limits.max, y.dtype)
 
     return run
 
@@ -125,11 +131,12 @@ def dequantize(op: Operator) -> Run:
     """(q - zero_point) * scale in float32; a number below the normal ones becomes 0."""
     x, y = _one_input(op)
     y.take_type(TensorType.FLOAT32)
-    return tabulate(lambda q: _flushed(_real(q, x)), x.dtype)
+    return tabulate(lambda q: noted("without subnormal numbers", _flushed(_real(q, x))), x.dtype)
 
 
 def _real(q: Array, tensor: TensorInfo) -> Floats:
-    return (q.astype(np.float32) - np.float32(tensor.zero_point)) * tensor.scale
+    difference = noted("less the zero point", q.astype(np.float32) - np.float32(tensor.zero_point))
+    return noted("times scale, in float32", difference * tensor.scale)
 
 
 def _flushed(x: Floats) -> Floats:
@@ -153,8 +160,10 @@ def _short(factor: np.float32) -> int:
 def _rescaled(q: Array, x: TensorInfo, y: TensorInfo, multiplier: int | Array) -> Array:
     """y_zero + (q - x_zero) * multiplier / 256, halves up."""
     limits = np.iinfo(y.dtype)
-    product = (q.astype(np.int64) - x.zero_point) * multiplier
-    return clamp(((product + 128) >> 8) + y.zero_point, limits.min, limits.max, y.dtype)
+    difference = noted("input less its zero point", q.astype(np.int64) - x.zero_point)
+    product = noted("times the multiplier of 16 bits", difference * multiplier)
+    rounded = noted(ROUNDED, (product + 128) >> 8)
+    return clamp(noted(ZERO_POINT_ADDED, rounded + y.zero_point), limits.min, limits.max, y.dtype)
 
 
 @kernel("ELU", profile="xnnpack")
@@ -189,8 +198,9 @@ def _tabulated(x: TensorInfo, y: TensorInfo, function: Callable[[Floats], Floats
     inverse = np.float32(1) / y.scale
 
     def run(q: Array) -> Array:
-        real = noted("function", function(noted("dequantized", _real(q, x))))
-        scaled = noted(ROUNDED, round_half_away(real * inverse + np.float32(y.zero_point)))
-        return np.clip(np.where(np.isnan(scaled), 0, scaled), limits.min, limits.max).astype(y.dtype)
+        real = noted("function in float32", function(_real(q, x)))
+        scaled = noted("times float32(1 / scale), plus zero point", real * inverse + np.float32(y.zero_point))
+        rounded = noted(ROUNDED, round_half_away(scaled))
+        return clamp(np.where(np.isnan(rounded), 0, rounded), limits.min, limits.max, y.dtype)
 
     return tabulate(run, x.dtype)
