@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -14,8 +15,9 @@ from refquant.audit.comparison import RANDOM_SAMPLES, Progress, converted_sample
 from refquant.audit.differences import Difference, difference
 from refquant.audit.reproduction import Reproduction
 from refquant.errors import InvalidInputError, RefquantError, RuntimeUnavailableError
+from refquant.runtimes import Command, Runtime
 from refquant.runtimes.cut import Cut, Graph, cut_out
-from refquant.runtimes.participants import Given, Participant, open_participant
+from refquant.runtimes.participants import Given, Participant, is_word, open_participant
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
 
@@ -27,7 +29,8 @@ Sample = Sequence[Array]
 class Bisection:
     """What `bisect` has found: where `runtime` leaves `oracle` first, if it does.
 
-    `index` is that operator, None where all tensors of all samples are equal; `tensor` its output that differs,
+    `index` is that operator, None where all tensors of all samples are equal, of the first `compared` operators at
+    least: from there on the oracle has no answer. `tensor` its output that differs,
     `sample` the number of the sample; `difference` says how far, `failure` what the runtime said instead of an answer.
     `runs` counts the runs of the runtime. `reproduction` is the smallest model that shows the difference again.
     """
@@ -38,6 +41,7 @@ class Bisection:
     runtimes: dict[str, str]
     samples: int
     operators: int
+    compared: int = 0
     index: int | None = None
     operator: str = ""
     tensor: str = ""
@@ -50,8 +54,8 @@ class Bisection:
 
     @property
     def equal(self) -> bool:
-        """Whether no difference was found."""
-        return self.index is None
+        """Whether all operators were compared, and no difference was found."""
+        return self.index is None and self.compared == self.operators
 
     def to_dict(self) -> dict[str, Any]:
         """All but the arrays, as plain dictionaries and lists."""
@@ -117,8 +121,12 @@ def bisect(
             len(search.graph.writes),
         )
         first, where = len(search.graph.writes), None
+        result.compared = first
         for number, row in enumerate(rows):
-            found = search.first(row, min(first, search.answered(row, first)))
+            answered = search.answered(row, first)
+            if answered < first:
+                result.compared = min(result.compared, answered)
+            found = search.first(row, min(first, answered))
             if found is not None:
                 first, where = found, number
         if where is not None:
@@ -127,9 +135,28 @@ def bisect(
             result.operator = f"operator {first} ({model.operator_name((model.subgraphs[0].operators or [])[first])})"
             result.tensor = search.graph.tensors[tensor].name or f"tensor {tensor}"
             result.difference, result.failure = (None, what) if isinstance(what, str) else (what, "")
-            result.reproduction = search.reproduction(rows[where], first, tensor, result.runtimes, title)
+            made = search.reproduction(rows[where], first, tensor, result.runtimes, title)
+            result.reproduction = replace(made, again=_again({names[1]: oracle, names[0]: runtime}))
         result.runs, result.notes = search.runs, search.notes
     return result
+
+
+def _again(participants: Mapping[str, Given]) -> str:
+    """The command that compares them on the files of a reproduction; empty where one is a function of Python's."""
+    words, options = [], []
+    for name, given in participants.items():
+        word = name if isinstance(given, Runtime) else given
+        if isinstance(word, str) and is_word(word):
+            words.append(word)
+        elif isinstance(word, str) and ":" in word:
+            options.append(f"--callable {shlex.quote(f'{name}={word}')}")
+        elif isinstance(given, Command):
+            options.append(f"--command {shlex.quote(f'{name}={given.template}')}")
+        else:
+            return ""
+    if words:
+        options.insert(0, f"--runtimes {','.join(words)}")
+    return " ".join(["refquant compare model.tflite --data inputs.npz", *options])
 
 
 def _name(given: Given) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from refquant.audit.differences import Difference, bits
 from refquant.errors import InvalidInputError
-from refquant.runtimes.participants import OURS, REAL
+from refquant.runtimes.participants import REAL
 from refquant.tflite import schema
 from refquant.tflite.model import Model, write_atomically
 from refquant.tflite.options import name_of, options_of
@@ -36,7 +36,8 @@ class Reproduction:
 
     `operators` are those of the whole model that it consists of, `index` the one whose output differs; `found` is how
     `actual` differs from `expected`, or what the runtime said instead of an answer, where `actual` is None. `runtimes`
-    says what stands behind the names of the runtime and of the oracle, in this order.
+    says what stands behind the names of the runtime and of the oracle, in this order, `again` is a command that
+    compares them on the files, where there is one.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Reproduction:
     actual: Sequence[Array] | None
     found: Difference | str
     runtimes: Mapping[str, str]
+    again: str = ""
 
     @property
     def reproduces(self) -> bool:
@@ -177,11 +179,9 @@ class Reproduction:
 
     def _again(self) -> list[str]:
         """How to run it again: with refquant, and with the real runtimes themselves."""
-        lines = ["## Run it again", ""]
-        if all(_is_word(name) for name in self.runtimes):
-            runtime, oracle = self.runtimes
-            command = f"refquant compare model.tflite --data inputs.npz --runtimes {oracle},{runtime}"
-            lines += ["```sh", command, "```", ""]
+        lines = ["## Run it again", ""] if self.again or any(n.partition(":")[0] in REAL for n in self.runtimes) else []
+        if self.again:
+            lines += ["```sh", self.again, "```", ""]
         for name in self.runtimes:
             word, _, kernels = name.partition(":")
             if word in REAL:
@@ -248,10 +248,6 @@ def _snippet(word: str, kernels: str) -> list[str]:
         '    actual = interpreter.get_tensor(detail["index"])',
         '    print(name, np.count_nonzero(actual != expected), "of", expected.size, "differ")',
     ]
-
-
-def _is_word(name: str) -> bool:
-    return name in OURS or name.partition(":")[0] in REAL
 
 
 def _word(text: str) -> str:

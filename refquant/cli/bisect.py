@@ -48,7 +48,7 @@ def bisect(
     The runtime is asked for nothing but outputs, so it may be a board over a cable. With -o the smallest model that
     shows the difference is written, its inputs, what was expected, what came, and a text for a bug report.
 
-    Exit status 0 when all tensors are equal, 1 when a difference was found.
+    Exit status 0 when all tensors are equal, 1 when a difference was found or not all could be compared.
     """
     from refquant.audit.bisection import bisect as run_bisect
     from refquant.tflite.model import Model
@@ -80,7 +80,8 @@ def bisect(
     if output is not None and found.reproduction is not None:
         found.reproduction.save(output, force=force)
     if json:
-        print_json(found.to_dict() | ({"written_to": str(output)} if output is not None and not found.equal else {}))
+        written = {} if output is None or found.reproduction is None else {"written_to": str(output)}
+        print_json(found.to_dict() | written)
     else:
         _print(found, output)
     raise typer.Exit(0 if found.equal else 1)
@@ -96,6 +97,8 @@ def _print(found: Bisection, output: Path | None) -> None:
         say(f"  {name}: {description}")
     if found.equal:
         say(f"All {found.operators} operators give the same bits ({found.runs} runs).", "bold green")
+    elif found.index is None:
+        say(f"The first {found.compared} of {found.operators} operators give the same bits ({found.runs} runs).")
     else:
         say(f"{found.runtime} leaves {found.oracle} at {found.operator}, output {found.tensor}", "bold red")
         say(f"  {found.failure or found.difference}, on sample {found.sample}")

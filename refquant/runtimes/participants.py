@@ -203,6 +203,12 @@ def open_participant(name: str, given: Given, timeout: float = 60.0) -> Particip
     )
 
 
+def is_word(text: str) -> bool:
+    """Whether a text names a profile or a real runtime."""
+    word, _, kernels = text.partition(":")
+    return text in OURS or (word in REAL and kernels in ("", *REAL[word][2]))
+
+
 def installed() -> list[str]:
     """The words of the real runtimes that are here."""
     return [word for word, (name, _, _) in REAL.items() if is_installed(name)]

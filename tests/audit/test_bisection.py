@@ -193,7 +193,8 @@ def test_an_oracle_that_has_no_answer_for_the_end() -> None:
     found = bisected(wrong_in("MAX_POOL_2D", "SOFTMAX"), oracle=without("SOFTMAX"), number_of_samples=1)
     assert found.index == POOL and "not compared from operator 8 on" in found.notes[0]
     found = bisected(wrong_in("SOFTMAX"), oracle=without("SOFTMAX"), number_of_samples=1)
-    assert found.equal and "runtime refused: NotImplementedError: no SOFTMAX" in found.notes[0]
+    assert found.index is None and not found.equal and found.compared == 8
+    assert "runtime refused: NotImplementedError: no SOFTMAX" in found.notes[0]
     with pytest.raises(rq.RuntimeFailedError, match="no CONV_2D"):
         bisected(run, oracle=without("CONV_2D"))
 

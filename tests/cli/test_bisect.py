@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from refquant.data import DIGITS_INT8, DIGITS_SAMPLES
-from tests.cli.test_cli import refquant  # noqa: F401 - a fixture
 
 FUNCTIONS = """
 from tests.audit.wrong_runtimes import run, wrong_in
@@ -25,13 +24,19 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("functions")
-def test_a_difference_and_its_reproduction(refquant: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_difference_and_its_reproduction(refquant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "report"
     arguments = ["bisect", DIGITS_INT8, "--callable", "mine=functions_of_bisect:wrong", "-o", folder]
     result = refquant(*arguments, "--data", DIGITS_SAMPLES, "--samples", 2)
     assert result.status == 1 and "mine leaves reference at operator 4 (MAX_POOL_2D)" in result.out
     assert "operator 4 alone: 256 of 256 elements, by up to 1 LSB" in result.out
-    assert (folder / "report.md").exists()
+    again = (
+        "refquant compare model.tflite --data inputs.npz --runtimes reference --callable mine=functions_of_bisect:wrong"
+    )
+    assert again in (folder / "report.md").read_text()
+    monkeypatch.chdir(folder)
+    result = refquant(*again.split()[1:])
+    assert result.status == 1 and "256     256     1 LSB  begins here" in result.out
     result = refquant(*arguments)
     assert result.status == 2 and "is there already; --force writes into it" in result.err
     result = refquant(*arguments, "--force", "--json", "--samples", 1)
@@ -40,7 +45,7 @@ def test_a_difference_and_its_reproduction(refquant: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("functions")
-def test_no_difference(refquant: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_no_difference(refquant: Any, tmp_path: Path) -> None:
     arguments = ["bisect", DIGITS_INT8, "--callable", "functions_of_bisect:run", "--samples", 1]
     result = refquant(*arguments, "-o", tmp_path / "report")
     assert result.status == 0 and "All 9 operators give the same bits" in result.out
@@ -58,6 +63,6 @@ def test_no_difference(refquant: Any, tmp_path: Path) -> None:  # noqa: F811
         (["--runtime", "nothing.of.this:name"], "cannot be started: ModuleNotFoundError"),
     ],
 )
-def test_bad_usage(refquant: Any, arguments: list[str], message: str) -> None:  # noqa: F811
+def test_bad_usage(refquant: Any, arguments: list[str], message: str) -> None:
     result = refquant("bisect", DIGITS_INT8, *arguments)
     assert result.status == 2 and message in result.err

@@ -13,29 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refquant.cli import main
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
 from refquant.testing import TensorSpec, single_operator_model
 from refquant.tflite.schema import ReshapeOptions, TensorType
-
-
-class Result:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-@pytest.fixture
-def refquant(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments: Any) -> Result:
-        with pytest.raises(SystemExit) as exit:
-            main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(exit.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 def save(path: Path, array: Any) -> Path:
