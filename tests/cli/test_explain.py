@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from refquant.data import DIGITS_INT8, DIGITS_SAMPLES
-from tests.cli.test_cli import refquant  # noqa: F401 - a fixture
 
 ELEMENT = (DIGITS_INT8, "--tensor", 19, "--index", "0,27", "--profiles", "reference,micro")
 
 
-def test_41_here_and_42_there(refquant: Any) -> None:  # noqa: F811
+def test_41_here_and_42_there(refquant: Any) -> None:
     result = refquant("explain", *ELEMENT, "--data", DIGITS_SAMPLES, "--sample", 182)
     assert result.status == 0 and "inputs of sample 182" in result.out
     (line,) = [line for line in result.out.splitlines() if line.endswith("they part")]
@@ -25,7 +24,7 @@ def test_41_here_and_42_there(refquant: Any) -> None:  # noqa: F811
     assert "… 20 more" not in refquant("explain", *ELEMENT, "--all").out
 
 
-def test_as_json(refquant: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_as_json(refquant: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1), np.float32))
     result = refquant("explain", *ELEMENT, "--data", f"image={tmp_path / 'x.npy'}", "--json")
     found = json.loads(result.out)
@@ -45,6 +44,6 @@ def test_as_json(refquant: Any, tmp_path: Path) -> None:  # noqa: F811
         (["--tensor", "19", "--index", "0,1", "--data", "nowhere.npy"], "nowhere.npy"),
     ],
 )
-def test_bad_input(refquant: Any, arguments: list[str], message: str) -> None:  # noqa: F811
+def test_bad_input(refquant: Any, arguments: list[str], message: str) -> None:
     result = refquant("explain", DIGITS_INT8, *arguments)
     assert result.status == 2 and message in result.err and result.err.count("\n") == 1

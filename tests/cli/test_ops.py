@@ -11,15 +11,14 @@ import pytest
 from refquant.kernels.registry import known_operators
 from refquant.runtimes import is_installed
 from refquant.testing.record import Verification, read_record, update_record
-from tests.cli.test_cli import refquant  # noqa: F401 - a fixture
 
 
-def test_every_operator_has_a_row(refquant: Any) -> None:  # noqa: F811
+def test_every_operator_has_a_row(refquant: Any) -> None:
     rows = json.loads(refquant("ops", "--json").out)
     assert {row["operator"] for row in rows} == {name for name, _ in known_operators()}
 
 
-def test_one_operator(refquant: Any) -> None:  # noqa: F811
+def test_one_operator(refquant: Any) -> None:
     assert "CONV_2D" in refquant("ops", "conv_2d").out
     rows = json.loads(refquant("ops", "conv_2d", "--json").out)
     assert {row["operator"] for row in rows} == {"CONV_2D"}
@@ -30,13 +29,13 @@ def test_one_operator(refquant: Any) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("command", ["ops", "verify"])
-def test_an_operator_that_does_not_exist(refquant: Any, command: str) -> None:  # noqa: F811
+def test_an_operator_that_does_not_exist(refquant: Any, command: str) -> None:
     result = refquant(command, "CONV_9D")
     assert result.status == 2 and "CONV_9D" in result.err
 
 
 @pytest.mark.oracle
-def test_verify_asks_the_real_kernel(refquant: Any) -> None:  # noqa: F811
+def test_verify_asks_the_real_kernel(refquant: Any) -> None:
     if not is_installed("tensorflow"):
         pytest.skip("tensorflow is not installed: python -m pip install tensorflow")
     result = refquant("verify", "NEG", "--examples", "5", "--json")
@@ -46,7 +45,7 @@ def test_verify_asks_the_real_kernel(refquant: Any) -> None:  # noqa: F811
 
 
 @pytest.mark.oracle
-def test_verify_asks_the_optimized_kernel(refquant: Any) -> None:  # noqa: F811
+def test_verify_asks_the_optimized_kernel(refquant: Any) -> None:
     if not is_installed("tensorflow"):
         pytest.skip("tensorflow is not installed: python -m pip install tensorflow")
     result = refquant("verify", "LOGISTIC", "--kernels", "optimized", "--examples", "5", "--json")
@@ -56,7 +55,7 @@ def test_verify_asks_the_optimized_kernel(refquant: Any) -> None:  # noqa: F811
     assert rows["FLOAT32"]["kernels"] == "optimized" and rows["FLOAT32"]["outcomes"] == {"EQUAL": 5}
 
 
-def test_kernels_that_do_not_exist(refquant: Any) -> None:  # noqa: F811
+def test_kernels_that_do_not_exist(refquant: Any) -> None:
     result = refquant("verify", "NEG", "--kernels", "fast")
     assert result.status == 2 and "reference, optimized" in result.err
 
