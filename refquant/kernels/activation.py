@@ -127,11 +127,14 @@ def logistic(op: Operator) -> Run:
 def optimized_logistic(op: Operator) -> Run:
     """As LOGISTIC; float32 with Eigen's logistic, float16 and bfloat16 as e / (1 + e), each step rounded to the type.
     The real kernel drops the sign of a NaN of bfloat16 where it fills a register, this one keeps it; so does TANH.
+    int16 numbers whose scale is nearly 2**-12 go through gemmlowp's function of fixed-point numbers.
 
     Source: Logistic in internal/optimized/optimized_ops.h.
     """
     run = logistic(op)
     x = op.input(0)
+    if x.type == TensorType.INT16 and _multiplier_of_int16(x.params[0], tanh=False)[0] <= 0:
+        return tabulate(lambda q: integer_functions.logistic(q, _Q3, bits=16).astype(np.int16), np.int16)
     if x.type not in HALVES:
         return eigen.logistic if x.type == TensorType.FLOAT32 else run
 
@@ -182,6 +185,7 @@ def micro_tanh(op: Operator) -> Run:
     )
 
 
+_Q3 = 3  # integer bits of int16 numbers that enter the functions of optimized kernels
 _Q4 = 4  # integer bits of what enters the int8 functions of TFLite Micro
 
 
@@ -280,9 +284,14 @@ def tanh(op: Operator) -> Run:
 
 @kernel("TANH", profile="optimized")
 def optimized_tanh(op: Operator) -> Run:
-    """As TANH, floats with Eigen's tanh. Source: Tanh in internal/optimized/optimized_ops.h."""
+    """As TANH, floats with Eigen's tanh; int16 numbers whose scale is nearly 2**-12 or 2**-11 through gemmlowp's
+    function of fixed-point numbers. Source: Tanh in internal/optimized/optimized_ops.h.
+    """
     run = tanh(op)
     x = op.input(0)
+    if x.type == TensorType.INT16:
+        multiplier, shift = _multiplier_of_int16(x.params[0], tanh=True)
+        return run if multiplier > 0 else tabulate(lambda q: _fixed_tanh(q, doubled=shift != 0), np.int16)
     if x.type in HALVES:
         return through_float32(eigen.tanh, x.dtype)
     return eigen.tanh if x.type == TensorType.FLOAT32 else run
@@ -299,17 +308,28 @@ def _table_of_sigmoid(
         raise op.invalid("the zero points of int16 tensors must be 0")
     if _power_of_two(out_scale) != -15:
         raise op.invalid(f"the output's scale must be 1/32768, it is {out_scale}")
-    power = _power_of_two(x_scale)
-    if power == -12 or (power == -11 and function is tanh_of_int16):
-        multiplier, shift = 0, power + 12
-    else:
-        real, shift = np.float64(x_scale) * 4096.0 * 3.0, 0
-        while real <= 32767.0 / 2 and shift <= 30:
-            real, shift = real * 2, shift + 1
-        multiplier = int(to_int32(real))
+    multiplier, shift = _multiplier_of_int16(x_scale, function is tanh_of_int16)
     if multiplier == 0:
         multiplier, shift = int(np.int64(3 << shift).astype(np.int32)), 0
     return tabulate(lambda q: function(q, multiplier, shift), np.int16)
+
+
+def _multiplier_of_int16(scale: np.float32, tanh: bool) -> tuple[int, int]:
+    """A multiplier of 15 bits and a shift; 0 and the power of two by which the scale is 2**-12, for a scale that nearly
+    is (or for `tanh` 2**-11)."""
+    power = _power_of_two(scale)
+    if power == -12 or (power == -11 and tanh):
+        return 0, power + 12
+    real, shift = np.float64(scale) * 4096.0 * 3.0, 0
+    while real <= 32767.0 / 2 and shift <= 30:
+        real, shift = real * 2, shift + 1
+    return int(to_int32(real)), shift
+
+
+def _fixed_tanh(q: Array, doubled: bool) -> Array:
+    """gemmlowp's tanh of int16 with three integer bits, which are `doubled` first, within 16 bits."""
+    x = np.clip(2 * q.astype(np.int64), -(2**15), 2**15 - 1) if doubled else q
+    return integer_functions.tanh(x, _Q3, bits=16).astype(np.int16)
 
 
 def nearest_power_of_two(scale: np.float32) -> int:
@@ -414,10 +434,7 @@ def _float_softmax(beta: np.float32) -> Run:
         largest = np.fmax.reduce(x, axis=-1, keepdims=True, initial=lowest)  # a NaN is never the larger
         noted("largest of the row", largest)
         exps = noted("exp", libm.exp(noted("(input - largest) * beta", (x - largest) * beta)))
-        total = np.zeros(x.shape[:-1], np.float32)
-        for c in range(x.shape[-1]):
-            total = total + exps[..., c]
-        result: Array = noted("over the sum", exps / noted("sum of the row's exps", total[..., None]))
+        result: Array = noted("over the sum", exps / noted("sum of the row's exps", _sum_in_order(exps)))
         return result
 
     return run
@@ -425,15 +442,20 @@ def _float_softmax(beta: np.float32) -> Run:
 
 @kernel("SOFTMAX", profile="optimized")
 def optimized_softmax(op: Operator) -> Run:
-    """As SOFTMAX; float32: exp((x - max) * beta) with Eigen's exp, times the reciprocal of their sum.
+    """As SOFTMAX; float32: exp((x - max) * beta) with Eigen's exp, times the reciprocal of their sum. For 8 bits see
+    `_softmax_by_table`.
 
     Eigen adds up a row in registers of eight that begin at an address that 32 divides; the output begins at one, so
     that the order hangs on the place of the row. Source: SoftmaxImpl in internal/optimized/optimized_ops.h.
     """
-    run = softmax(op)
-    if op.input(0).type != TensorType.FLOAT32:
-        return run
+    x, out = op.input(0), op.output()
     beta = np.float32((op.options or SoftmaxOptions()).beta)
+    if x.dims and x.type in _8_BITS and out.type in (x.type, TensorType.INT16):
+        out.shape = x.dims
+        return _softmax_by_table(op, x, out, beta)
+    run = softmax(op)
+    if x.type != TensorType.FLOAT32:
+        return run
 
     def run_float(x: Array) -> Array:
         if not x.size:
@@ -446,6 +468,48 @@ def optimized_softmax(op: Operator) -> Run:
         return result.reshape(x.shape)
 
     return run_float
+
+
+def exps_below_largest(scale: np.float32) -> Array:
+    """exp(scale * d) in float32 for differences d of 8-bit numbers from the largest, -255 … 0, at index d + 255.
+
+    Source: PopulateSoftmaxLookupTable in internal/optimized/optimized_ops.h.
+    """
+    return libm.exp(-scale * np.arange(255, -1, -1).astype(np.float32))
+
+
+def _sum_in_order(x: Array) -> Array:
+    """The sums of float32 rows, from left to right, each with a dimension of 1 instead of the last."""
+    total = np.zeros((*x.shape[:-1], 1), np.float32)
+    for c in range(x.shape[-1]):
+        total = total + x[..., c : c + 1]
+    return total
+
+
+def _softmax_by_table(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:
+    """exp(x - max) from a table of float32, times 1 / (sum * scale of the output), rounded with halves away from zero.
+
+    To uint8 it is cut off after a half is added, and no zero point joins it. Source: Softmax of quantized tensors in
+    internal/optimized/optimized_ops.h.
+    """
+    if x.type == out.type == TensorType.INT8:
+        _check_output(op, out, 1 / 256, -128)
+    (scale, _), (out_scale, zero_point) = x.params, out.params
+    table, limits, lowest = exps_below_largest(scale * beta), np.iinfo(out.dtype), int(np.iinfo(x.dtype).min)
+
+    def run(q: Array) -> Array:
+        wide = q.astype(np.int64)
+        largest = noted("largest of the row", wide.max(axis=-1, keepdims=True, initial=lowest))
+        exps = noted("exp, from a table", table[wide - largest + 255])
+        inverse = np.float32(1) / (noted("sum of the row's exps", _sum_in_order(exps)) * out_scale)
+        y = noted("over the sum and the scale of the output", exps * inverse)
+        if out.type == TensorType.UINT8:
+            rounded = noted(ROUNDED, to_int32(y + np.float32(0.5)))
+        else:
+            rounded = noted(ROUNDED, to_int32(round_half_away(y))) + np.int32(zero_point)
+        return clamp(rounded, int(limits.min), int(limits.max), out.dtype)
+
+    return run
 
 
 def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from refquant.kernels.activation import exps_below_largest
+from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.numerics import eigen, libm
 from refquant.numerics.eigen_power import power
-from refquant.numerics.fixed_point import divide_by_power_of_two, double_rounding, high_multiply, quantize_multiplier
+from refquant.numerics.fixed_point import (
+    divide_by_power_of_two,
+    double_rounding,
+    high_multiply,
+    quantize_multiplier,
+    to_int32,
+)
 from refquant.numerics.integer_functions import exp_on_negative_values, log_of_at_least_one, one_over_square_root
 from refquant.numerics.logarithm import log
 from refquant.numerics.processor import current
@@ -182,8 +190,40 @@ def optimized_log_softmax(op: Operator) -> Run:
 
     Source: LogSoftmax in internal/optimized/optimized_ops.h.
     """
+    x, out = op.input(0), op.output()
+    if x.dims and x.type == out.type and x.type in (TensorType.INT8, TensorType.UINT8):
+        out.shape = x.dims
+        return _log_softmax_by_table(op, x, out)
     run = log_softmax(op)
-    return _log_softmax_of_eigen if op.input(0).type == TensorType.FLOAT32 else run
+    return _log_softmax_of_eigen if x.type == TensorType.FLOAT32 else run
+
+
+def _log_softmax_by_table(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
+    """In float32, with a table of exp; halves to even.
+
+    Source: LogSoftmax of quantized tensors in internal/optimized/optimized_ops.h.
+    """
+    limits = np.iinfo(out.dtype)
+    _check_log_softmax(op, out)
+    (scale, _), (out_scale, zero_point) = x.params, out.params
+    table, ratio = exps_below_largest(scale), scale / out_scale
+
+    def run(q: Array) -> Array:
+        if not q.size:
+            return np.empty(q.shape, q.dtype)
+        largest = q.max(-1, keepdims=True)
+        total = _sum_in_order(table[q.astype(np.int64) - largest + 255])[..., None]
+        subtrahend = (scale * largest.astype(np.float32) + log(total)) / out_scale
+        y = np.rint(ratio * q.astype(np.float32) - subtrahend) + np.float32(zero_point)
+        return clamp(to_int32(y), int(limits.min), int(limits.max), q.dtype)
+
+    return run
+
+
+def _check_log_softmax(op: Operator, out: TensorInfo) -> None:
+    largest = int(np.iinfo(out.dtype).max)
+    if out.params != (np.float32(1 / 16), largest):
+        raise op.invalid(f"the output must have scale 1/16 and zero point {largest}")
 
 
 def _log_softmax_of_eigen(x: Array) -> Array:
@@ -200,8 +240,7 @@ def _log_softmax_of_eigen(x: Array) -> Array:
 def _log_softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo) -> Run:
     """Differences from the largest and the logarithm of the sum are Q5.26, the sum itself is Q12.19."""
     limits = np.iinfo(out.dtype)
-    if out.params != (np.float32(1 / 16), int(limits.max)):
-        raise op.invalid(f"the output must have scale 1/16 and zero point {limits.max}")
+    _check_log_softmax(op, out)
     scale, _ = x.params
     real = min(np.float64(scale) * 2.0**26, 2.0**31 - 1)
     if not real > 0.5:

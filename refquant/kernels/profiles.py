@@ -119,6 +119,9 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("optimized", "MEAN",              _INT8,  32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
     ("optimized", "MEAN",              _UINT8, 32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
     ("optimized", "MEAN",              _INT16, 32, double_rounding,  _REFERENCE + "reduce.h",           _SUMS),
+    ("optimized", "SOFTMAX",           _INT16, 32, double_rounding,  _REFERENCE + "softmax.h",          _SUMS),
+    ("optimized", "BATCH_MATMUL",      _INT8,  32, double_rounding,  _REFERENCE + "batch_matmul.h",     _SUMS),
+    ("optimized", "BATCH_MATMUL",      _INT16, 64, wide,             _REFERENCE + "batch_matmul.h",     _SUMS),
     ("optimized", "ADD",               _INT8, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
     ("optimized", "ADD",               _UINT8, 32, double_rounding, _OPTIMIZED + "optimized_ops.h", _SUMS),
     ("optimized", "ADD",               _INT16, 32, double_rounding, _OPTIMIZED + "integer_ops/add.h", _SUMS),
@@ -176,9 +179,7 @@ _FLOAT32 = TensorType.FLOAT32
 #: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
 #: and integers have not been compared with them
 FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(
-    """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION EXP HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOGISTIC
-    LOG_SOFTMAX MAXIMUM MAX_POOL_2D MINIMUM PAD PADV2 PRELU RESIZE_BILINEAR
-    RESIZE_NEAREST_NEIGHBOR SOFTMAX TANH TRANSPOSE_CONV""".split()
+    "AVERAGE_POOL_2D CONCATENATION HARD_SWISH L2_NORMALIZATION LEAKY_RELU RESIZE_BILINEAR TRANSPOSE_CONV".split()
 )
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
