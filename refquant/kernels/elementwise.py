@@ -451,7 +451,8 @@ def _sum_of_quantized(
         if grouped is None:
             return singly
         where, bring = grouped.where, grouped.bring
-        together = tabulate(lambda q: bring(q - zero_point, shift_left, multiplier, shift), tensor.dtype)
+        mantissa, power = quantize_multiplier(np.float64(tensor.scale) / twice)
+        together = tabulate(lambda q: bring(q - zero_point, shift_left, mantissa, power), tensor.dtype)
         return lambda q: noted("at the common scale, in whole registers", np.where(where, together(q), singly(q)))
 
     scaled_x, scaled_y = scaled(x), scaled(y)

@@ -51,7 +51,7 @@ def test_verify_asks_the_optimized_kernel(refquant: Any) -> None:
     result = refquant("verify", "LOGISTIC", "--kernels", "optimized", "--examples", "5", "--json")
     assert result.status == 0
     rows = {row["variant"]: row for row in json.loads(result.out)}
-    assert set(rows) == {"BFLOAT16", "FLOAT16", "FLOAT32"}  # the others have scales
+    assert set(rows) == {"BFLOAT16", "FLOAT16", "FLOAT32", "INT16", "INT8", "UINT8"}
     assert rows["FLOAT32"]["kernels"] == "optimized" and rows["FLOAT32"]["outcomes"] == {"EQUAL": 5}
 
 
