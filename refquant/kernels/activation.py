@@ -402,6 +402,24 @@ def softmax(op: Operator) -> Run:
 
     Sources: SoftmaxPrepare in kernels/activations.cc, internal/reference/softmax.h.
     """
+    return _softmax(op, np.float32, _tables_in_float64)
+
+
+@kernel("SOFTMAX", profile="micro")
+def micro_softmax(op: Operator) -> Run:
+    """As SOFTMAX, but for int16 the input's scale is multiplied with beta in float64, and the tables are of float32.
+
+    Source: tensorflow/lite/micro/kernels/softmax_common.cc.
+    """
+    return _softmax(op, np.float64, _tables_in_float32)
+
+
+def _softmax(
+    op: Operator,
+    precision: type[np.float32] | type[np.float64],
+    tables: Callable[[], tuple[Int16Table, Int16Table]],
+) -> Run:
+    """SOFTMAX; the scale of an int16 input is multiplied with beta in that precision, `tables` makes its tables."""
     x, out = op.input(0), op.output()
     if not x.dims:
         raise op.invalid("the input must have a dimension to sum over")
@@ -412,7 +430,7 @@ def softmax(op: Operator) -> Run:
     if x.type in _8_BITS and out.type in (x.type, TensorType.INT16):
         return _softmax_of_8_bits(op, x, out, beta)
     if x.type == out.type == TensorType.INT16:
-        return _softmax_of_16_bits(op, x, out, beta)
+        return _softmax_of_16_bits(op, x, out, beta, precision, tables)
     raise op.unsupported()
 
 
@@ -557,14 +575,8 @@ def _softmax_of_8_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.fl
     return run
 
 
-def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.float32) -> Run:
-    """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
-    if not 1 <= len(x.dims) <= 4:
-        raise op.invalid(f"an int16 input of {len(x.dims)} dimensions: expected 1 to 4")
-    scale, zero_point = x.params
-    if zero_point != 0:
-        raise op.invalid("the zero points of int16 tensors must be 0")
-    _check_output(op, out, 1 / 32768, 0)
+def _tables_in_float64() -> tuple[Int16Table, Int16Table]:
+    """exp from -10 to 0, and 1 / (1 + x) from 0 to 1."""
     interval = 65535.0
     exps_of = Int16Table(
         np.exp,
@@ -580,8 +592,35 @@ def _softmax_of_16_bits(op: Operator, x: TensorInfo, out: TensorInfo, beta: np.f
         2.0 / interval * -32768,
         2.0 / interval * 32767,
     )
+    return exps_of, reciprocal_of
+
+
+def _tables_in_float32() -> tuple[Int16Table, Int16Table]:
+    """The same of float32 functions."""
+    steps = np.float32(65535)
+    to = np.float32(2) / steps, 0
+    exps_of = Int16Table.of_scales(libm.exp, np.float32(10) / steps, 32767, *to)
+    return exps_of, Int16Table.of_scales(lambda v: _ONE / (_ONE + v), _ONE / steps, -32768, *to)
+
+
+def _softmax_of_16_bits(
+    op: Operator,
+    x: TensorInfo,
+    out: TensorInfo,
+    beta: np.float32,
+    precision: type[np.float32] | type[np.float64],
+    tables: Callable[[], tuple[Int16Table, Int16Table]],
+) -> Run:
+    """exp and 1 / (1 + x) from tables of 513 entries; the sum of exps is normalized to [1, 2) for the second."""
+    if not 1 <= len(x.dims) <= 4:
+        raise op.invalid(f"an int16 input of {len(x.dims)} dimensions: expected 1 to 4")
+    scale, zero_point = x.params
+    if zero_point != 0:
+        raise op.invalid("the zero points of int16 tensors must be 0")
+    _check_output(op, out, 1 / 32768, 0)
+    exps_of, reciprocal_of = tables()
     rule = profiles.rounding(op)
-    real = np.float64(scale * beta) / (10.0 / 65535.0)
+    real = np.float64(precision(scale) * precision(beta)) / (10.0 / 65535.0)
     multiplier, shift = quantize_multiplier(real)
 
     def run(x: Array) -> Array:

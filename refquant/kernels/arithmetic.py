@@ -144,16 +144,33 @@ def squared_difference(op: Operator) -> Run:
     int8: both inputs times 2**7 are brought to twice the larger of their scales, their difference is squared, and that
     goes to the output's scale; each step with double rounding. Source: kernels/squared_difference.cc.
     """
-    is_int8 = op.input(0).type == _INT8
-    x, y = _two_of(op, _FLOAT32, _INT32, _INT8, most=6 if is_int8 else 4, merging=is_int8)
-    if not is_int8:
+    return _squared_difference(op, {_INT8: 7})
+
+
+@kernel("SQUARED_DIFFERENCE", profile="micro")
+def micro_squared_difference(op: Operator) -> Run:
+    """As SQUARED_DIFFERENCE; int16 as int8, but as it is, not times 2**7.
+
+    Source: tensorflow/lite/micro/kernels/squared_difference.cc.
+    """
+    return _squared_difference(op, {_INT8: 7, _INT16: 0})
+
+
+def _squared_difference(op: Operator, raised: dict[TensorType, int]) -> Run:
+    """Of float32 and int32, and of the quantized types that are raised, each by so many bits."""
+    is_quantized = op.input(0).type in raised
+    x, y = _two_of(op, _FLOAT32, _INT32, *raised, most=6 if is_quantized else 4, merging=is_quantized)
+    if not is_quantized:
         return lambda x, y: np.square(x - y)
-    out = op.output()
+    out, bits = op.output(), raised[x.type]
+    limits = np.iinfo(out.dtype)
+    if x.type == _INT16 and any(tensor.params[1] for tensor in (x, y, out)):
+        raise op.invalid("the zero points of int16 tensors must be 0")
     check_zero_points(op, x, y, out)
     for tensor in (x, y, out):
         check_scales(op, tensor)
     twice = 2 * np.float64(max(x.scale, y.scale))
-    real = twice * twice / np.float64(np.float32(2**14) * out.scale)
+    real = twice * twice / np.float64(np.float32(2 ** (2 * bits)) * out.scale)
     if real >= 1:
         raise op.invalid("the output's scale is too small for these inputs; the real kernel aborts")
     to_common = [(np.int32(t.zero_point), *quantize_multiplier(np.float64(t.scale) / twice)) for t in (x, y)]
@@ -161,12 +178,11 @@ def squared_difference(op: Operator) -> Run:
 
     def run(*inputs: Array) -> Array:
         x, y = (
-            double_rounding((q.astype(np.int32) - zero) << 7, multiplier, shift)
+            double_rounding((q.astype(np.int32) - zero) << bits, multiplier, shift)
             for q, (zero, multiplier, shift) in zip(inputs, to_common)
         )
-        return clamp(
-            double_rounding(np.square(x - y), *to_out) + np.int32(out.zero_point), -128, 127, np.dtype(np.int8)
-        )
+        result = double_rounding(np.square(x - y), *to_out) + np.int32(out.zero_point)
+        return clamp(result, int(limits.min), int(limits.max), out.dtype)
 
     return run
 

@@ -21,6 +21,8 @@ from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quant
 from refquant.numerics.ordered_products import product_in_order
 from refquant.tflite.schema import ActivationFunctionType, BatchMatMulOptions, TensorType
 
+Precision = type[np.float32] | type[np.float64]
+
 
 @kernel(
     "BATCH_MATMUL",
@@ -38,8 +40,19 @@ def batch_matmul(op: Operator) -> Run:
     return planned_batch_matmul(op, _float)
 
 
-def planned_batch_matmul(op: Operator, floats: Callable[[BatchMatMulOptions], Run]) -> Run:
-    """BATCH_MATMUL whose sums of float32 are those of `floats`."""
+@kernel("BATCH_MATMUL", profile="micro")
+def micro_batch_matmul(op: Operator) -> Run:
+    """As BATCH_MATMUL of tensors of one type, but the product of two scales is taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/batch_matmul.cc.
+    """
+    return planned_batch_matmul(op, _float, np.float64)
+
+
+def planned_batch_matmul(
+    op: Operator, floats: Callable[[BatchMatMulOptions], Run], precision: Precision = np.float32
+) -> Run:
+    """BATCH_MATMUL whose sums of float32 are those of `floats`; two scales are multiplied in that precision."""
     options = op.options if isinstance(op.options, BatchMatMulOptions) else BatchMatMulOptions()
     a, b, out = op.input(0), op.input(1), op.output()
     out.shape = shape_of(op, a.dims, b.dims)
@@ -51,11 +64,11 @@ def planned_batch_matmul(op: Operator, floats: Callable[[BatchMatMulOptions], Ru
         case TensorType.INT8, TensorType.INT8, TensorType.INT32:
             return lambda x, y: sums_of(options, x, 0, y, 0)[0].astype(np.int64).astype(np.int32)
         case TensorType.INT8, TensorType.INT8, TensorType.INT8:
-            return _quantized(op, options, a, b, 32)
+            return _quantized(op, options, a, b, 32, precision)
         case TensorType.INT16, TensorType.INT16, TensorType.INT16:
             if _scale_and_zero(a)[1] or _scale_and_zero(b)[1] or _scale_and_zero(out)[1]:
                 raise op.invalid("the zero points of int16 tensors must be 0")
-            return _quantized(op, options, a, b, 64)
+            return _quantized(op, options, a, b, 64, precision)
     raise op.unsupported()
 
 
@@ -110,8 +123,10 @@ def sums_of(options: BatchMatMulOptions, a: Array, a_zero: int, b: Array, b_zero
     return result, bound
 
 
-def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: TensorInfo, bits: int) -> Run:
-    """Integers: exact sums, then the rounding of the profile; the product of the two scales is rounded to float32.
+def _quantized(
+    op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: TensorInfo, bits: int, precision: Precision
+) -> Run:
+    """Integers: exact sums, then the rounding of the profile; the two scales are multiplied in that precision.
 
     A scale and a zero point that are missing are 0.
     """
@@ -119,7 +134,7 @@ def _quantized(op: Operator, options: BatchMatMulOptions, a: TensorInfo, b: Tens
     check_scales(op, out)
     (a_scale, a_zero), (b_scale, b_zero) = _scale_and_zero(a), _scale_and_zero(b)
     with np.errstate(all="ignore"):
-        product = a_scale * b_scale
+        product = precision(a_scale) * precision(b_scale)
     if not 0 <= product < np.inf:
         raise op.invalid(f"the product of the scales is {product}")
     finish = output_stage(op, np.float64(product) / np.float64(out.scale), out, ActivationFunctionType.NONE, bits)

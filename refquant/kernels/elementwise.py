@@ -93,10 +93,10 @@ def micro_add(op: Operator) -> Run:
 
 @kernel("SUB", profile="micro")
 def micro_sub(op: Operator) -> Run:
-    """As SUB, but the quotients of scales are taken in float32. Source: tensorflow/lite/micro/kernels/sub_common.cc."""
+    """As SUB; int16 whose scales are powers of two like any. Source: tensorflow/lite/micro/kernels/sub_common.cc."""
     x, y, out = two_inputs(op, 6, merging=True)
     if x.type in _QUANTIZED:
-        return _sum_of_quantized(op, x, y, out, -1, powers_of_two=False, precision=np.float32)
+        return _sum_of_quantized(op, x, y, out, -1, powers_of_two=False)
     return _plain(op, np.subtract, _FLOAT32, _INT32)
 
 
@@ -410,13 +410,12 @@ def _sum_of_quantized(
     grouped: Grouped | None = None,
     *,
     powers_of_two: bool = True,
-    precision: type[np.float32] | type[np.float64] = np.float64,
 ) -> Run:
     """x ± y of quantized tensors: both brought to twice the larger scale, added, brought to the output's scale.
 
     The integers are shifted left first (20 bits, 15 for int16) so that the three roundings, all double, lose little.
-    Each scaled input depends on an integer of 8 or 16 bits alone and is a table. `precision` is that of the quotients
-    of scales; with `powers_of_two` int16 scales of that kind have a sum of their own.
+    Each scaled input depends on an integer of 8 or 16 bits alone and is a table. With `powers_of_two`
+    int16 scales of that kind have a sum of their own.
     Source: kernels/add.cc and sub.cc, AddElementwise in internal/reference/add.h.
     """
     _same_types(op, x, y, out)
@@ -430,8 +429,8 @@ def _sum_of_quantized(
         if powers_of_two and options_of(op).pot_scale_int16 and all(_is_power_of_two(t.scale) for t in (x, y, out)):
             return _sum_of_powers_of_two(op, x, y, out, sign)
     rule = profiles.rounding(op)
-    twice = precision(np.float32(2) * max(x.scale, y.scale))
-    real_out = np.float64(twice / precision(np.float32(2**shift_left) * out.scale))
+    twice = np.float64(np.float32(2) * max(x.scale, y.scale))
+    real_out = twice / np.float64(np.float32(2**shift_left) * out.scale)
     finish = rule
     if real_out >= 1:
         if sign > 0 or real_out == 1 or not powers_of_two:
@@ -439,7 +438,7 @@ def _sum_of_quantized(
         finish = double_rounding_to_the_right
 
     def scaled(tensor: TensorInfo) -> Callable[[Array], Array]:
-        multiplier, shift = multiplier_for(rule, np.float64(precision(tensor.scale) / twice))
+        multiplier, shift = multiplier_for(rule, np.float64(tensor.scale) / twice)
         zero_point = np.int64(tensor.zero_point)
 
         def rescaled(q: Array) -> Array:

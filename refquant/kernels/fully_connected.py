@@ -11,7 +11,7 @@ internal/reference/fully_connected.h, internal/reference/integer_ops/fully_conne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -103,20 +103,11 @@ def in_float64(op: Operator, bits: int, scales: Array, filter_zero: int) -> Requ
 
 @kernel("FULLY_CONNECTED", profile="micro")
 def micro_fully_connected(op: Operator) -> Run:
-    """As FULLY_CONNECTED, but integer sums are rounded twice, by a multiplier for which the product of two scales is
-    rounded to float32; where there is nothing to add up, the bias counts all the same.
+    """As FULLY_CONNECTED, but integer sums are rounded twice; of nothing to add up the bias is left.
 
     Source: tensorflow/lite/micro/kernels/fully_connected.cc.
     """
-    return planned_fully_connected(op, replace(IN_ORDER, requantizing=_in_float32), nothing_is_zero=False)
-
-
-def _in_float32(op: Operator, bits: int, scales: Array, filter_zero: int) -> Requantization:
-    x, y = op.input(0), op.output()
-    products = np.float64(x.scale) * scales
-    if scales.size == 1:
-        products = products.astype(np.float32).astype(np.float64)
-    return Requantization(bits, products / np.float64(y.scale), None, x.zero_point, filter_zero, y.zero_point)
+    return planned_fully_connected(op, IN_ORDER, nothing_is_zero=False)
 
 
 def planned_fully_connected(op: Operator, sums: Arithmetic, *, nothing_is_zero: bool = True) -> Run:

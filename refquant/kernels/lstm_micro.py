@@ -182,7 +182,7 @@ def _matrix(op: Operator, of: TensorInfo, position: int) -> tuple[Array, Array]:
         raise op.unsupported(f"{weights.place} is quantized per channel, which the real kernel forgets: no kernel")
     if weights.zero_point:
         raise op.invalid(f"the zero point of {weights.place} must be 0")
-    return quantize_multiplier(np.float64(of.scale * weights.scale) / _GATE_SCALE)
+    return quantize_multiplier(np.float64(of.scale) * np.float64(weights.scale) / _GATE_SCALE)
 
 
 def _multiplier(a: Any, b: Any, out: Any) -> tuple[Array, Array]:

@@ -238,6 +238,17 @@ def _has_wide_bias(op: Operator) -> bool:
     return op.input(2).type != _I16 or bias is None or bias.type == _I64
 
 
+def _softmax_fits(op: Operator) -> bool:
+    """Of int8 a probability has one of two scales."""
+    x, out = op.input(0), op.output()
+    scale, zero_point = out.params
+    if x.type != _I8:
+        return True
+    if out.type == _I8:
+        return bool(scale == 1 / 256) and zero_point == -128
+    return bool(abs(scale - np.float32(2**-16)) <= np.float32(0.001 * 2**-16)) and zero_point == -32768
+
+
 _ALIKE = (_of_one_type, "tensors of one type")
 _WEIGHTS = (_weights_fit, "float32, int8 with weights of int8 or int4, and int16 with weights of int8")
 _COMPARING = ((_scales_below_one, "int8 scales below 1"),)
@@ -261,6 +272,7 @@ _CONDITIONS: Mapping[str, tuple[tuple[Condition, str], ...]] = {
         (lambda op: op.input(1).type != _I4 or op.input(1).scales.size == 1, "int4 weights with one scale"),
     ),
     "QUANTIZE": ((_one_scale, "an output with one scale"),),
+    "SOFTMAX": ((_softmax_fits, "int8 to int8 of 1/256 from -128 on, or to int16 of 1/65536 from -32768 on"),),
     "SUB": _PLAIN_INT32,
     "TRANSPOSE": ((_counts_from_the_front, "permutations that count from the front"),),
     "TRANSPOSE_CONV": (

@@ -63,6 +63,19 @@ def prelu(op: Operator) -> Run:
 
     Sources: PreluPrepare and ApplyPrelu in kernels/activations.cc, internal/reference/prelu.h.
     """
+    return _prelu(op, np.float32)
+
+
+@kernel("PRELU", profile="micro")
+def micro_prelu(op: Operator) -> Run:
+    """As PRELU, but products and quotients of scales are taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/prelu_common.cc.
+    """
+    return _prelu(op, np.float64)
+
+
+def _prelu(op: Operator, precision: type[np.float32] | type[np.float64]) -> Run:
     op.output().take_type(op.input(0).type)
     x, out = _input_and_output(op)
     alpha = op.input(1)
@@ -79,8 +92,10 @@ def prelu(op: Operator) -> Run:
     if x.type == TensorType.FLOAT32:
         return _float_prelu(x, alpha)
     (x_scale, x_zero), (alpha_scale, alpha_zero), (out_scale, out_zero) = x.params, alpha.params, out.params
-    identity = quantize_multiplier(x_scale / out_scale)
-    slope = quantize_multiplier(x_scale * alpha_scale / out_scale)
+    with np.errstate(all="ignore"):
+        real, factor = precision(x_scale), precision(alpha_scale)
+        identity = quantize_multiplier(real / precision(out_scale))
+        slope = quantize_multiplier(real * factor / precision(out_scale))
 
     def run(q: Array, a: Array) -> Array:
         centered = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))
