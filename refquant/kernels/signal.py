@@ -20,7 +20,7 @@ from refquant.tflite.schema import TensorType
 _INT16, _INT32, _UINT32, _UINT64 = TensorType.INT16, TensorType.INT32, TensorType.UINT32, TensorType.UINT64
 
 
-def _option(op: Operator, name: str, low: int, high: int) -> int:
+def option(op: Operator, name: str, low: int, high: int) -> int:
     """A whole number of the options."""
     try:
         value = int(flexbuffers.GetRoot(bytearray(op.custom_options)).AsMap[name].AsInt)
@@ -31,7 +31,7 @@ def _option(op: Operator, name: str, low: int, high: int) -> int:
     return value
 
 
-def _tensors(op: Operator, inputs: tuple[TensorType, ...], outputs: tuple[TensorType, ...]) -> list[TensorInfo]:
+def tensors_of(op: Operator, inputs: tuple[TensorType, ...], outputs: tuple[TensorType, ...]) -> list[TensorInfo]:
     """The inputs and outputs, which must be so many and of these types."""
     if len(op.inputs) != len(inputs) or len(op.outputs) != len(outputs):
         raise op.invalid(f"takes {len(inputs)} inputs and {len(outputs)} outputs")
@@ -50,8 +50,8 @@ def _vectors(op: Operator, *tensors: TensorInfo) -> None:
 @kernel("SignalWindow", custom=True)
 def window(op: Operator) -> Run:
     """x * weights / 2**shift, rounded down, limited to 16 bits; the weights repeat along the last dimension."""
-    x, weights, out = _tensors(op, (_INT16, _INT16), (_INT16,))
-    shift = _option(op, "shift", 0, 31)
+    x, weights, out = tensors_of(op, (_INT16, _INT16), (_INT16,))
+    shift = option(op, "shift", 0, 31)
     if not x.dims or weights.dims != x.dims[-1:] or out.dims != x.dims:
         raise op.invalid(f"shapes {x.dims}, {weights.dims} and {out.dims} do not fit together")
 
@@ -64,7 +64,7 @@ def window(op: Operator) -> Run:
 @kernel("SignalFftAutoScale", custom=True)
 def fft_auto_scale(op: Operator) -> Run:
     """x * 2**bits, and bits: as many as leave the largest magnitude within 15 bits."""
-    x, out, bits_out = _tensors(op, (_INT16,), (_INT16, _INT32))
+    x, out, bits_out = tensors_of(op, (_INT16,), (_INT16, _INT32))
     _vectors(op, x, out)
     bits_shape = bits_out.dims
     if math.prod(bits_shape) != 1:
@@ -94,8 +94,8 @@ def _largest_magnitude(x: Array) -> int:
 @kernel("SignalRfft", custom=True)
 def rfft(op: Operator) -> Run:
     """The Fourier transform of int16 numbers, padded with zeros to `fft_length`; see `numerics.fft`."""
-    x, out = _tensors(op, (_INT16,), (_INT16,))
-    length = _option(op, "fft_length", 2, 2**16)
+    x, out = tensors_of(op, (_INT16,), (_INT16,))
+    length = option(op, "fft_length", 2, 2**16)
     if length < 4 or length & (length - 1):
         raise op.unsupported(f"no transform of {length} numbers, only of powers of two from 4 on,")
     if not x.dims or not 0 < x.dims[-1] <= length or out.dims != (*x.dims[:-1], length + 2):
@@ -110,11 +110,11 @@ def energy(op: Operator) -> Run:
 
     The real kernel leaves the others as the memory happens to be; here they are 0.
     """
-    x, out = _tensors(op, (_INT16,), (_UINT32,))
+    x, out = tensors_of(op, (_INT16,), (_UINT32,))
     if len(x.dims) != 1 or len(out.dims) != 1 or x.dims[0] != 2 * out.dims[0]:
         raise op.invalid(f"shapes {x.dims} and {out.dims} do not fit together")
-    end = _option(op, "end_index", 0, out.dims[0])
-    start = _option(op, "start_index", 0, end)
+    end = option(op, "end_index", 0, out.dims[0])
+    start = option(op, "start_index", 0, end)
     size = out.dims[0]
 
     def run(x: Array) -> Array:
@@ -132,8 +132,8 @@ def filter_bank(op: Operator) -> Run:
 
     Channel i sums `width` frequencies from its start, times weights, and what the channel before it left; 64 bits.
     """
-    x, weights, unweights, starts, weight_starts, widths, out = _tensors(op, (_UINT32, *[_INT16] * 5), (_UINT64,))
-    channels = _option(op, "num_channels", 1, 32767)
+    x, weights, unweights, starts, weight_starts, widths, out = tensors_of(op, (_UINT32, *[_INT16] * 5), (_UINT64,))
+    channels = option(op, "num_channels", 1, 32767)
     _vectors(op, weights, unweights)
     _vectors(op, starts, weight_starts, widths)
     if len(x.dims) != 1 or out.dims != (channels,) or starts.dims != (channels + 1,):
@@ -165,7 +165,7 @@ def filter_bank(op: Operator) -> Run:
 @kernel("SignalFilterBankSquareRoot", custom=True)
 def filter_bank_square_root(op: Operator) -> Run:
     """The nearest whole number to the square root, shifted right by the bits that `SignalFftAutoScale` gave."""
-    x, bits, out = _tensors(op, (_UINT64, _INT32), (_UINT32,))
+    x, bits, out = tensors_of(op, (_UINT64, _INT32), (_UINT32,))
     _vectors(op, x, out)
     if math.prod(bits.dims) != 1:
         raise op.invalid(f"the number of bits is one number, not of shape {bits.dims}")
@@ -190,21 +190,21 @@ def filter_bank_spectral_subtraction(op: Operator) -> Run:
     noise = (signal * 2**smoothing_bits * smoothing + noise * one_minus_smoothing) / 2**spectral_subtraction_bits,
     with other coefficients in odd channels. What is left is at least min_signal_remaining of the signal.
     """
-    x, out, noise_out = _tensors(op, (_UINT32,), (_UINT32, _UINT32))
+    x, out, noise_out = tensors_of(op, (_UINT32,), (_UINT32, _UINT32))
     _vectors(op, x, out, noise_out)
-    channels = _option(op, "num_channels", 1, 2**20)
+    channels = option(op, "num_channels", 1, 2**20)
     if x.dims != (channels,):
         raise op.invalid(f"{channels} channels do not fit shape {x.dims}")
     largest = 2**31 - 1
-    smoothing_bits = np.uint32(_option(op, "smoothing_bits", 0, 31))
-    bits = np.uint64(_option(op, "spectral_subtraction_bits", 0, 63))
+    smoothing_bits = np.uint32(option(op, "smoothing_bits", 0, 31))
+    bits = np.uint64(option(op, "spectral_subtraction_bits", 0, 63))
     odd = np.arange(channels) % 2 == 1
     smoothing, one_minus = (
-        np.where(odd, _option(op, f"alternate_{name}", 0, largest), _option(op, name, 0, largest)).astype(np.uint64)
+        np.where(odd, option(op, f"alternate_{name}", 0, largest), option(op, name, 0, largest)).astype(np.uint64)
         for name in ("smoothing", "one_minus_smoothing")
     )
-    remaining = np.uint64(_option(op, "min_signal_remaining", 0, largest))
-    clamping = _option(op, "clamping", 0, 1)
+    remaining = np.uint64(option(op, "min_signal_remaining", 0, largest))
+    clamping = option(op, "clamping", 0, 1)
     noise = np.zeros(channels, np.uint32)
 
     def run(x: Array) -> tuple[Array, Array]:
@@ -226,9 +226,9 @@ def filter_bank_spectral_subtraction(op: Operator) -> Run:
 @kernel("SignalPCAN", custom=True)
 def pcan(op: Operator) -> Run:
     """Per-channel automatic gain: the signal times a gain that falls with the noise, compressed where it is small."""
-    x, noise, table, out = _tensors(op, (_UINT32, _UINT32, _INT16), (_UINT32,))
+    x, noise, table, out = tensors_of(op, (_UINT32, _UINT32, _INT16), (_UINT32,))
     _vectors(op, x, noise, out)
-    shift = np.uint64(_option(op, "snr_shift", 0, 63))
+    shift = np.uint64(option(op, "snr_shift", 0, 63))
     if len(table.dims) != 1 or table.dims[0] < 125:
         raise op.invalid(f"the table of gains must have 125 entries, it has shape {table.dims}")
 
@@ -256,10 +256,10 @@ def _gain(noise: Array, table: Array) -> Array:
 @kernel("SignalFilterBankLog", custom=True)
 def filter_bank_log(op: Operator) -> Run:
     """The natural logarithm of x * 2**input_correction_bits, times output_scale / 65536 * 65536; 0 for 0 and 1."""
-    x, out = _tensors(op, (_UINT32,), (_INT16,))
+    x, out = tensors_of(op, (_UINT32,), (_INT16,))
     _vectors(op, x, out)
-    correction = np.uint32(_option(op, "input_correction_bits", 0, 31))
-    scale = np.uint32(_option(op, "output_scale", 0, 2**31 - 1))
+    correction = np.uint32(option(op, "input_correction_bits", 0, 31))
+    scale = np.uint32(option(op, "output_scale", 0, 2**31 - 1))
 
     def run(x: Array) -> Array:
         scaled = x << correction

@@ -91,6 +91,85 @@ def test_add_n_of_int8(count: int, micro: Runtime) -> None:
     assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
 
 
+def test_every_entry_of_the_tables_of_int16_softmax(micro: Runtime) -> None:
+    """Which are made in float32; those of TensorFlow, made in float64, differ in a few entries."""
+    lower = np.arange(-32768, 32768).astype(np.int16)
+    x = np.stack([np.full_like(lower, 32767), lower], axis=1)
+    model = single_operator_model(
+        "SOFTMAX",
+        [TensorSpec(INT16, x.shape, 1 / 32768)],
+        [TensorSpec(INT16, x.shape, 1 / 32768)],
+        schema.SoftmaxOptions(beta=0.7),
+    )
+    assert compare(model, [[x]], micro, "micro").outcome is Outcome.EQUAL
+
+
+def softmax_from_int8(out_type: TensorType, scale: float, zero_point: int) -> Model:
+    return single_operator_model(
+        "SOFTMAX",
+        [TensorSpec(INT8, (50, 20), 0.06, 4)],
+        [TensorSpec(out_type, (50, 20), scale, zero_point)],
+        schema.SoftmaxOptions(beta=1.0),
+    )
+
+
+def test_softmax_from_int8_to_int16(micro: Runtime) -> None:
+    x = np.random.default_rng(0).integers(-128, 128, (50, 20)).astype(np.int8)
+    model = softmax_from_int8(INT16, 1 / 65536, -32768)
+    assert compare(model, [[x]], micro, "micro").outcome is Outcome.EQUAL
+    refused = compare(softmax_from_int8(INT16, 1 / 32768, 0), [[x]], micro, "micro")
+    assert refused.outcome is Outcome.BOTH_REFUSE
+
+
+@pytest.mark.parametrize(
+    "operator", ["FULLY_CONNECTED", "BATCH_MATMUL", "MUL", "PRELU", "SUB", "ADD", "SQUARED_DIFFERENCE"]
+)
+def test_scales_are_multiplied_in_float64(operator: str, micro: Runtime) -> None:
+    """Here float32 makes the product, or the quotient, a power of two; what lies below shows in overflows and ties."""
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        a = np.float32(rng.uniform(0.01, 0.2))
+        b = np.float32(2.0**-7 / np.float64(a))
+        below, weights = np.float64(a) * np.float64(b) < 2.0**-7, operator in ("FULLY_CONNECTED", "BATCH_MATMUL")
+        if operator in ("SUB", "ADD", "SQUARED_DIFFERENCE"):
+            b, scale = a, 2 * float(a) * (1 + 2.0**-24.6)
+        else:
+            scale = 2.0**-7 / 2 ** (16 if weights else 18)
+        x, y = TensorSpec(INT8, (60, 26), float(a)), TensorSpec(INT8, (26, 26) if weights else (60, 26), float(b))
+        model = single_operator_model(operator, [x, y], [TensorSpec(INT8, (60, 26), scale)])
+        sample = [rng.integers(-128, 128, tensor.shape).astype(np.int8) for tensor in (x, y)]
+        result = compare(model, [sample], micro, "micro")
+        assert result.outcome is Outcome.EQUAL, (below, result)
+
+
+def test_svdf_with_a_state_of_int8(micro: Runtime) -> None:
+    rng = np.random.default_rng(3)
+
+    def weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+
+    bias = rng.integers(-900, 900, 3).astype(np.int32)
+    tensors = [
+        TensorSpec(INT8, (2, 7), 0.03, 5),
+        TensorSpec(INT8, data=weights(6, 7), scale=0.02),
+        TensorSpec(INT8, data=weights(6, 4), scale=0.04),
+        TensorSpec(INT32, data=bias, scale=float(np.float32(0.05) * np.float32(0.04))),
+        TensorSpec(INT8, (2, 24), 0.05, -9, is_variable=True),
+    ]
+    options = schema.SVDFOptions(rank=2, fused_activation_function=schema.ActivationFunctionType.RELU)
+    model = single_operator_model("SVDF", tensors, [TensorSpec(INT8, (2, 3), 0.05, -3)], options)
+    samples = [[weights(2, 7)] for _ in range(5)]
+    assert compare(model, samples, micro, "micro").outcome is Outcome.EQUAL
+
+
+def test_squared_differences_of_int16(micro: Runtime) -> None:
+    rng, shape = np.random.default_rng(4), (40, 50)
+    scales = [TensorSpec(INT16, shape, scale) for scale in (0.001, 0.0007, 0.05)]
+    model = single_operator_model("SQUARED_DIFFERENCE", scales[:2], scales[2:])
+    sample = [rng.integers(-32768, 32768, shape).astype(np.int16) for _ in range(2)]
+    assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
+
+
 @pytest.mark.parametrize("operator", sorted(set(schema.BuiltinOperator.__members__) - set(TAKEN)))
 def test_no_other_operator_is_there(operator: str, micro: Runtime) -> None:
     if operator in ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"):

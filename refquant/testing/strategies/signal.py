@@ -12,9 +12,10 @@ from refquant.testing.strategies.drawing import generators
 from refquant.tflite.schema import TensorType
 
 INT16, INT32, UINT32, UINT64 = TensorType.INT16, TensorType.INT32, TensorType.UINT32, TensorType.UINT64
+FLOAT32, BOOL = TensorType.FLOAT32, TensorType.BOOL
 
 
-def _options(**numbers: int) -> bytes:
+def _options(**numbers: int | bool) -> bytes:
     return bytes(flexbuffers.Dumps(numbers))
 
 
@@ -60,6 +61,81 @@ def rfft(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
         custom_options=_options(T=7, fft_length=length),
     )
     return Case(model, [[x.astype(np.int16)]])
+
+
+def _samples(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    """Samples of all values, the ends often."""
+    ends = rng.choice([-32768, 32767], shape)
+    return np.where(rng.random(shape) < 0.1, ends, rng.integers(-32768, 32768, shape)).astype(np.int16)
+
+
+@strategy("SignalDelay", [INT16], oracle="micro")
+def delay(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Rows shorter and longer than the delay, several invokes."""
+    rng, rows, size = draw(generators), draw(st.integers(1, 3)), draw(st.integers(1, 20))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (rows, size))],
+        [TensorSpec(INT16, (rows, size))],
+        custom_options=_options(delay_length=draw(st.integers(0, 40))),
+    )
+    return Case(model, [[_samples(rng, (rows, size))] for _ in range(draw(st.integers(1, 6)))])
+
+
+@strategy("SignalFramer", [INT16], oracle="micro")
+def framer(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Frames that overlap, with zeros before the first, or that do not."""
+    rng, rows, step, frames = (
+        draw(generators),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 9)),
+        draw(st.integers(1, 4)),
+    )
+    prefill = draw(st.booleans())
+    size = draw(st.integers(step, 30)) if prefill else draw(st.integers(1, step))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (rows, step * frames))],
+        [TensorSpec(INT16, (rows, frames, size)), TensorSpec(BOOL, ())],
+        custom_options=_options(frame_size=size, frame_step=step, prefill=prefill),
+    )
+    return Case(model, [[_samples(rng, (rows, step * frames))] for _ in range(draw(st.integers(1, 5)))])
+
+
+@strategy("SignalStacker", [INT16], oracle="micro")
+def stacker(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Vectors before, none after, so that every stack is full."""
+    rng, channels, left = draw(generators), draw(st.integers(1, 9)), draw(st.integers(0, 5))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(INT16, (channels,))],
+        [TensorSpec(INT16, ((left + 1) * channels,)), TensorSpec(BOOL, ())],
+        custom_options=_options(
+            num_channels=channels, stacker_left_context=left, stacker_right_context=0, stacker_step=1
+        ),
+    )
+    return Case(model, [[_samples(rng, (channels,))] for _ in range(draw(st.integers(1, 8)))])
+
+
+@strategy("SignalOverlapAdd", [INT16, FLOAT32], oracle="micro")
+def overlap_add(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
+    """Frames that overlap much, little, not at all."""
+    rng, rows, frames, size = (
+        draw(generators),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 20)),
+    )
+    step = draw(st.integers(1, size))
+    model = single_operator_model(
+        operator,
+        [TensorSpec(type, (rows, frames, size))],
+        [TensorSpec(type, (rows, frames * step))],
+        custom_options=_options(T=int(type), frame_step=step),
+    )
+    shape = (rows, frames, size)
+    samples = [_samples(rng, shape) if type == INT16 else rng.standard_normal(shape) for _ in range(3)]
+    return Case(model, [[x.astype(np.int16 if type == INT16 else np.float32)] for x in samples])
 
 
 @strategy("SignalEnergy", [INT16], oracle="micro")
