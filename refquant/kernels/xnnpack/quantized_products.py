@@ -18,6 +18,12 @@ from refquant.kernels.convolution import Arithmetic, Convolution, planned_conv_2
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import OutputStage
 from refquant.kernels.transpose_convolution import planned_transpose_conv
+from refquant.kernels.xnnpack.hybrid import (
+    batch_matmul_hybrid,
+    convolution_hybrid,
+    fully_connected_hybrid,
+    transpose_conv_hybrid,
+)
 from refquant.kernels.xnnpack.padding import with_flaw_of_padding
 from refquant.kernels.xnnpack.requantization import output_stage
 from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType, TransposeConvOptions
@@ -56,7 +62,7 @@ def _integers(plan: Convolution, bits: int) -> Run:
     return with_flaw_of_padding(plan, run, plan.input.zero_point)
 
 
-_EXACT = Arithmetic(_unknown, _integers, _unknown)
+_EXACT = Arithmetic(_unknown, _integers, convolution_hybrid)
 
 
 def _zero_point(w: TensorInfo) -> int:
@@ -98,7 +104,7 @@ def transpose_conv(op: Operator) -> Run:
         raise _unsupported(op)
 
     resized = replace(op, inputs=[replace(sizes, value=wanted), *op.inputs[1:]])
-    run = planned_transpose_conv(resized, unknown, stage, unknown)
+    run = planned_transpose_conv(resized, unknown, stage, transpose_conv_hybrid)
 
     def run_with_sizes(sizes: Array, *arrays: Array) -> Array:
         result = run(wanted, *arrays)
@@ -123,6 +129,8 @@ def made_shape(op: Operator) -> tuple[int, ...]:
 def fully_connected_(op: Operator) -> Run:
     """As FULLY_CONNECTED; the input must fill whole rows, and a zero point of int8 weights is disregarded."""
     x, w, bias, y = op.input(0), op.input(1), op.optional_input(2), op.output()
+    if x.type == TensorType.FLOAT32 != w.type and (bias is None or bias.type == TensorType.FLOAT32):
+        return fully_connected_hybrid(op)
     known = ((_INT8, _INT8), (_INT8, _INT4), (_INT8, _INT2), (_UINT8, _UINT8))
     if (x.type, w.type) not in known or (bias is not None and bias.type != TensorType.INT32):
         raise _unsupported(op)
@@ -142,6 +150,8 @@ def fully_connected_(op: Operator) -> Run:
 def batch_matmul_(op: Operator) -> Run:
     """As BATCH_MATMUL of int8; the zero point of the second input is disregarded."""
     a, b, y = op.input(0), op.input(1), op.output()
+    if (a.type, b.type, y.type) == (TensorType.FLOAT32, _INT8, TensorType.FLOAT32):
+        return batch_matmul_hybrid(op)
     if not a.type == b.type == y.type == _INT8 or b.scales.size != 1:
         raise _unsupported(op)
     if 0 in (*a.dims, *b.dims):
