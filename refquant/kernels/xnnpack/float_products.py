@@ -2,7 +2,8 @@
 
 Every sum starts at the bias, 0 where there is none, and takes up one product after another by fused multiply-add, in
 the order of the weights: taps row by row, channels last. Taps beyond an image meet zeros. Convolutions of one channel
-with one filter go through the taps column by column instead; those of a single tap multiply, round and add.
+with one filter go through the taps column by column instead; those of a single tap multiply, round and add. Where SAME
+padding would be negative along an axis, XNNPACK of tensorflow 2.21.0 gives the bias alone, see `sees_nothing`.
 
 Sources, below src: configs/gemm-config.c and dwconv-config.c, which choose f32-gemm, f32-igemm and f32-dwconv for
 AVX-512F; operators/convolution-nhwc.c (select_microkernel_type), operators/deconvolution-nhwc.c, indirection.c.
@@ -29,7 +30,7 @@ from refquant.kernels.xnnpack.float_clamp import clamp, float_range, range_of
 from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
 from refquant.numerics.fused_products import FusedProduct, FusedSums, may_be_small
-from refquant.tflite.schema import BatchMatMulOptions, TransposeConvOptions
+from refquant.tflite.schema import BatchMatMulOptions, Padding, TransposeConvOptions
 
 _NUMBERS = 1 << 20  # of patches, in a block
 _SUMS = 1 << 15  # of channels by themselves, in a block
@@ -51,12 +52,26 @@ def depthwise_conv_2d(op: Operator) -> Run:
 def _convolution(plan: Convolution) -> Run:
     rows, columns = plan.window
     taps = rows.filter * columns.filter
-    if plan.channels == plan.groups == plan.outputs:
-        if (taps, rows.stride, columns.stride) == (1, 1, 1):
-            return _scaled(plan)
-        if taps <= _TAPS_BY_COLUMN[-1]:
-            return _by_channel(plan)
-    return _by_patch(plan)
+    if plan.channels == plan.groups == plan.outputs and taps <= _TAPS_BY_COLUMN[-1]:
+        is_scaled = (taps, rows.stride, columns.stride) == (1, 1, 1)
+        run = _scaled(plan) if is_scaled else _by_channel(plan)
+    else:
+        run = _by_patch(plan)
+    return _seeing_nothing(run) if sees_nothing(plan) else run
+
+
+def sees_nothing(plan: Convolution) -> bool:
+    """Whether all taps miss the image: where SAME padding would have to be negative, XNNPACK has it wrap to 2**63.
+
+    So it is where a stride leaves out pixels at the end of an axis. With a single tap XNNPACK pads nothing.
+    """
+    ends = [(a.out - 1) * a.stride + (a.filter - 1) * a.dilation + 1 - a.size for a in plan.window]
+    is_padded = plan.op.options.padding == Padding.SAME and prod(axis.filter for axis in plan.window) > 1
+    return is_padded and min(ends) < 0
+
+
+def _seeing_nothing(run: Run) -> Run:
+    return lambda x, *others: run(np.zeros_like(x), *others)
 
 
 def _by_patch(plan: Convolution) -> Run:
