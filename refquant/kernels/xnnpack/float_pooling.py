@@ -16,7 +16,7 @@ import numpy as np
 from refquant.kernels.pooling import elements, planned_pool
 from refquant.kernels.registry import XNNPACK_FLOATS, Array, Operator, Run, kernel
 from refquant.kernels.resize import flags_of, planned_resize
-from refquant.kernels.windows import Axis
+from refquant.kernels.windows import INT32_MAX, Axis
 from refquant.kernels.xnnpack.float_clamp import clamp, range_of
 from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
@@ -100,11 +100,31 @@ def _seen(rows: Axis, columns: Axis, nearest: bool) -> Array:
     """The pixel that each tap sees, column by column, [tap, place]: outside the image the nearest, or one beyond the
     last."""
     kx, ky, oy, ox = np.indices((columns.filter, rows.filter, rows.out, columns.out))
-    y, x = oy * rows.stride + ky - rows.before, ox * columns.stride + kx - columns.before
-    inside = np.clip(y, 0, rows.size - 1) * columns.size + np.clip(x, 0, columns.size - 1)
+    listed, shift = _listed(rows) if not nearest else (np.arange(rows.out), np.zeros(rows.out, np.intp))
+    y, x = listed[oy] * rows.stride + ky - rows.before, ox * columns.stride + kx - columns.before
     is_inside = (y >= 0) & (y < rows.size) & (x >= 0) & (x < columns.size)
+    y = np.clip(y, 0, rows.size - 1) + shift[oy] * rows.stride
+    inside = y * columns.size + np.clip(x, 0, columns.size - 1)
     places: Array = np.where(is_inside | nearest, inside, rows.size * columns.size)
     return places.reshape(rows.filter * columns.filter, rows.out * columns.out)
+
+
+def _listed(rows: Axis) -> tuple[Array, Array]:
+    """For each row of places the row of places whose list of pixels the kernel of averages reads, and by how many rows
+    of places it then moves on.
+
+    Lists are kept of the rows of places at the top and at the bottom, whose windows leave the image, and of one in
+    between, which serves the others. Where a window is so high that top and bottom overlap, it reads a wrong list.
+    """
+    top, bottom = (-(-n // rows.stride) for n in (rows.before, rows.after))
+    lists, first_of_bottom = [*range(min(top + 1, rows.out))], INT32_MAX  # none where it would be below 0
+    if bottom <= rows.out:
+        first_of_bottom = rows.out - bottom
+        lists += range(first_of_bottom, rows.out)
+    places = np.arange(rows.out)
+    read = np.minimum(places, top) + np.maximum(0, places + 1 - first_of_bottom)
+    shift = np.where(places < first_of_bottom, places - read, 0)
+    return np.array(lists)[read], shift
 
 
 @kernel("RESIZE_BILINEAR", profile=XNNPACK_FLOATS)
