@@ -25,6 +25,7 @@ from refquant.kernels.folding import is_folded
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Observer, Operator, Run, Shape, TensorInfo
 from refquant.kernels.state import Resources
 from refquant.kernels.xnnpack.delegation import delegated
+from refquant.kernels.xnnpack.fusion import fusions
 from refquant.numerics import processor
 from refquant.numerics.packed import unpack
 from refquant.tflite import schema
@@ -151,11 +152,14 @@ class SubgraphPlan:
         """
         if not self._undecided:
             return
-        delegation = delegated([step.operator for step in self.steps])
+        operators = [step.operator for step in self.steps]
+        delegation = delegated(operators)
         for position in delegation.unpacks:
             operator = self.steps[position].operator
             if operator.output().index in self.outputs:
                 raise operator.unsupported("the delegate unpacks it, but never writes it to an output of the model,")
+            if operator.name == "DENSIFY" and operator.output().type in (TensorType.FLOAT16, TensorType.FLOAT32):
+                raise operator.unsupported("sparse weights of floats, of which XNNPACK skips the zeros,")
         for position in delegation.computes:
             step = self.steps[position]
             step.operator.profile = "xnnpack"
@@ -163,7 +167,18 @@ class SubgraphPlan:
             if kernel is None:
                 raise step.operator.unsupported("XNNPACK takes this operator, and refquant has no kernel of XNNPACK's")
             step.kernel = kernel
+        for position, kernel, inputs in [*fusions(operators, delegation.computes)]:
+            self._fuse(position, kernel, inputs)
         self._undecided = False
+
+    def _fuse(self, position: int, kernel: registry.Kernel, inputs: list[TensorInfo]) -> None:
+        """Has the operator compute with other inputs, which are not dropped before."""
+        step, reads = self.steps[position], [tensor.index for tensor in inputs]
+        step.kernel, step.operator.inputs, step.reads = kernel, inputs, reads
+        for earlier in self.steps[:position]:
+            dropped = [index for index in earlier.drops if index in reads]
+            earlier.drops = [index for index in earlier.drops if index not in reads]
+            step.drops = [*step.drops, *dropped]
 
     def invoke(self) -> None:
         """Computes every operator in order from `values`; floats overflow without a word, as in the real runtimes."""

@@ -1,6 +1,7 @@
 """Sums and extremes of float32 numbers in a row as XNNPACK has them with AVX-512F: in registers of 16 lanes.
 
-Sources, below src: f32-rsum/simd.c.in, f32-rminmax/simd.c.in, f32-raddstoreexpminusmax/avx512f-rr2-p5.c.in.
+Sources, below src: f32-rsum/simd.c.in, f32-rsum2/simd.c.in, f32-rminmax/simd.c.in, and
+f32-raddstoreexpminusmax/avx512f-rr2-p5.c.in.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from refquant.numerics.flushed import add
+from refquant.numerics.flushed import add, fused
 
 Float32s = npt.NDArray[np.float32]
 Pair = Callable[[Float32s, Float32s], Float32s]
@@ -52,6 +53,22 @@ def _filled(rest: Float32s) -> Float32s:
     register = np.zeros((len(rest), _LANES), np.float32)
     register[:, : rest.shape[1]] = rest
     return register
+
+
+def row_sums_of_squares(rows: Float32s) -> Float32s:
+    """The sums of the squares of rows [n, numbers] by fused multiply-add: registers in turn to four accumulators, those
+    that are left to the first ones; then these become one, and what is left goes there."""
+    count = rows.shape[1]
+    whole = count // _LANES * _LANES
+    sums = [np.zeros((len(rows), _LANES), np.float32)] * 4
+    for start in range(0, whole, _LANES):
+        register, i = rows[:, start : start + _LANES], start // _LANES % 4
+        sums[i] = fused(register, register, sums[i])
+    total = add(add(sums[0], sums[2]), add(sums[1], sums[3]))
+    if count > whole:
+        rest = _filled(rows[:, whole:])
+        total = fused(rest, rest, total)
+    return folded(total, add)
 
 
 def row_extremes(rows: Float32s, function: Pair, start: Float32s) -> Float32s:

@@ -19,25 +19,48 @@ from refquant.kernels.reduction import Axes, planned_reduction
 from refquant.kernels.registry import XNNPACK_FLOATS, Array, Operator, Run, kernel
 from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
-from refquant.numerics.register_reductions import Pair, row_extremes, row_sums, sums_of_exps
+from refquant.numerics.register_reductions import Pair, row_extremes, row_sums, row_sums_of_squares, sums_of_exps
 from refquant.numerics.xnnpack_functions import exp_of_difference
+
+Rows = Callable[[Array], Array]
 
 
 @kernel("SUM", profile=XNNPACK_FLOATS)
 def sum_of(op: Operator) -> Run:
     """The sum over some axes."""
-    return reduction(op, lambda axes, _: lambda x: _sums(x, axes, np.float32(1)))
+    return _sum(op, row_sums, flushed.add)
+
+
+def sum_of_squares(op: Operator) -> Run:
+    """The sum of the squares over some axes, taken up by fused multiply-add."""
+    return _sum(op, row_sums_of_squares, _add_square)
+
+
+def _sum(op: Operator, of_rows: Rows, add: Pair) -> Run:
+    return reduction(op, lambda axes, _: lambda x: _sums(x, axes, np.float32(1), of_rows, add))
 
 
 @kernel("MEAN", profile=XNNPACK_FLOATS)
 def mean(op: Operator) -> Run:
     """The sum over some axes times the reciprocal of the number of elements."""
+    return _mean(op, row_sums, flushed.add)
 
+
+def mean_of_squares(op: Operator) -> Run:
+    """The sum of the squares over some axes times the reciprocal of the number of elements."""
+    return _mean(op, row_sums_of_squares, _add_square)
+
+
+def _mean(op: Operator, of_rows: Rows, add: Pair) -> Run:
     def planned(axes: Axes, count: int) -> Callable[[Array], Array]:
         scale = np.float32(1) / np.float32(count)
-        return lambda x: _sums(x, axes, scale)
+        return lambda x: _sums(x, axes, scale, of_rows, add)
 
     return reduction(op, planned)
+
+
+def _add_square(x: Array, total: Array) -> Array:
+    return flushed.fused(x, x, total)
 
 
 @kernel("REDUCE_MAX", profile=XNNPACK_FLOATS)
@@ -83,17 +106,18 @@ def _rows_of(x: Array, axes: Axes) -> tuple[Array, bool]:
     return turned.reshape([prod(runs[i][1] for i in group) for group in places]), bool(places[-1])
 
 
-def _sums(x: Array, axes: Axes, scale: np.float32) -> Array:
+def _sums(x: Array, axes: Axes, scale: np.float32, of_rows: Rows, add: Pair) -> Array:
+    """The sums times `scale`: of rows by `of_rows`, of numbers by `add`, which takes one up into a sum."""
     rows, by_numbers = _rows_of(x, axes)
     total = np.zeros((rows.shape[1], rows.shape[3]), np.float32)
     for part in rows:
         if by_numbers:
             sums = np.zeros(total.shape, np.float32)
             for k in range(part.shape[1]):
-                sums = flushed.add(part[:, k], sums)
+                sums = add(part[:, k], sums)
             total = flushed.add(total, flushed.multiply(sums, scale))
         else:
-            total = flushed.fused(row_sums(part[:, :, 0])[:, None], scale, total)
+            total = flushed.fused(of_rows(part[:, :, 0])[:, None], scale, total)
     return total
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from refquant.kernels import quantize as common
 from refquant.kernels.elementwise import broadcast_shape
 from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
@@ -128,7 +129,9 @@ def quantize(op: Operator) -> Run:
 
 @kernel("DEQUANTIZE", profile="xnnpack")
 def dequantize(op: Operator) -> Run:
-    """(q - zero_point) * scale in float32; a number below the normal ones becomes 0."""
+    """(q - zero_point) * scale in float32; a number below the normal ones becomes 0. Float16 as everywhere."""
+    if op.input(0).type == TensorType.FLOAT16:
+        return common.dequantize(op)
     x, y = _one_input(op)
     y.take_type(TensorType.FLOAT32)
     return tabulate(lambda q: noted("without subnormal numbers", _flushed(_real(q, x))), x.dtype)
