@@ -104,8 +104,12 @@ def fully_connected_hybrid(op: Operator) -> Run:
 
 
 def convolution_hybrid(plan: Convolution) -> Run:
-    """CONV_2D: each image has a scale."""
+    """CONV_2D: each image has a scale; but where filters see one pixel, and all, it is a fully connected layer: each
+    pixel has one."""
     op = plan.op
+    is_layer = plan.groups == 1 and all(axis.filter == axis.stride == 1 for axis in plan.window)
+    is_layer &= plan.channels + plan.outputs > 2
+    clamped = _clamped_or_kept if is_layer else _clamped
     scales = _check_weights(op, plan.filter, plan.outputs)
     sums_with = made_once(plan.filter, lambda filter: plan.sums(plan.arranged(filter), 255, 0))
     if 0 in plan.input.dims or 0 in plan.shape:
@@ -113,11 +117,12 @@ def convolution_hybrid(plan: Convolution) -> Run:
     seen_of = with_flaw_of_padding(plan, lambda x: x, 0)
 
     def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        q, inverse = _quantized(op, x.reshape(len(x), -1))
+        q, inverse = _quantized(op, x.reshape(-1, plan.channels) if is_layer else x.reshape(len(x), -1))
         seen = seen_of(q.reshape(x.shape))
         assert isinstance(seen, np.ndarray)
         total = all_sums(plan, sums_with(filter), seen).reshape(plan.shape)
-        return _clamped(_finished(total, inverse.reshape(-1, 1, 1, 1), scales, bias), plan.activation)
+        per_place = inverse.reshape(*plan.shape[:3], 1) if is_layer else inverse.reshape(-1, 1, 1, 1)
+        return clamped(_finished(total, per_place, scales, bias), plan.activation)
 
     return run
 
