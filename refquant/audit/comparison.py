@@ -61,9 +61,10 @@ def compare(
     Runtimes keep intermediate tensors to themselves, so they are given the model with all tensors as outputs, and where
     one cannot have that, the model cut off after each tensor in turn. A difference begins at an operator whose inputs
     are equal and whose output is not. Where its inputs differ already, the operator is cut out and given the first
-    runtime's inputs in both: it begins there too, or it was handed down, if the other runtime also gives alone what it
-    gave within the model. One that refuses, dies or hangs is a result. The state of a model lives on from sample to
-    sample, unless a participant cannot have that.
+    runtime's inputs in both: it begins there too, or it was handed down, if both runtimes also give alone what they
+    gave within the model. Operators of subgraph 0 are compared; one that calls other subgraphs is one operator. A
+    runtime that refuses, dies or hangs is a result. The state of a model lives on from sample to sample, unless a
+    participant cannot have that.
 
     Raises `InvalidModelError`, `InvalidInputError` for names and samples that do not fit, and what the first runtime
     raises where that has no answer at all.
