@@ -17,7 +17,7 @@ from refquant.kernels.windows import Axis, axis, taps
 from refquant.numerics.processor import current
 from refquant.numerics.reciprocal_estimate import reciprocal
 from refquant.numerics.selection import choose
-from refquant.numerics.steps import ROUNDED, noted
+from refquant.numerics.steps import ROUNDED, SUM_OF_FLOATS, noted
 from refquant.tflite.schema import Pool2DOptions, TensorType
 
 _MINUS_ZERO = np.int32(-(2**31))  # its bits
@@ -34,7 +34,7 @@ def average_pool_2d(op: Operator) -> Run:
         by = count.astype(np.float32)
 
         def divided(total: Array) -> Array:
-            noted("sum of the window, row by row", total), noted("number of elements inside the image", by)
+            noted(SUM_OF_FLOATS, total.copy()), noted("number of elements inside the image", by)
             return finish(noted("quotient", total / by))
 
         def run_float(x: Array) -> Array:
@@ -170,7 +170,7 @@ def planned_pool(op: Operator) -> tuple[Axis, Axis, Callable[[Array], Array]]:
     y.shape = (x.dims[0], rows.out, columns.out, x.dims[3])
     activation = int(options.fused_activation_function)
     if x.type == TensorType.FLOAT32:
-        return rows, columns, lambda result: clamp_float(result, activation)
+        return rows, columns, lambda result: noted("after the activation", clamp_float(result, activation))
     if x.type not in _INTEGERS:
         raise op.unsupported()
     low, high = quantized_range(op, activation, y)

@@ -14,7 +14,7 @@ from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
 from refquant.kernels.requantization import check_scales
 from refquant.numerics import eigen
 from refquant.numerics.fixed_point import double_rounding_by_sixteen_channels, quantize_multiplier, to_int32, wide
-from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, noted
+from refquant.numerics.steps import ROUNDED, SUM_OF_FLOATS, ZERO_POINT_ADDED, noted
 from refquant.tflite.schema import TensorType
 
 _ZERO, _MINUS_ZERO, _NAN = np.float32(0), np.float32(-0.0), np.float32(np.nan)
@@ -124,7 +124,7 @@ def mean(op: Operator) -> Run:
 
         def mean_of_float(axes: Axes, count: int) -> Callable[[Array], Array]:
             with np.errstate(invalid="ignore"):
-                return lambda x: _sum_in_order(x, axes) / np.float32(count) if count else _sum_in_order(x, axes) * _NAN
+                return lambda x: _over(_sum_in_order(x, axes), np.float32(count) if count else _NAN)
 
         return planned_reduction(op, mean_of_float)
     if x.type in (TensorType.INT32, TensorType.INT64):
@@ -154,12 +154,17 @@ def optimized_mean(op: Operator) -> Run:
 
         def run(x: Array) -> Array:
             if x.size and _are_last(axes, x.shape):
-                return eigen.aligned_sums(x.reshape(-1, count)) / by
-            return _sum_in_order(x, axes, _MINUS_ZERO) / by
+                return _over(eigen.aligned_sums(x.reshape(-1, count)), by)
+            return _over(_sum_in_order(x, axes, _MINUS_ZERO), by)
 
         return run
 
     return planned_reduction(op, mean_of_float)
+
+
+def _over(total: Array, count: np.float32) -> Array:
+    """A sum of so many numbers as their mean."""
+    return noted("quotient", noted(SUM_OF_FLOATS, total) / noted("number of elements", count))
 
 
 def _mean_of_images(op: Operator) -> Callable[[Array], Array]:
@@ -284,7 +289,8 @@ def _quantized_sum(
             if op.observer is not None:
                 op.observe(accumulator=total, multiplier=multiplier, shift=right, rounding=rule.__name__)
             result = noted(ROUNDED, rule(total, multiplier, right)) + np.int32(out.zero_point)
-            return clamp(noted(ZERO_POINT_ADDED, result), int(limits.min), int(limits.max), read_as).view(out.dtype)
+            limited = clamp(noted(ZERO_POINT_ADDED, result), int(limits.min), int(limits.max), read_as)
+            return limited if read_as == out.dtype else noted(f"its bits as {out.dtype}", limited.view(out.dtype))
 
         return run
 

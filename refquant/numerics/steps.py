@@ -23,6 +23,8 @@ Listener = Callable[[str, Any], None]
 
 #: names of steps that many operators have, so that they stand side by side
 ROUNDED, ZERO_POINT_ADDED = "rounded", "zero point added"
+#: the sum of floats before it is divided or limited
+SUM_OF_FLOATS = "sum of the elements"
 #: of hybrid operators: the data as integers, and the sum of their products with the weights
 QUANTIZED, SUM_OF_QUANTIZED = "input, quantized on the fly", "sum of the products of integers"
 

@@ -18,7 +18,7 @@ from refquant.audit.explain.windows import Window, window_of
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Kernel, Operator, Shape, TensorInfo
 from refquant.numerics import affine
-from refquant.numerics.steps import QUANTIZED, SUM_OF_QUANTIZED, Part
+from refquant.numerics.steps import QUANTIZED, SUM_OF_FLOATS, SUM_OF_QUANTIZED, Part
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -59,10 +59,11 @@ def derive(
             derivation.terms = []
         if _sums_floats(op, window):
             places = [term.place for term in derivation.terms]
-            found = order_of(model, number, profile, observed, window, places, index, all=long_sums)
+            total = _total(window, steps, value)
+            found = order_of(model, number, profile, observed, window, places, index, total, all=long_sums)
             derivation.order = found if isinstance(found, str) else found.words
             if not isinstance(found, str):
-                steps = _activated(op, found, value)
+                steps = _activated(op, found, value) if total is None else [*found.steps, *steps]
     derivation.steps = steps
     derivation.is_derived = bool(steps) and _same(steps[-1].value, value)
     if not derivation.is_derived:
@@ -88,10 +89,18 @@ def _adds_up(terms: Sequence[Term], steps: Sequence[Step]) -> bool:
 
 
 def _sums_floats(op: Operator, window: Window) -> bool:
-    """Whether the operator adds up products of float32."""
-    return window.weights is not None and all(
-        tensor.type == TensorType.FLOAT32 for tensor in (op.input(window.data), op.input(window.weights), op.output())
-    )
+    """Whether the operator adds up numbers of float32, or products of such numbers."""
+    if window.weights is None and op.name not in ("MEAN", "SUM", "AVERAGE_POOL_2D"):
+        return False
+    tensors = [op.input(window.data), op.output()] + ([] if window.weights is None else [op.input(window.weights)])
+    return all(tensor.type == TensorType.FLOAT32 for tensor in tensors)
+
+
+def _total(window: Window, steps: Sequence[Step], value: Any) -> np.float32 | None:
+    """The sum that an operator without weights told, or gave; None where there are weights."""
+    if window.weights is not None:
+        return None
+    return next((np.float32(step.value) for step in steps if step.name == SUM_OF_FLOATS), value)
 
 
 def _activated(op: Operator, found: FoundOrder, value: Any) -> list[Step]:

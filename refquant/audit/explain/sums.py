@@ -38,7 +38,7 @@ BIAS = -1
 #: so many products are asked about, unless all are wanted, and for so many seconds
 MOST_PRODUCTS, PATIENCE = 256, 20.0
 
-_LARGE = np.float32(2.0**100)
+_ONE, _LARGE = np.float32(1), np.float32(2.0**100)
 #: the square of the first lies in the middle of two float32 numbers, of which rounding takes the second
 _ODD, _ROUNDED_SQUARE = np.float32(1 + 2.0**-12), np.float32(1 + 2.0**-11)
 
@@ -71,12 +71,14 @@ def order_of(
     window: Window,
     places: Sequence[str],
     index: Place,
+    total: np.float32 | None,
     *,
     all: bool,
 ) -> FoundOrder | str:
     """The order of the sum behind element `index` of operator `number`, or why it is not known.
 
-    `places` are the names of the products of the window.
+    `places` are the names of the products of the window. The order must give `total`, or if that is None what the
+    kernel gives without its activation. Where there are no weights the kernel may divide the sum by how many there are.
     """
     leaves = [i for i, pair in enumerate(window.pairs) if pair.x is not None]
     if not leaves:
@@ -89,11 +91,14 @@ def order_of(
         is_fused = probe.is_fused(tree)
         bias = probe.bias
         numbers = probe.real_numbers()
-        expected = probe.real()
+        expected = probe.real() if total is None else total
     except (RefquantError, _NoTreeError, TimeoutError) as error:
         return f"not found: {error}"
     walk = _Walk(numbers, bias, is_fused, places)
     result = walk.result(tree)
+    if np.isinf(result) and abs(expected) == np.finfo(np.float32).max:  # kernels without activation limit it, too
+        walk.steps.append(Step("", "limited to the largest number", expected))
+        result = expected
     if result.tobytes() != expected.tobytes():
         return f"not found: that of the tests gives {result}, the kernel {expected}"
     return FoundOrder(walk.steps, result, walk.words())
@@ -114,9 +119,10 @@ class _Probe:
         self._window, self._index = window, index
         self._until = None if patience is None else time.monotonic() + patience
         given = observed.inputs
-        data, weights = given[window.data], given[window.weights or 0]
-        assert data is not None and weights is not None
-        self._data, self._weights = data, weights
+        data = given[window.data]
+        assert data is not None
+        self._data = data
+        self._weights = None if window.weights is None else given[window.weights]
         self._biases = given[window.bias] if window.bias is not None and window.bias < len(given) else None
         self._plans: dict[tuple[str, float], SubgraphPlan] = {}
         self.bias = None if self._biases is None else self._biases.reshape(-1)[window.channel]
@@ -125,9 +131,9 @@ class _Probe:
         """The number and the weight of each product."""
         pairs = self._window.pairs
         return {
-            i: (self._data[pair.x], self._weights[pair.weight])
+            i: (self._data[pair.x], _ONE if self._weights is None else self._weights[pair.weight])
             for i, pair in enumerate(pairs)
-            if pair.x is not None and pair.weight is not None
+            if pair.x is not None
         }
 
     def real(self) -> np.float32:
@@ -157,14 +163,16 @@ class _Probe:
         numbers = dict.fromkeys(leaves, np.float32(1))
         numbers[first], numbers[second] = _LARGE, -_LARGE
         bias = numbers.pop(BIAS, np.float32(0))
-        left = self._run("ones", np.ones_like(self._weights), self._filled(numbers), bias)
+        left = self._run("ones", self._ones(), self._filled(numbers), bias)
+        if self._weights is None and self._observed.operator.name != "SUM":  # the mean of all of them
+            left = np.rint(left * np.float32(sum(pair.x is not None for pair in self._window.pairs)))
         if not 0 <= left < len(leaves) or left != int(left):
             raise _NoTreeError(f"{left} of {len(leaves)} ones are left")
         return len(leaves) - int(left)
 
     def is_fused(self, tree: Tree) -> bool:
         """Whether products are added unrounded, as the first tells that is added to another number."""
-        node = tree
+        node = tree if self._weights is not None else BIAS
         while isinstance(node, Node):
             node, leaf = (node.left, node.right) if _is_product(node.right) else (node.right, node.left)
             if _is_product(leaf) and isinstance(leaf, int):
@@ -176,9 +184,9 @@ class _Probe:
         return False
 
     def _adds_unrounded(self, product: int, other: int) -> bool:
-        weights = np.ones_like(self._weights)
+        weights = self._ones()
         place = self._window.pairs[product].weight
-        assert place is not None
+        assert place is not None and weights is not None
         weights[place] = _ODD
         numbers = {product: _ODD}
         bias = np.float32(0)
@@ -188,6 +196,9 @@ class _Probe:
             numbers[other] = -_ROUNDED_SQUARE
         return bool(self._run(f"odd {product}", weights, self._filled(numbers), bias) != 0)
 
+    def _ones(self) -> Array | None:
+        return None if self._weights is None else np.ones_like(self._weights)
+
     def _filled(self, numbers: Mapping[int, Any]) -> Array:
         """The data with these numbers at places of the window, and zeros elsewhere."""
         data = np.zeros_like(self._data)
@@ -195,7 +206,7 @@ class _Probe:
             data[self._window.pairs[leaf].x] = number
         return data
 
-    def _run(self, name: str, weights: Array, data: Array, bias: Any) -> np.float32:
+    def _run(self, name: str, weights: Array | None, data: Array, bias: Any) -> np.float32:
         if self._until is not None and time.monotonic() > self._until:
             raise TimeoutError("it takes too long; --all waits")
         key = (name, 0.0 if bias is None else float(bias))
@@ -213,7 +224,7 @@ class _Probe:
         result: np.float32 = plan.value(step.operator.outputs[0].index, step.operator)[self._index]
         return result
 
-    def _planned(self, weights: Array, biases: Array | None) -> SubgraphPlan:
+    def _planned(self, weights: Array | None, biases: Array | None) -> SubgraphPlan:
         """The operator with these constants and no activation, planned."""
         root = copy.copy(self._model.root)
         root.subgraphs, root.buffers = list(root.subgraphs or []), list(root.buffers or [])
@@ -283,6 +294,8 @@ class _Walk:
         """The order in words."""
         products = [leaf for chain in self._chains for leaf in chain if leaf != BIAS]
         rounding = "fused multiply-add" if self._is_fused else "each product rounded, each sum rounded"
+        if all(weight is _ONE for _, weight in self._numbers.values()):
+            rounding = "each sum rounded"
         if len(self._chains) == 1:
             ordered = products == sorted(products)
             how = (

@@ -21,6 +21,7 @@ from refquant.kernels.xnnpack.float_clamp import clamp, range_of
 from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
 from refquant.numerics.register_reductions import Pair
+from refquant.numerics.steps import SUM_OF_FLOATS, noted
 
 _TAPS = 9  # that are taken together
 
@@ -44,8 +45,9 @@ def average_pool_2d(op: Operator) -> Run:
         for start in range(0, len(places), _TAPS):
             nine = [pixels[:, place] for place in places[start : start + _TAPS]]
             total = flushed.add(total, _of_nine(flushed.add, nine, [np.zeros_like(total)] * (_TAPS - len(nine))))
-        mean = flushed.multiply(total, np.float32(1) / count)
-        return flushed.minimum(flushed.maximum(mean, low), high).reshape(shape)
+        total = noted(SUM_OF_FLOATS, total)
+        mean = noted("times 1 / number of elements", flushed.multiply(total, np.float32(1) / count))
+        return noted("after the activation", flushed.minimum(flushed.maximum(mean, low), high).reshape(shape))
 
     return run
 

@@ -20,6 +20,7 @@ from refquant.kernels.registry import XNNPACK_FLOATS, Array, Operator, Run, kern
 from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
 from refquant.numerics.register_reductions import Pair, row_extremes, row_sums, row_sums_of_squares, sums_of_exps
+from refquant.numerics.steps import SUM_OF_FLOATS, noted
 from refquant.numerics.xnnpack_functions import exp_of_difference
 
 Rows = Callable[[Array], Array]
@@ -117,8 +118,11 @@ def _sums(x: Array, axes: Axes, scale: np.float32, of_rows: Rows, add: Pair) -> 
                 sums = add(part[:, k], sums)
             total = flushed.add(total, flushed.multiply(sums, scale))
         else:
-            total = flushed.fused(of_rows(part[:, :, 0])[:, None], scale, total)
-    return total
+            sums = of_rows(part[:, :, 0])[:, None]
+            total = flushed.fused(sums, scale, total)
+        if len(rows) == 1:
+            noted(SUM_OF_FLOATS, sums.ravel())
+    return noted("times the scale", total)
 
 
 def _extremes(x: Array, axes: Axes, function: Pair, start: float) -> Array:
