@@ -178,9 +178,7 @@ _FLOAT32 = TensorType.FLOAT32
 
 #: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
 #: and integers have not been compared with them
-FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(
-    "AVERAGE_POOL_2D CONCATENATION HARD_SWISH L2_NORMALIZATION LEAKY_RELU RESIZE_BILINEAR TRANSPOSE_CONV".split()
-)
+FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(("TRANSPOSE_CONV",))
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 
