@@ -30,9 +30,15 @@ from refquant.kernels.float_convolution import ChannelSums, TapSums, float_in_or
 from refquant.kernels.fully_connected import rows_of
 from refquant.kernels.fused_activation import clamp_float, clamp_float_or_nan
 from refquant.kernels.patches import reader
-from refquant.kernels.products import BLOCK
+from refquant.kernels.products import BLOCK, exact_type, largest_magnitude
 from refquant.kernels.registry import Array, Operator, Run, Shape, kernel
-from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
+from refquant.kernels.transpose_convolution import (
+    filters_read_as,
+    geometry_of,
+    planned_transpose_conv,
+    transposed_integers,
+    transposed_stage,
+)
 from refquant.kernels.volume_convolution import (
     VolumeConvolution,
     planned_conv_3d,
@@ -41,8 +47,9 @@ from refquant.kernels.volume_convolution import (
 )
 from refquant.kernels.windows import Axis, taps
 from refquant.numerics.eigen_products import Product, Sums, matrix_product, planned_contraction, planned_product
+from refquant.numerics.fixed_point import double_rounding
 from refquant.numerics.fused import fused_float32
-from refquant.tflite.schema import Padding, TransposeConvOptions
+from refquant.tflite.schema import Padding, TensorType, TransposeConvOptions
 
 #: that the calibrator has: it asks for no number. Source: kDefaultNumThreadpoolThreads in eigen_support.cc
 _CALIBRATOR_THREADS = 4
@@ -195,32 +202,69 @@ def _fully_connected(op: Operator, activation: int) -> Run:
 
 @kernel("TRANSPOSE_CONV", profile="optimized")
 def transpose_conv(op: Operator) -> Run:
-    """As in profile "reference", but each input's products with a tap are summed first, in Eigen's order."""
-    return planned_transpose_conv(op, _transpose_conv)
+    """As in profile "reference", but each input's products with a tap are summed first, floats in Eigen's order.
+
+    Integers are finished eight channels at a time, uint8 sixteen numbers of the tensor at a time. Source:
+    internal/optimized/integer_ops/transpose_conv.h, Quantize in internal/optimized/optimized_ops.h.
+    """
+    return planned_transpose_conv(op, _transpose_conv, integers=_transpose_conv_of_integers)
 
 
 def _transpose_conv(op: Operator, options: TransposeConvOptions) -> Run:
-    """The sums of an input are scattered over its place in the output. The places are counted from the output, though,
-    and where its shape belongs to fewer inputs than there are, the first sums go there in order."""
-    outputs, height, width, channels = op.input(1).dims
-
     def run(sizes: Array, w: Array, x: Array, bias: Array | None = None) -> Array:
-        geometry = geometry_of(op, options, sizes)
-        axes = [_counted(axis, options.padding) for axis in (geometry.rows, geometry.columns)]
-        pixels, places = x.shape[1] * x.shape[2], axes[0].out * axes[1].out
-        if places > pixels:
-            raise op.unsupported(
-                f"an output of shape {geometry.shape} takes {places} inputs for each image, not {pixels}"
-            )
-        matrix = w.transpose(1, 2, 0, 3).reshape(-1, channels)
-        y = np.zeros(geometry.shape, np.float32)
-        for image, total in zip(x.reshape(len(x), pixels, channels), y):
-            sums = matrix_product(matrix, image)[:places].reshape(axes[0].out, axes[1].out, height, width, outputs)
-            for (ky, kx), met, (oy, ox) in taps(*axes, backwards=True):
-                total[oy, ox] += sums[met[0], met[1], ky, kx]
+        matrix = w.transpose(1, 2, 0, 3).reshape(-1, w.shape[3])
+        y = _scattered(op, options, sizes, x, lambda image: matrix_product(matrix, image))
         return clamp_float(y if bias is None else y + bias.reshape(-1), int(options.fused_activation_function))
 
     return run
+
+
+def _transpose_conv_of_integers(op: Operator, options: TransposeConvOptions, bits: int) -> Run:
+    """Sums of integers; those of int16 with biases of 64 bits are left to the reference kernel, so are those of filters
+    with a zero point."""
+    w, x, out = op.input(1), op.input(2), op.output()
+    if bits == 64:
+        return transposed_integers(op, options, transposed_stage(op, bits))
+    if x.type == TensorType.INT16 and np.any(w.zero_points):
+        return transposed_integers(op, options, transposed_stage(op, bits, double_rounding))
+    finish = transposed_stage(op, bits)
+    read_as = filters_read_as(op)
+    filter_zero = int(np.uint8(w.zero_point & 255)) if x.type == TensorType.UINT8 else 0
+    largest = largest_magnitude(x.dtype, x.zero_point) * largest_magnitude(read_as, filter_zero)
+    exact = exact_type(largest * prod(w.dims[1:]))
+
+    def run(sizes: Array, filters: Array, q: Array, bias: Array | None = None) -> Array:
+        shifted = np.subtract(filters.view(read_as), filter_zero, dtype=exact)
+        matrix = shifted.transpose(3, 1, 2, 0).reshape(w.dims[3], -1)
+        total = _scattered(op, options, sizes, np.subtract(q, x.zero_point, dtype=exact), lambda image: image @ matrix)
+        if out.type != TensorType.UINT8:
+            return finish(total, bias)
+        whole = total.astype(np.int64) + (0 if bias is None else bias.reshape(-1))
+        return finish(whole.reshape(-1)).reshape(total.shape)
+
+    return run
+
+
+def _scattered(
+    op: Operator, options: TransposeConvOptions, sizes: Array, x: Array, product: Callable[[Array], Array]
+) -> Array:
+    """The sums of an input, which `product` gives for all pixels of an image, scattered over its place in the output.
+
+    The places are counted from the output, though, and where its shape belongs to fewer inputs than there are, the
+    first sums go there in order.
+    """
+    outputs, height, width, channels = op.input(1).dims
+    geometry = geometry_of(op, options, sizes)
+    axes = [_counted(axis, options.padding) for axis in (geometry.rows, geometry.columns)]
+    pixels, places = x.shape[1] * x.shape[2], axes[0].out * axes[1].out
+    if places > pixels:
+        raise op.unsupported(f"an output of shape {geometry.shape} takes {places} inputs for each image, not {pixels}")
+    y = np.zeros(geometry.shape, x.dtype)
+    for image, total in zip(x.reshape(len(x), pixels, channels), y):
+        sums = product(image)[:places].reshape(axes[0].out, axes[1].out, height, width, outputs)
+        for (ky, kx), met, (oy, ox) in taps(*axes, backwards=True):
+            total[oy, ox] += sums[met[0], met[1], ky, kx]
+    return y
 
 
 def _counted(axis: Axis, padding: int) -> Axis:

@@ -56,6 +56,7 @@ _DEPTHWISE = _REFERENCE + "integer_ops/depthwise_conv.h"
 _TRANSPOSE = _REFERENCE + "integer_ops/transpose_conv.h"
 _FULLY = _REFERENCE + "integer_ops/fully_connected.h"
 _OPTIMIZED = "internal/optimized/"
+_OPTIMIZED_TRANSPOSE = _OPTIMIZED + "integer_ops/transpose_conv.h"
 _OPTIMIZED_FULLY = _OPTIMIZED + "integer_ops/fully_connected.h"
 _TEST = "tests/oracle/test_matrix_kernels.py::test_rounding_rule"
 _MICRO = "tests/oracle/test_micro_kernels.py::test_family"
@@ -108,6 +109,10 @@ ROUNDING: tuple[Rounding, ...] = tuple(Rounding(*row) for row in (
     ("optimized", "DEPTHWISE_CONV_2D", _INT8,  32, double_rounding_by_eights, _OPTIMIZED + "optimized_ops.h", _TEST),
     ("optimized", "DEPTHWISE_CONV_2D", _UINT8, 32, double_rounding,  _OPTIMIZED + "depthwiseconv_uint8.h", _TEST),
     ("optimized", "DEPTHWISE_CONV_2D", _INT16, 64, wide,             _DEPTHWISE,                        _TEST),
+    ("optimized", "TRANSPOSE_CONV",    _INT8,  32, double_rounding_by_eights, _OPTIMIZED_TRANSPOSE,       _TEST),
+    ("optimized", "TRANSPOSE_CONV",    _UINT8, 32, double_rounding_by_sixteens, _OPTIMIZED + "optimized_ops.h", _TEST),
+    ("optimized", "TRANSPOSE_CONV",    _INT16, 32, double_rounding_by_eights, _OPTIMIZED_TRANSPOSE,       _TEST),
+    ("optimized", "TRANSPOSE_CONV",    _INT16, 64, wide,             _TRANSPOSE,                        _TEST),
     ("optimized", "FULLY_CONNECTED",   _INT8,  32, double_rounding_upwards, _OPTIMIZED_FULLY,           _TEST),
     ("optimized", "FULLY_CONNECTED",   _UINT8, 32, double_rounding_upwards, _OPTIMIZED + "optimized_ops.h", _TEST),
     ("optimized", "FULLY_CONNECTED",   _INT16, 32, double_rounding_upwards, _OPTIMIZED_FULLY,           _TEST),
@@ -178,7 +183,7 @@ _FLOAT32 = TensorType.FLOAT32
 
 #: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
 #: and integers have not been compared with them
-FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset(("TRANSPOSE_CONV",))
+FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset()
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from refquant.kernels.registry import Array, Operator, Run, kernel
 from refquant.kernels.requantization import OutputStage, check_scales, output_stage
 from refquant.kernels.windows import Axis, Slices, taps, transposed_axis
 from refquant.numerics.dynamic_range import asymmetric_quantize
+from refquant.numerics.fixed_point import Requantize
 from refquant.tflite.schema import TensorType, TransposeConvOptions
 
 _FLOAT32, _INT8, _UINT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.UINT8, TensorType.INT16
@@ -72,7 +74,7 @@ def transpose_conv(op: Operator) -> Run:
 def micro_transpose_conv(op: Operator) -> Run:
     """As TRANSPOSE_CONV, int16 always in 64 bits. Source: tensorflow/lite/micro/kernels/transpose_conv.cc."""
     is_wide = op.input(2).type == _INT16
-    return planned_transpose_conv(op, _float, lambda op, bits: _stage(op, 64 if is_wide else 32))
+    return planned_transpose_conv(op, _float, lambda op, bits: transposed_stage(op, 64 if is_wide else 32))
 
 
 def planned_transpose_conv(
@@ -80,11 +82,12 @@ def planned_transpose_conv(
     floats: Callable[[Operator, TransposeConvOptions], Run],
     stage: Callable[[Operator, int], OutputStage] | None = None,
     hybrid: Callable[[Operator, TransposeConvOptions], Run] | None = None,
+    integers: Callable[[Operator, TransposeConvOptions, int], Run] | None = None,
 ) -> Run:
     """TRANSPOSE_CONV whose sums of float32, with filters of float32, are those of `floats`.
 
     `stage` makes what finishes sums of integers, of so many bits, and `hybrid` is for float32 with filters of integers:
-    as the reference kernels unless told.
+    as the reference kernels unless told. `integers`, told the bits, does without a stage.
     """
     options = op.options
     if not isinstance(options, TransposeConvOptions):
@@ -107,7 +110,11 @@ def planned_transpose_conv(
         raise op.unsupported()
     bits = accumulator_bits(op, x, bias)
     if x.type != _FLOAT32:
-        return _quantized(op, options, (stage or _stage)(op, bits))
+        return (
+            integers(op, options, bits)
+            if integers
+            else transposed_integers(op, options, (stage or transposed_stage)(op, bits))
+        )
     return floats(op, options) if w.type == _FLOAT32 else (hybrid or _hybrid)(op, options)
 
 
@@ -168,19 +175,25 @@ def _hybrid(op: Operator, options: TransposeConvOptions) -> Run:
     return run
 
 
-def _stage(op: Operator, bits: int) -> OutputStage:
+def transposed_stage(op: Operator, bits: int, rule: Requantize | None = None) -> OutputStage:
+    """What finishes sums of integers: by the profile's rule, or this one."""
     x, w, out = op.input(2), op.input(1), op.output()
     check_scales(op, x, w, out)
     check_integers(op, x, op.optional_input(3))
     real = filter_multipliers(op, x, w, w.dims[0])
-    return output_stage(op, real, out, int(op.options.fused_activation_function), bits)
+    return output_stage(op, real, out, int(op.options.fused_activation_function), bits, rule)
 
 
-def _quantized(op: Operator, options: TransposeConvOptions, finish: OutputStage) -> Run:
+def filters_read_as(op: Operator) -> np.dtype[Any]:
+    """The type as which the bytes of the filters are read."""
+    return np.dtype(_READ_AS[op.input(2).type, op.input(1).type])
+
+
+def transposed_integers(op: Operator, options: TransposeConvOptions, finish: OutputStage) -> Run:
     """Integers: exact sums, which `finish` finishes."""
     x, w = op.input(2), op.input(1)
     filter_zero = w.zero_point if x.type == _UINT8 else 0
-    read_as = np.dtype(_READ_AS[x.type, w.type])
+    read_as = filters_read_as(op)
     largest = largest_magnitude(x.dtype, x.zero_point) * largest_magnitude(read_as, filter_zero)
     bound = largest * int(np.prod(w.dims[1:]))
     exact = exact_type(bound)

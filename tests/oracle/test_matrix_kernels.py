@@ -104,6 +104,7 @@ RULES = (
     fixed_point.double_rounding,
     fixed_point.double_rounding_upwards,
     fixed_point.double_rounding_by_eights,
+    fixed_point.double_rounding_by_sixteens,
     fixed_point.single_rounding,
     fixed_point.wide,
     fixed_point.float64_rounding,
@@ -125,7 +126,7 @@ every_row = pytest.mark.parametrize(
 @every_row
 def test_rounding_rule(kernels: dict[str, Runtime], row: Rounding) -> None:
     """On accumulators where the rules disagree, ties among them, the kernel follows the table's rule and no other."""
-    ties = np.full(6, -24)  # at the end, where no eight channels are left
+    ties = np.full(22, -24)  # at the end, where no sixteen channels are left, and no eight
     accumulators = np.concatenate([np.arange(-1500, 1500), np.arange(-(2**20), 2**20, 701), ties])
     low, high = np.iinfo(DTYPES[row.type]).min, np.iinfo(DTYPES[row.type]).max
     zero_point = 128 if row.type == UINT8 else 0

@@ -48,7 +48,9 @@ _OPTIMIZED: Expected = {
     ("SOFTMAX", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies of rows of no numbers"},
     ("SUM", "BOOL"): _NOT_OF_BOOL,
     **dict.fromkeys([("SUM", "INT16"), ("SUM", "INT8"), ("SUM", "UINT8")], _OF_NOTHING),
-    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
+    **dict.fromkeys(
+        [("TRANSPOSE_CONV", v) for v in ("FLOAT32", "INT16", "INT8", "INT8xUINT8", "UINT8", "UINT8xINT8")], _BEYOND
+    ),
 }
 
 _UNWRITTEN = "XNNPACK leaves reductions of nothing as they were in memory"
@@ -75,7 +77,9 @@ _XNNPACK: Expected = {
         Outcome.BOTH_REFUSE: "XNNPACK refuses rows of no numbers",
     },
     ("SUM", "FLOAT32"): _NO_SUMS,
-    ("TRANSPOSE_CONV", "FLOAT32"): _BEYOND,
+    **dict.fromkeys(
+        [("TRANSPOSE_CONV", v) for v in ("FLOAT32", "INT16", "INT8", "INT8xUINT8", "UINT8", "UINT8xINT8")], _BEYOND
+    ),
 }
 
 
