@@ -148,8 +148,7 @@ def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run
         pixels = (image.take(columns, axis=2) for image in (above, below) for columns in (x0, x1))
         result = np.zeros((x.shape[0], *size, x.shape[3]), f)
         for image, weight in zip(pixels, weights):
-            image *= weight
-            result += image
+            result += image * weight
         return result if dtype == f else (result + f(0.5)).astype(dtype)
 
     return run

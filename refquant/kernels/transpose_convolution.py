@@ -181,6 +181,7 @@ def transposed_stage(op: Operator, bits: int, rule: Requantize | None = None) ->
     check_scales(op, x, w, out)
     check_integers(op, x, op.optional_input(3))
     real = filter_multipliers(op, x, w, w.dims[0])
+    real = real[:1] if x.type == _UINT8 else real  # all are the same
     return output_stage(op, real, out, int(op.options.fused_activation_function), bits, rule)
 
 
