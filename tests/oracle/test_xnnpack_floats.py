@@ -113,7 +113,13 @@ def test_operators_computed_as_one(names: tuple[str, ...], xnnpack: Runtime) -> 
 
 @pytest.mark.parametrize(
     ("image", "filter", "stride"),
-    [((5, 6, 3), (1, 3), 3), ((9, 8, 3), (5, 5), 2), ((6, 7, 3), (6, 7), 1), ((8, 8, 17), (2, 2), 2)],
+    [
+        ((5, 6, 3), (1, 3), 3),
+        ((9, 8, 3), (5, 5), 2),
+        ((6, 7, 3), (6, 7), 1),
+        ((8, 8, 17), (2, 2), 2),
+        ((5, 7, 3), (1, 1), 1),
+    ],
 )
 def test_convolutions(image: tuple[int, ...], filter: tuple[int, int], stride: int, xnnpack: Runtime) -> None:
     """Among them one whose SAME padding would be negative, and sums of small numbers, infinities and NaN."""

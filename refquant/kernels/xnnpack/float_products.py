@@ -2,8 +2,8 @@
 
 Every sum starts at the bias, 0 where there is none, and takes up one product after another by fused multiply-add, in
 the order of the weights: taps row by row, channels last. Taps beyond an image meet zeros. Convolutions of one channel
-with one filter go through the taps column by column instead; those of a single tap multiply, round and add. Where SAME
-padding would be negative along an axis, XNNPACK of tensorflow 2.21.0 gives the bias alone, see `sees_nothing`.
+with one filter go through the taps column by column instead. Where SAME padding would be negative along an axis,
+XNNPACK of tensorflow 2.21.0 gives the bias alone, see `sees_nothing`.
 
 Sources, below src: configs/gemm-config.c and dwconv-config.c, which choose f32-gemm, f32-igemm and f32-dwconv for
 AVX-512F; operators/convolution-nhwc.c (select_microkernel_type), operators/deconvolution-nhwc.c, indirection.c.
@@ -27,7 +27,6 @@ from refquant.kernels.registry import XNNPACK_FLOATS, Array, Operator, Run, kern
 from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
 from refquant.kernels.windows import Axis
 from refquant.kernels.xnnpack.float_clamp import clamp, float_range, range_of
-from refquant.numerics import flushed
 from refquant.numerics.flushed import flush
 from refquant.numerics.fused_products import FusedProduct, FusedSums, may_be_small
 from refquant.tflite.schema import BatchMatMulOptions, Padding, TransposeConvOptions
@@ -53,8 +52,7 @@ def _convolution(plan: Convolution) -> Run:
     rows, columns = plan.window
     taps = rows.filter * columns.filter
     if plan.channels == plan.groups == plan.outputs and taps <= _TAPS_BY_COLUMN[-1]:
-        is_scaled = (taps, rows.stride, columns.stride) == (1, 1, 1)
-        run = _scaled(plan) if is_scaled else _by_channel(plan)
+        run = _by_channel(plan)
     else:
         run = _by_patch(plan)
     return _seeing_nothing(run) if sees_nothing(plan) else run
@@ -108,19 +106,6 @@ def _by_patch(plan: Convolution) -> Run:
 
 def _start(bias: Array | None, outputs: int) -> Array:
     return np.zeros(outputs, np.float32) if bias is None else bias.reshape(-1)
-
-
-def _scaled(plan: Convolution) -> Run:
-    """x * w + bias, rounded twice, where each channel has one weight. The bounds are the second operands: NaN becomes a
-    bound. Source: f32-vmulcaddc/sse.c.in."""
-    low, high = (np.float32(bound) for bound in float_range(plan.activation))
-
-    def run(x: Array, filter: Array, bias: Array | None = None) -> Array:
-        scaled = flushed.multiply(flush(x), flush(filter.reshape(-1)))
-        y = flushed.add(scaled, flush(_start(bias, plan.outputs)))
-        return flushed.minimum(flushed.maximum(y, low), high).reshape(plan.shape)
-
-    return run
 
 
 def _by_channel(plan: Convolution) -> Run:

@@ -54,7 +54,11 @@ _OPTIMIZED: Expected = {
 }
 
 _UNWRITTEN = "XNNPACK leaves reductions of nothing as they were in memory"
-_NO_SUMS = {Outcome.ONLY_THEIRS: _UNWRITTEN, Outcome.BOTH_REFUSE: "XNNPACK refuses an axis that is named twice"}
+_NO_SUMS = {
+    Outcome.ONLY_THEIRS: _UNWRITTEN,
+    Outcome.BOTH_REFUSE: "XNNPACK refuses an axis that is named twice",
+    Outcome.DIED: "XNNPACK dies of more than 6 axes",
+}
 _NO_WINDOWS = {
     Outcome.ONLY_THEIRS: "XNNPACK reads beyond an image that is smaller than the window",
     Outcome.BOTH_REFUSE: "XNNPACK refuses images of no numbers",
