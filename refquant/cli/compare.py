@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,10 +126,12 @@ def _print_runtime(report: ComparisonReport, name: str, description: str) -> Non
     console.print()
     rows = table("operator", "elements>", "differ>", "by up to>", "verdict")
     rows.title = printable(name if name == description else f"{name}: {description}")
-    for c in report.of(name):
+    compared = report.of(name)
+    outputs = Counter(c.index for c in compared)
+    for c in compared:
         add_row(
             rows,
-            c.operator.removeprefix("operator "),
+            c.operator.removeprefix("operator ") + (f" {c.tensor}" if outputs[c.index] > 1 else ""),
             f"{c.elements:,}",
             f"{c.different:,}",
             c.difference.by,

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from refquant.data import DIGITS_FLOAT, DIGITS_INT8, DIGITS_SAMPLES
+from refquant.runtimes.cut import Graph, cut_out
+from refquant.tflite.model import Model
 from tests.audit.wrong_runtimes import operators_of
 
 NAMES = operators_of(DIGITS_INT8.read_bytes())
@@ -30,7 +32,9 @@ def test_a_command_and_json(refquant: Any, tmp_path: Path) -> None:
         "np.save(open(sys.argv[3], 'wb'), np.load(sys.argv[2])['input_0'][..., :1].astype(np.float32))\n"
     )
     command = f"board={sys.executable} {script} {{model}} {{inputs}} {{outputs}}"
-    result = refquant("compare", DIGITS_FLOAT, "--command", command, "--samples", 1, "--json")
+    model = tmp_path / "first.tflite"
+    cut_out(Model.read(DIGITS_FLOAT), [0], Graph(Model.read(DIGITS_FLOAT)).writes[0]).model.write(model)
+    result = refquant("compare", model, "--command", command, "--samples", 1, "--json")
     report = json.loads(result.out)
     assert result.status == 1 and not report["equal"] and report["against"] == "reference"
     first = report["comparisons"][0]

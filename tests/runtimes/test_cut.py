@@ -13,7 +13,7 @@ from refquant.tflite.model import Model
 
 #: whose models have subgraphs, variables, blocks of scales, sparse constants or intermediates
 TRICKY = ("WHILE", "IF", "CALL_ONCE", "STABLEHLO_COMPOSITE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF", "DENSIFY")
-CHOSEN = [f for f in families() if f.operator in TRICKY or "BLOCK" in f.variant.upper()]
+CHOSEN = {f.operator: f for f in families() if f.operator in TRICKY or "BLOCK" in f.variant.upper()}.values()
 
 
 @pytest.mark.parametrize("family", CHOSEN, ids=lambda family: f"{family.operator} {family.variant}")
