@@ -141,7 +141,7 @@ def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run
         return _doubled
     (y0, y1, dy), (x0, x1, dx) = _positions(op, dims, size)
     dx = dx[:, None]
-    weights = ((f(1) - dy) * (f(1) - dx), (f(1) - dy) * dx, dy * (f(1) - dx), dy * dx)
+    weights: tuple[Array, ...] = ((f(1) - dy) * (f(1) - dx), (f(1) - dy) * dx, dy * (f(1) - dx), dy * dx)
 
     def run(x: Array) -> Array:
         above, below = (x.take(y, axis=1).astype(f, copy=False) for y in (y0, y1))
