@@ -14,7 +14,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
-from refquant.numerics.fft import real_fft
+from refquant.numerics.fft import inverse_real_fft, real_fft
 from refquant.tflite.schema import TensorType
 
 _INT16, _INT32, _UINT32, _UINT64 = TensorType.INT16, TensorType.INT32, TensorType.UINT32, TensorType.UINT64
@@ -93,15 +93,35 @@ def _largest_magnitude(x: Array) -> int:
 
 @kernel("SignalRfft", custom=True)
 def rfft(op: Operator) -> Run:
-    """The Fourier transform of int16 numbers, padded with zeros to `fft_length`; see `numerics.fft`."""
-    x, out = tensors_of(op, (_INT16,), (_INT16,))
-    length = option(op, "fft_length", 2, 2**16)
-    if length < 4 or length & (length - 1):
-        raise op.unsupported(f"no transform of {length} numbers, only of powers of two from 4 on,")
+    """The Fourier transform of int16, int32 or float32 numbers, padded with zeros to `fft_length`: `numerics.fft`."""
+    x, out, length = _transform(op)
     if not x.dims or not 0 < x.dims[-1] <= length or out.dims != (*x.dims[:-1], length + 2):
         raise op.invalid(f"shapes {x.dims} and {out.dims} do not fit a transform of {length}")
     padding = [(0, 0)] * (len(x.dims) - 1) + [(0, length - x.dims[-1])]
     return lambda x: real_fft(np.pad(x, padding))
+
+
+@kernel("SignalIrfft", custom=True)
+def irfft(op: Operator) -> Run:
+    """The `fft_length` numbers of int16, int32 or float32 whose transform it is given: `numerics.fft`."""
+    x, out, length = _transform(op)
+    if not x.dims or x.dims[-1] != length + 2 or out.dims != (*x.dims[:-1], length):
+        raise op.invalid(f"shapes {x.dims} and {out.dims} do not fit a transform of {length}")
+    if x.type == TensorType.FLOAT32:
+        return lambda x: inverse_real_fft(x) / np.float32(length)
+    return inverse_real_fft
+
+
+def _transform(op: Operator) -> tuple[TensorInfo, TensorInfo, int]:
+    """Input, output and length of a transform; as in Micro the option T names the type."""
+    type = op.input(0).type if op.inputs else _INT16
+    x, out = tensors_of(op, (type,), (type,))
+    if type not in (_INT16, _INT32, TensorType.FLOAT32) or option(op, "T", 0, 255) != type:
+        raise op.unsupported()
+    length = option(op, "fft_length", 2, 2**16)
+    if length < 4 or length & (length - 1):
+        raise op.unsupported(f"no transform of {length} numbers, only of powers of two from 4 on,")
+    return x, out, length
 
 
 @kernel("SignalEnergy", custom=True)

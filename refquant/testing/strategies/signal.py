@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from flatbuffers import flexbuffers
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.testing.strategies.catalogue import Case, strategy
 from refquant.testing.strategies.drawing import generators
 from refquant.tflite.schema import TensorType
+from refquant.tflite.tensor_types import numpy_dtype
 
 INT16, INT32, UINT32, UINT64 = TensorType.INT16, TensorType.INT32, TensorType.UINT32, TensorType.UINT64
 FLOAT32, BOOL = TensorType.FLOAT32, TensorType.BOOL
@@ -48,19 +51,32 @@ def fft_auto_scale(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
     return Case(single_operator_model(operator, [TensorSpec(INT16, (size,))], outputs), [[x]])
 
 
-@strategy("SignalRfft", [INT16], oracle="micro")
+def _numbers(rng: np.random.Generator, type: TensorType, extreme: bool, size: int) -> np.ndarray[Any, np.dtype[Any]]:
+    """Random numbers of a type, or nothing but extremes."""
+    dtype = numpy_dtype(type)
+    if type == FLOAT32:
+        return (rng.standard_normal(size) * (1e36 if extreme else 1)).astype(dtype)
+    limits = np.iinfo(dtype)
+    low, high = int(limits.min), int(limits.max)
+    return (
+        rng.choice([low, high], size).astype(dtype) if extreme else rng.integers(low, high, size, dtype, endpoint=True)
+    )
+
+
+@strategy(["SignalRfft", "SignalIrfft"], [INT16, INT32, FLOAT32], oracle="micro")
 def rfft(draw: st.DrawFn, operator: str, type: TensorType) -> Case:
-    """Transforms of 64 to 2048 samples, or of fewer, filled with zeros; random or nothing but extremes."""
+    """Transforms of 64 to 2048 samples, or of fewer, filled with zeros, and back; random or nothing but extremes."""
     rng, length = draw(generators), 2 ** draw(st.integers(6, 11))
-    size = max(1, length * draw(st.integers(1, 64)) // 64)
-    x = rng.choice([-32768, 32767], size) if draw(st.booleans()) else rng.integers(-32768, 32768, size)
+    sizes = max(1, length * draw(st.integers(1, 64)) // 64), length + 2
+    if operator == "SignalIrfft":
+        sizes = length + 2, length
     model = single_operator_model(
         operator,
-        [TensorSpec(INT16, (size,))],
-        [TensorSpec(INT16, (length + 2,))],
-        custom_options=_options(T=7, fft_length=length),
+        [TensorSpec(type, (sizes[0],))],
+        [TensorSpec(type, (sizes[1],))],
+        custom_options=_options(T=int(type), fft_length=length),
     )
-    return Case(model, [[x.astype(np.int16)]])
+    return Case(model, [[_numbers(rng, type, draw(st.booleans()), sizes[0])]])
 
 
 def _samples(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
