@@ -24,7 +24,7 @@ from refquant.kernels.requantization import check_scales
 from refquant.numerics import libm
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier, wide
 from refquant.numerics.ordered_products import product_in_order
-from refquant.numerics.selection import choose
+from refquant.numerics.selection import limited
 from refquant.tflite.schema import ActivationFunctionType, TensorType, UnidirectionalSequenceLSTMOptions
 
 _FLOAT32, _INT8, _INT16 = TensorType.FLOAT32, TensorType.INT8, TensorType.INT16
@@ -109,8 +109,7 @@ def _float_step(op: Operator) -> Callable[..., Callable[..., tuple[Array, Array]
             let_in = float_logistic(entering(_INPUT, x, h))
             c = _float_product(forget, c) + _float_product(let_in, libm.tanh(entering(_CELL, x, h)))
             if limit > 0:
-                c = choose(c < limit, c, limit)
-                c = choose(c < -limit, -limit, c)
+                c = limited(c, -limit, limit)
             return _float_product(libm.tanh(c), float_logistic(entering(_OUTPUT, x, h))), c
 
         return step

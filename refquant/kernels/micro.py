@@ -260,6 +260,7 @@ _CONDITIONS: Mapping[str, tuple[tuple[Condition, str], ...]] = {
     "BATCH_MATMUL": (_ALIKE,),
     "CONCATENATION": (
         (lambda op: len(op.inputs) <= 10, "up to ten tensors"),
+        (lambda op: all(op.input(i).dims != () for i in range(len(op.inputs))), "tensors of one dimension or more"),
         (lambda op: op.options.fused_activation_function == 0, "no activation"),
     ),
     "CONV_2D": (_WEIGHTS,),
