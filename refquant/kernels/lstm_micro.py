@@ -98,7 +98,7 @@ def _check(op: Operator) -> int:
 
 def _float_step(op: Operator) -> Callable[..., Callable[..., tuple[Array, Array]]]:
     """Sums from 0 in order, the bias last; where these, or products, are infinite they become the largest numbers."""
-    limit = np.float32(op.options.cell_clip)
+    limit = float(np.float32(op.options.cell_clip))
 
     def step_with(values: tuple[Array, ...]) -> Callable[..., tuple[Array, Array]]:
         def entering(gate: int, x: Array, h: Array) -> Array:
