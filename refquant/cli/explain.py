@@ -81,13 +81,13 @@ def _index(text: str) -> tuple[int, ...]:
 
 def _sample(model: Model, files: list[str], number: int) -> list[Array]:
     """The arrays of one sample, in the order of the inputs."""
-    from refquant.audit.explain.given import without_operators
+    from refquant.audit.explain.given import inputs_alone
     from refquant.cli.arrays import load_inputs
     from refquant.cli.run import remark
     from refquant.cli.samples import Batch, Entry
     from refquant.interpreter import Interpreter
 
-    entry = Entry(Interpreter(model=without_operators(model)))
+    entry = Entry(Interpreter(model=inputs_alone(model)))
     batch = Batch(entry.inputs, load_inputs(files, [place.names for place in entry.inputs], "--data"), True)
     if number >= len(batch):
         raise InvalidInputError(f"--sample {number}: the files hold samples 0 to {len(batch) - 1}")

@@ -16,6 +16,7 @@ from refquant.errors import InvalidInputError
 from refquant.interpreter import Interpreter, border
 from refquant.interpreter.plan import Subgraphs, first_value
 from refquant.kernels.registry import Array, TensorInfo
+from refquant.tflite import schema
 from refquant.tflite.model import Model
 from refquant.tflite.tensor_types import PACKED_BITS
 from refquant.tflite.vectors import indices_of
@@ -63,9 +64,9 @@ def _valid(shape: tuple[int, ...]) -> str:
 
 def sample_of(model: Model, data: Any, seed: int) -> tuple[list[Array], str]:
     """One sample, an array for each input as the interpreter holds it, and whence it is."""
-    bare = without_operators(model)
-    plan = Subgraphs(bare, "reference")[0]
-    places = [plan.tensors[i] for i in plan.inputs]
+    bare = inputs_alone(model)
+    own = Subgraphs(bare, "reference")[0].tensors
+    places = [replace(t, index=number) for t, number in zip(own, indices_of(model.subgraphs[0].inputs))]
     if data is None:
         (arrays,) = random_samples(bare, 1, seed)
         about = f"random inputs, seed {seed}" if places else "no inputs"
@@ -105,17 +106,34 @@ def _converted(place: TensorInfo, details: dict[str, Any], array: Array) -> Arra
     return border.inward(replace(place, shape=array.shape), array)
 
 
-def without_operators(model: Model) -> Model:
-    """The model without any operators, so that any interpreter takes it: its inputs are its outputs."""
-    inputs = indices_of(model.subgraphs[0].inputs)
-    bare = with_operators(model, [], inputs, inputs)
-    bare.root.signature_defs = model.root.signature_defs
+def inputs_alone(model: Model) -> Model:
+    """A model of the inputs and nothing else, which any interpreter takes: they are its outputs, too."""
+    numbers = indices_of(model.subgraphs[0].inputs)
+    bare = with_operators(model, [], range(len(numbers)), range(len(numbers)))
+    tensors = model.subgraphs[0].tensors or []
+    bare.subgraphs[0].tensors = [tensors[number] for number in numbers]
+    bare.root.signature_defs = [_renumbered(s, numbers) for s in model.root.signature_defs or ()] or None
     return bare
+
+
+def _renumbered(signature: schema.SignatureDef, numbers: Sequence[int]) -> schema.SignatureDef:
+    """A signature of the main subgraph whose outputs are left out; others without entries."""
+    entries = signature.inputs or [] if signature.subgraph_index == 0 else []
+    inputs = [
+        schema.TensorMap(name=entry.name, tensor_index=numbers.index(entry.tensor_index))
+        for entry in entries
+        if entry.tensor_index in numbers
+    ]
+    return schema.SignatureDef(
+        inputs=inputs, outputs=[], signature_key=signature.signature_key, subgraph_index=signature.subgraph_index
+    )
 
 
 def given_tensor(model: Model, number: int, inputs: Sequence[Array]) -> tuple[TensorInfo, Array, str]:
     """A tensor that no operator writes: its facts, its array, and what it is."""
-    plan = Subgraphs(without_operators(model), "reference")[0]
+    inputs_of_model = indices_of(model.subgraphs[0].inputs)
+    bare = with_operators(model, [], inputs_of_model, inputs_of_model)
+    plan = Subgraphs(bare, "micro")[0]  # the profile that takes most
     tensor = plan.tensors[number]
     if number in plan.inputs:
         position = plan.inputs.index(number)
