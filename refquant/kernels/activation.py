@@ -150,7 +150,8 @@ def float_logistic(x: Array) -> Array:
     low, high = np.float32(-9), np.float32(16.619047164916992)
     if is_heard():
         noted("exp(-x)", libm.exp(-x))
-    return np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
+    result = np.where(x > high, np.float32(1), np.where(x < low, libm.exp(x), libm.logistic(x)))
+    return noted("1 / (1 + exp(-x))", result)
 
 
 @kernel("LOGISTIC", profile="micro")
@@ -362,12 +363,15 @@ def _sigmoid_table() -> Array:
 
 
 _SIGMOID_TABLE = _sigmoid_table()
+_LINE = "on the line between the two"
 
 
 def _rescaled(q: Array, multiplier: int, shift: int) -> Array:
     """q * multiplier / 2**shift, halves up; the product wraps at 32 bits."""
     half = 1 << (shift - 1) if shift > 0 else 0
-    return (q.astype(np.int64) * multiplier + half).astype(np.int32).astype(np.int64) >> shift
+    noted("multiplier of 15 bits", multiplier), noted("shift to the right", shift)
+    product = (q.astype(np.int64) * multiplier + half).astype(np.int32).astype(np.int64)
+    return noted("input in 1 / (3 * 4096)", product >> shift)
 
 
 def sigmoid_of_int16(q: Array, multiplier: int, shift: int) -> Array:
@@ -376,8 +380,10 @@ def sigmoid_of_int16(q: Array, multiplier: int, shift: int) -> Array:
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 9, 254)
     a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]
-    value = np.where(magnitude >> 9 >= 255, 0x7FFF << 10, (a << 9) + (magnitude & 0x1FF) * (b - a))
-    return (np.where(x >= 0, value + (1 << 9), (1 << 25) - value + (1 << 9) - 1) >> 10).astype(np.int16)
+    noted("entry of the table", a), noted("next entry", b), noted("512ths of the way there", magnitude & 0x1FF)
+    value = noted(_LINE, np.where(magnitude >> 9 >= 255, 0x7FFF << 10, (a << 9) + (magnitude & 0x1FF) * (b - a)))
+    result = np.where(x >= 0, value + (1 << 9), (1 << 25) - value + (1 << 9) - 1) >> 10
+    return noted(ROUNDED, result.astype(np.int16))
 
 
 def tanh_of_int16(q: Array, multiplier: int, shift: int) -> Array:
@@ -386,10 +392,11 @@ def tanh_of_int16(q: Array, multiplier: int, shift: int) -> Array:
     magnitude = np.abs(x)
     index = np.minimum(magnitude >> 8, 254)
     a, b = _SIGMOID_TABLE[index], _SIGMOID_TABLE[index + 1]
-    value = np.where(magnitude >> 8 >= 255, 0xFFFF << 8, (a << 8) + (magnitude & 0xFF) * (b - a))
+    noted("entry of the table", a), noted("next entry", b), noted("256ths of the way there", magnitude & 0xFF)
+    value = noted(_LINE, np.where(magnitude >> 8 >= 255, 0xFFFF << 8, (a << 8) + (magnitude & 0xFF) * (b - a)))
     positive = value - (1 << (14 + 9)) + (1 << (9 - 2))
     negative = -value + (1 << (14 + 9)) + (1 << (9 - 2)) - 1
-    return (np.where(x >= 0, positive, negative) >> (9 - 1)).astype(np.int16)
+    return noted(ROUNDED, (np.where(x >= 0, positive, negative) >> (9 - 1)).astype(np.int16))
 
 
 @kernel(
@@ -483,7 +490,7 @@ def optimized_softmax(op: Operator) -> Run:
         rows = exps.reshape(-1, x.shape[-1])
         sums = noted("sum of the row's exps", eigen.aligned_sums(rows)[:, None])
         result: Array = rows * noted("1 / sum", np.float32(1) / sums)
-        return result.reshape(x.shape)
+        return noted("times 1 / sum", result.reshape(x.shape))
 
     return run_float
 

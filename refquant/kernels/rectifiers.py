@@ -225,9 +225,10 @@ def hard_swish(op: Operator) -> Run:
 
 def _float_hard_swish(x: Array) -> Array:
     three, six = np.float32(3), np.float32(6)
-    raised = x + three
+    raised = noted("input + 3", x + three)
     positive = np.where(np.float32(0) < raised, raised, np.float32(0))  # as C++ compares, so of a NaN comes 0
-    return x * np.where(positive < six, positive, six) / six
+    product = noted("input * min(6, max(0, input + 3))", x * np.where(positive < six, positive, six))
+    return noted("over 6", product / six)
 
 
 @kernel("HARD_SWISH", profile="optimized")

@@ -22,6 +22,7 @@ from refquant.numerics import lanes
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.ordered_products import product_in_order
+from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, headed, noted
 from refquant.tflite.schema import ActivationFunctionType, SVDFOptions, TensorType
 
 
@@ -230,8 +231,9 @@ def _finish(op: Operator) -> Callable[[Array, Array | None], Array]:
     activate = activation_of_vector(op.options.fused_activation_function)
 
     def finish(found: Array, bias: Array | None) -> Array:
-        y = lanes.total(found.reshape(*shape, rank))
-        return activate(y if bias is None else y + bias)
+        y = noted("sum of the filters of the unit", lanes.total(found.reshape(*shape, rank)))
+        y = noted("plus the bias", y if bias is None else y + bias)
+        return noted("after the activation", activate(y))
 
     return finish
 
@@ -262,14 +264,17 @@ def _quantized(op: Operator) -> Run:
 
     def run(x: Array, features: Array, times: Array, bias: Array | None, state: Array) -> Array:
         sums = ((x.astype(np.float64) - x_zero) @ columns_of(features)).astype(np.int64).astype(np.int32)
+        headed("newest number in the memory of a filter")
         newest = np.minimum(np.maximum(double_rounding(sums, *first), low), high) + state_zero
+        headed("sum over time")
         history = _remember(state, newest, memory).astype(np.int64) - state_zero
         total = (history * times).sum(axis=2).reshape(*shape, rank).sum(axis=2)
         if bias is not None:
             total = total + bias
         if op.observer is not None:
             op.observe(feature_sums=sums, accumulator=total, multiplier=second[0], shift=second[1])
-        y = double_rounding(total.astype(np.int32), *second) + out_zero
-        return np.minimum(np.maximum(y, -128), 127).astype(np.int8)
+        y = noted(ROUNDED, double_rounding(total.astype(np.int32), *second))
+        y = noted(ZERO_POINT_ADDED, y + out_zero)
+        return noted("limited to -128 … 127", np.minimum(np.maximum(y, -128), 127).astype(np.int8))
 
     return run

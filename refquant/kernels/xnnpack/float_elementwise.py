@@ -17,6 +17,7 @@ from refquant.kernels.xnnpack.float_clamp import clamp, float_range, range_of
 from refquant.numerics import flushed, xnnpack_functions
 from refquant.numerics.flushed import flush
 from refquant.numerics.selection import choose
+from refquant.numerics.steps import noted
 from refquant.tflite.schema import ActivationFunctionType, GeluOptions, LeakyReluOptions
 
 Function = Callable[[Array], Array]
@@ -84,7 +85,9 @@ def _binary(op: Operator, function: Pair) -> Run:
     """Two tensors that broadcast, and the activation."""
     op.output().shape = broadcast_shape(op, op.input(0), op.input(1), 6)
     bounds = range_of(op)
-    return lambda a, b: clamp(function(flush(a), flush(b)), bounds)
+    return lambda a, b: noted(
+        "after the activation", clamp(noted("result before the activation", function(flush(a), flush(b))), bounds)
+    )
 
 
 @kernel("ADD", profile=XNNPACK_FLOATS)

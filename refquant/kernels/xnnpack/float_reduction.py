@@ -148,8 +148,10 @@ def softmax(op: Operator) -> Run:
     def run(x: Array) -> Array:
         rows = flush(x).reshape(-1, x.shape[-1])
         largest = row_extremes(rows, flushed.maximum, np.full(len(rows), -np.inf, np.float32))
-        exps = exp_of_difference(rows, largest[:, None])
-        result = flushed.multiply(exps, flushed.divide(np.float32(1), sums_of_exps(exps))[:, None])
-        return result.reshape(x.shape)
+        noted("largest of the row", largest[:, None])
+        exps = noted("exp(input - largest)", exp_of_difference(rows, largest[:, None]))
+        sums = noted("sum of the row's exps", sums_of_exps(exps)[:, None])
+        result = flushed.multiply(exps, noted("1 / sum", flushed.divide(np.float32(1), sums)))
+        return noted("times 1 / sum", result.reshape(x.shape))
 
     return run
