@@ -95,9 +95,10 @@ class Command:
             except subprocess.TimeoutExpired:
                 raise RuntimeTimeoutError(f"gave no answer in {self._timeout:g} seconds") from None
             finally:
-                with suppress(ProcessLookupError):  # also what it has started, which may hold a device
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):  # also what it has started, which may hold a device
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
             if status:
                 log.seek(0)
                 lines = log.read()[-10_000:].decode(errors="replace").strip().splitlines()
