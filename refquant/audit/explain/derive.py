@@ -18,7 +18,7 @@ from refquant.audit.explain.windows import Window, window_of
 from refquant.kernels import profiles
 from refquant.kernels.registry import Array, Kernel, Operator, Shape, TensorInfo
 from refquant.numerics import affine
-from refquant.numerics.steps import QUANTIZED, SUM_OF_FLOATS, SUM_OF_QUANTIZED, Part
+from refquant.numerics.steps import QUANTIZED, ROUNDED, SUM_OF_FLOATS, SUM_OF_QUANTIZED, Part
 from refquant.tflite.model import Model
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
@@ -159,6 +159,7 @@ def _steps(told: Sequence[tuple[str, Any]], index: Place, shape: Shape) -> tuple
         elif isinstance(value, str):
             rule = value
         else:
+            part = "" if name == ROUNDED else part  # what follows concerns the whole, and stands beside others' steps
             picked = None if name == QUANTIZED else pick(value, index, shape)
             if picked is not None:
                 is_fraction = name == "multiplier" and isinstance(picked, np.floating)

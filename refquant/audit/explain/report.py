@@ -368,6 +368,11 @@ def _window(terms: Sequence[Term], all: bool) -> Iterator[str]:
         yield f"{line} = {product.rjust(widths[3])}" if product else line
 
 
+def _plain(value: Any) -> Any:
+    """A NumPy number as one of Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _derivation(d: Derivation) -> dict[str, Any]:
     return {
         "profile": d.profile,
@@ -378,11 +383,18 @@ def _derivation(d: Derivation) -> dict[str, Any]:
         "about": d.about,
         "inputs": d.inputs,
         "terms": [
-            {"place": t.place, "x": t.x, "weight": t.weight, "product": t.product, "inside": t.inside} for t in d.terms
+            {
+                "place": t.place,
+                "x": _plain(t.x),
+                "weight": _plain(t.weight),
+                "product": _plain(t.product),
+                "inside": t.inside,
+            }
+            for t in d.terms
         ],
         "order": d.order,
-        "steps": [{"part": s.part, "name": s.name, "value": s.value} for s in d.steps],
-        "value": d.value,
+        "steps": [{"part": s.part, "name": s.name, "value": _plain(s.value)} for s in d.steps],
+        "value": _plain(d.value),
         "bits": f"0x{int.from_bytes(d.value.tobytes(), 'little'):x}" if isinstance(d.value, np.floating) else None,
         "real": d.real,
         "is_tensor_value": d.is_derived,
