@@ -48,6 +48,15 @@ def relu(op: Operator) -> Run:
     return _relu(op, 0.0, np.inf)
 
 
+@kernel("RELU", profile="micro")
+def micro_relu(op: Operator) -> Run:
+    """As RELU, but the quotient of the scales is taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/activations_common.cc.
+    """
+    return _relu(op, 0.0, np.inf, np.float64)
+
+
 @kernel("RELU6")
 def relu6(op: Operator) -> Run:
     """min(max(x, 0), 6)."""
@@ -66,7 +75,7 @@ def relu_0_to_1(op: Operator) -> Run:
     return _relu(op, 0.0, 1.0)
 
 
-def _relu(op: Operator, low: float, high: float) -> Run:
+def _relu(op: Operator, low: float, high: float, precision: type[np.float32] | type[np.float64] = np.float32) -> Run:
     """Clamps to low..high. Quantized: requantizes with double rounding, clamps to the integers of low and high.
 
     Source: ReluEval and its kin in kernels/activations.cc, ReluX in internal/reference/reference_ops.h. The floats
@@ -81,7 +90,7 @@ def _relu(op: Operator, low: float, high: float) -> Run:
     (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
     if x.type == TensorType.INT16 and (x_zero or out_zero):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    multiplier, shift = quantize_multiplier(x_scale / out_scale)
+    multiplier, shift = quantize_multiplier(precision(x_scale) / out_scale)
     limits = np.iinfo(out.dtype)
     low_quantized, high_quantized = (
         to_int32(round_half_away(np.float32(bound) / out_scale)) + np.int32(out_zero) for bound in (low, high)

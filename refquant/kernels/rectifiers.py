@@ -36,6 +36,19 @@ def leaky_relu(op: Operator) -> Run:
 
     Sources: LeakyReluPrepare in kernels/activations.cc, internal/reference/leaky_relu.h.
     """
+    return _leaky_relu(op, np.float32)
+
+
+@kernel("LEAKY_RELU", profile="micro")
+def micro_leaky_relu(op: Operator) -> Run:
+    """As LEAKY_RELU, but products and quotients of scales are taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/leaky_relu_common.cc.
+    """
+    return _leaky_relu(op, np.float64)
+
+
+def _leaky_relu(op: Operator, precision: type[np.float32] | type[np.float64]) -> Run:
     x, out = _input_and_output(op)
     alpha = np.float32((op.options or LeakyReluOptions()).alpha)
     if x.type == TensorType.FLOAT32:
@@ -43,8 +56,8 @@ def leaky_relu(op: Operator) -> Run:
     (x_scale, x_zero), (out_scale, out_zero) = x.params, out.params
     if x.type == TensorType.INT16 and (x_zero or out_zero):
         raise op.invalid("the zero points of int16 tensors must be 0")
-    identity = quantize_multiplier(x_scale / out_scale)
-    slope = quantize_multiplier(x_scale * alpha / out_scale)
+    identity = quantize_multiplier(precision(x_scale) / out_scale)
+    slope = quantize_multiplier(precision(x_scale) * alpha / out_scale)
 
     def function(q: Array) -> Array:
         centered = noted("input less its zero point", q.astype(np.int32) - np.int32(x_zero))

@@ -6,7 +6,10 @@ import math
 
 import numpy as np
 
+from refquant.kernels.fused_activation import clamp
 from refquant.kernels.registry import MOST_ELEMENTS, Array, Operator, Run, Shape, TensorInfo, kernel
+from refquant.kernels.requantization import check_scales
+from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.ordering import make_heap, pop_heap, push_heap, sort, sort_heap
 from refquant.tflite.schema import TensorType
 
@@ -117,6 +120,43 @@ def cumsum(op: Operator) -> Run:
             zero = np.zeros_like(np.take(total, [0] if x.shape[axis] else [], axis))
             total = np.concatenate([zero, np.take(total, range(max(x.shape[axis] - 1, 0)), axis)], axis)
         return np.flip(total, axis) if reverse else total
+
+    return run
+
+
+@kernel("CUMSUM", profile="micro")
+def micro_cumsum(op: Operator) -> Run:
+    """As CUMSUM, and int8.
+
+    int8: each number, less its zero point and times 2**20, is halved by double rounding and added to a total, which
+    should begin at 0 and begins at half of minus the zero point times 2**20; the total goes to the output's scale.
+    Source: tensorflow/lite/micro/kernels/cumsum.cc, internal/reference/cumsum.h.
+    """
+    x, axis_tensor, out = op.input(0), op.input(1), op.output()
+    if x.type != _INT8:
+        return cumsum(op)
+    if out.type != _INT8:
+        raise op.unsupported()
+    if math.prod(axis_tensor.dims) != 1 or not x.dims:
+        raise op.invalid(f"takes a tensor and one axis, got shapes {x.dims} and {axis_tensor.dims}")
+    check_scales(op, x)
+    check_scales(op, out)
+    real = 2 * np.float64(x.scale) / (2**20 * np.float64(out.scale))
+    if real >= 1:
+        raise op.invalid("the output's scale is too small for this input; the real kernel aborts")
+    out.shape = x.dims
+    exclusive, reverse = op.options.exclusive, op.options.reverse
+    zero_point, half, to_out = np.int32(x.zero_point), quantize_multiplier(0.5), quantize_multiplier(real)
+
+    def run(q: Array, axis_array: Array) -> Array:
+        axis = _axis(op, int(axis_array.item()), q.ndim)
+        q = np.flip(q, axis) if reverse else q
+        halves = double_rounding((q.astype(np.int32) - zero_point) << 20, *half)
+        total = np.cumsum(halves, axis, np.int32) + double_rounding(np.asarray(-zero_point << 20), *half)
+        if exclusive:
+            total = total - halves
+        total = np.flip(total, axis) if reverse else total
+        return clamp(double_rounding(total, *to_out) + np.int32(out.zero_point), -128, 127, np.dtype(np.int8))
 
     return run
 

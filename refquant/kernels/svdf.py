@@ -127,7 +127,7 @@ def _find_micro(
         raise op.unsupported()
     if not abs(np.float64(bias.params[0]) - np.float64(state.params[0] * times.params[0])) < 1e-5:
         raise op.invalid(f"the scale of the bias is {bias.params[0]}, not that of the state times the time weights'")
-    return _quantized
+    return _quantized_micro
 
 
 def _remember(state: Array, newest: Array, memory: int) -> Array:
@@ -248,13 +248,18 @@ def _with_relu(op: Operator) -> Run:
     return _quantized(op)
 
 
-def _quantized(op: Operator) -> Run:
+def _quantized_micro(op: Operator) -> Run:
+    """`_quantized`, products and quotients of scales in float64."""
+    return _quantized(op, np.float64)
+
+
+def _quantized(op: Operator, precision: type[np.float32] | type[np.float64] = np.float32) -> Run:
     """Integers: both products are brought to the next scale by double rounding."""
     x, features, times, state, out = (*(op.input(i) for i in (0, 1, 2, 4)), op.output())
     check_scales(op, x, features, times, state)
     check_scales(op, out)
-    first = quantize_multiplier(np.float64(x.scales[0] * features.scales[0] / state.scales[0]))
-    second = quantize_multiplier(np.float64(state.scales[0] * times.scales[0] / out.scales[0]))
+    first = quantize_multiplier(np.float64(precision(x.scales[0]) * features.scales[0] / state.scales[0]))
+    second = quantize_multiplier(np.float64(precision(state.scales[0]) * times.scales[0] / out.scales[0]))
     memory, shape, rank = times.dims[1], out.dims, op.options.rank
     x_zero, out_zero = int(x.zero_points[0]), np.int32(out.zero_points[0])
     state_zero = int(state.zero_points[0]) if state.type == TensorType.INT8 else 0

@@ -91,6 +91,33 @@ def test_add_n_of_int8(count: int, micro: Runtime) -> None:
     assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("reverse", [True, False])
+def test_cumsum_of_int8(exclusive: bool, reverse: bool, micro: Runtime) -> None:
+    axis = TensorSpec(INT32, data=np.array(1, np.int32))
+    tensors = [TensorSpec(INT8, (2, 50, 9), 0.043, -11), axis]
+    options = schema.CumsumOptions(exclusive=exclusive, reverse=reverse)
+    model = single_operator_model("CUMSUM", tensors, [TensorSpec(INT8, (2, 50, 9), 0.61, 4)], options)
+    sample = [np.random.default_rng(0).integers(-128, 128, (2, 50, 9)).astype(np.int8)]
+    assert compare(model, [sample], micro, "micro").outcome is Outcome.EQUAL
+
+
+@pytest.mark.parametrize("operator", ["RELU", "LEAKY_RELU"])
+def test_scales_are_divided_in_float64(operator: str, micro: Runtime) -> None:
+    """Here float32 makes the quotient a power of two; what lies below shows in ties."""
+    x = np.arange(-32768, 32768).astype(np.int16)
+    for scale in np.float32(np.random.default_rng(1).uniform(0.01, 0.2, 8)):
+        below = np.nextafter(scale, np.float32(0))
+        options = schema.LeakyReluOptions(alpha=0.13) if operator == "LEAKY_RELU" else None
+        model = single_operator_model(
+            operator,
+            [TensorSpec(INT16, x.shape, float(below))],
+            [TensorSpec(INT16, x.shape, 2 * float(scale))],
+            options,
+        )
+        assert compare(model, [[x]], micro, "micro").outcome is Outcome.EQUAL
+
+
 def test_every_entry_of_the_tables_of_int16_softmax(micro: Runtime) -> None:
     """Which are made in float32; those of TensorFlow, made in float64, differ in a few entries."""
     lower = np.arange(-32768, 32768).astype(np.int16)
