@@ -154,6 +154,28 @@ def test_every_tensor_in_micro(path: Path, micro: Runtime, chosen: slice) -> Non
     assert_every_tensor(interpreter, samples, micro.run_all_sequence(model, samples), unwritten)
 
 
+#: models that TensorFlow's default interpreter refuses, and those that refquant does in profile "xnnpack"
+NOT_IN_XNNPACK = (
+    "audio_preprocessor_int8", "deeplabv3_*", "keyword_scrambled_8bit", "person_detect"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_tensor_in_xnnpack(path: Path, xnnpack: Runtime) -> None:
+    """Every tensor with all as outputs, and the outputs of the model as it is, where XNNPACK sees more of it at once."""
+    if any(fnmatch(path.stem, name) for name in NOT_IN_XNNPACK):
+        pytest.skip("not asked: refused, or slow")
+    model = Model.read(path)
+    interpreter = Interpreter(model=model, kernels="xnnpack")
+    interpreter.allocate_tensors()
+    samples = inputs_of(interpreter.get_input_details(), seed=11)[1:3]
+    assert_every_tensor(interpreter, samples, xnnpack.run_all_sequence(model, samples))
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
+    interpreter.reset_all_variables()
+    final = [dict(zip(outputs, arrays)) for arrays in xnnpack.run_sequence(model, samples)]
+    assert_every_tensor(interpreter, samples, final)
+
+
 def test_there_are_models() -> None:
     if not MODELS:
         pytest.skip("REFQUANT_MODELS names no folder with tflite-micro, mlperf-tiny or coral: no real model compared")
