@@ -83,7 +83,7 @@ def _sliced(op: Operator, begins: list[int], ends: list[int]) -> Run:
     """The numbers from begin to end; below 0 they count from the other end, where an end of 0 is the end itself."""
     x, y = op.input(0), op.output()
     check_alike(op, x, y)
-    if len(begins) != len(x.dims):
+    if len(begins) != len(x.dims) or not begins:
         raise op.invalid(f"{len(begins)} bounds for an input of shape {x.dims}")
     parts = []
     for n, begin, end in zip(x.dims, begins, ends):

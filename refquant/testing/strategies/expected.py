@@ -57,12 +57,14 @@ _UNWRITTEN = "XNNPACK leaves reductions of nothing as they were in memory"
 _NO_SUMS = {
     Outcome.ONLY_THEIRS: _UNWRITTEN,
     Outcome.BOTH_REFUSE: "XNNPACK refuses an axis that is named twice",
-    Outcome.DIED: "XNNPACK dies of more than 6 axes",
+    Outcome.DIED: "tensorflow 2.21.0 dies of more than 6 axes",
 }
 _NO_WINDOWS = {
     Outcome.ONLY_THEIRS: "XNNPACK reads beyond an image that is smaller than the window",
     Outcome.BOTH_REFUSE: "XNNPACK refuses images of no numbers",
 }
+_NAN_OR_NOTHING = "refquant refuses NaN among numbers that are quantized on the fly, and tensors of no numbers"
+_INTEGERS = ("INT8", "UINT8")
 _XNNPACK: Expected = {
     ("AVERAGE_POOL_2D", "FLOAT32"): _NO_WINDOWS,
     ("BATCH_MATMUL", "FLOAT32"): {Outcome.BOTH_REFUSE: "XNNPACK refuses matrices of no numbers"},
@@ -84,6 +86,34 @@ _XNNPACK: Expected = {
     **dict.fromkeys(
         [("TRANSPOSE_CONV", v) for v in ("FLOAT32", "INT16", "INT8", "INT8xUINT8", "UINT8", "UINT8xINT8")], _BEYOND
     ),
+    **{
+        ("BATCH_MATMUL", type): {
+            Outcome.ONLY_THEIRS: _NAN_OR_NOTHING,
+            Outcome.DIED: "tensorflow 2.21.0 dies of constant matrices",
+        }
+        for type in ("INT8", "FLOAT32 hybrid INT8")
+    },
+    **{
+        (operator, f"FLOAT32 hybrid {type}"): {Outcome.ONLY_THEIRS: _NAN_OR_NOTHING}
+        for operator in ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+        for type in ("INT8", "INT4", "INT2")
+    },
+    ("FULLY_CONNECTED", "FLOAT32 hybrid INT4 blockwise"): {Outcome.ONLY_THEIRS: "no kernel for blockwise scales"},
+    **{
+        ("FULLY_CONNECTED", f"{type} sparse"): {
+            Outcome.ONLY_THEIRS: "XNNPACK takes stored values of sparse weights for all and reads beyond them"
+        }
+        for type in ("INT8", "FLOAT32 hybrid INT8")
+    },
+    **{("DEPTHWISE_CONV_2D", type): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"} for type in _INTEGERS},
+    **{("MAX_POOL_2D", type): _NO_WINDOWS for type in _INTEGERS},
+    **{
+        ("QUANTIZE", f"{types} oddly quantized"): {
+            Outcome.DIED: "tensorflow 2.21.0 dies when its delegate looks at scales or zero points that are none"
+        }
+        for types in ("INT8 to UINT8", "UINT8 to INT8")
+    },
+    **{(operator, type): _NO_SUMS for operator in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN") for type in _INTEGERS},
 }
 
 
@@ -146,7 +176,8 @@ ALWAYS: Mapping[str, Mapping[Outcome, str]] = {
     "micro": {
         Outcome.BOTH_REFUSE: "TFLite Micro has no kernel for these types, shapes or constants",
         Outcome.DIED: "TFLite Micro aborts where a check in one of its kernels fails",
-    }
+    },
+    "xnnpack": {Outcome.BOTH_REFUSE: "the delegate takes operators that XNNPACK refuses when tensors are allocated"},
 }
 
 EXPECTED: Mapping[str, Expected] = {"optimized": _OPTIMIZED, "xnnpack": _XNNPACK, "micro": _MICRO}
