@@ -27,6 +27,7 @@ from refquant.kernels.registry import XNNPACK_FLOATS, Array, Operator, Run, kern
 from refquant.kernels.transpose_convolution import geometry_of, planned_transpose_conv
 from refquant.kernels.windows import Axis
 from refquant.kernels.xnnpack.float_clamp import clamp, float_range, range_of
+from refquant.kernels.xnnpack.transposed import with_made_shape
 from refquant.numerics.flushed import flush
 from refquant.numerics.fused_products import FusedProduct, FusedSums, may_be_small
 from refquant.tflite.schema import BatchMatMulOptions, Padding, TransposeConvOptions
@@ -232,7 +233,7 @@ def _batch_matmul(options: BatchMatMulOptions) -> Run:
 @kernel("TRANSPOSE_CONV", profile=XNNPACK_FLOATS)
 def transpose_conv(op: Operator) -> Run:
     """Each output sums the products of the inputs that its taps meet, taps row by row, from the bias on."""
-    return planned_transpose_conv(op, _transpose_conv)
+    return with_made_shape(op, lambda op: planned_transpose_conv(op, _transpose_conv))
 
 
 def _transpose_conv(op: Operator, options: TransposeConvOptions) -> Run:

@@ -8,7 +8,6 @@ and -dwconv, and of qu8-gemm, -igemm and -dwconv.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -26,7 +25,8 @@ from refquant.kernels.xnnpack.hybrid import (
 )
 from refquant.kernels.xnnpack.padding import with_flaw_of_padding
 from refquant.kernels.xnnpack.requantization import output_stage
-from refquant.tflite.schema import ActivationFunctionType, Padding, TensorType, TransposeConvOptions
+from refquant.kernels.xnnpack.transposed import with_made_shape
+from refquant.tflite.schema import ActivationFunctionType, TensorType, TransposeConvOptions
 
 _INT8, _UINT8, _INT4, _INT2 = TensorType.INT8, TensorType.UINT8, TensorType.INT4, TensorType.INT2
 
@@ -88,14 +88,9 @@ def _check_bias(op: Operator, w: TensorInfo, bias: TensorInfo | None) -> None:
 
 @kernel("TRANSPOSE_CONV", profile="xnnpack")
 def transpose_conv(op: Operator) -> Run:
-    """As TRANSPOSE_CONV; filters of int8 must have zero points of 0.
-
-    The output has the shape that the inputs and the filter make, which with VALID padding need not be the one that is
-    asked for: this gives no more than what strides leave over.
-    """
-    sizes, w, x = op.input(0), op.input(1), op.input(2)
+    """As TRANSPOSE_CONV; filters of int8 must have zero points of 0."""
+    w, x = op.input(1), op.input(2)
     _check_filter(op, x, w, op.optional_input(3))
-    wanted = np.array(made_shape(op), np.int32)
 
     def stage(op: Operator, bits: int) -> OutputStage:
         return output_stage(op, (x, w), op.output(), op.options.fused_activation_function)
@@ -103,26 +98,7 @@ def transpose_conv(op: Operator) -> Run:
     def unknown(op: Operator, options: TransposeConvOptions) -> Run:
         raise _unsupported(op)
 
-    resized = replace(op, inputs=[replace(sizes, value=wanted), *op.inputs[1:]])
-    run = planned_transpose_conv(resized, unknown, stage, transpose_conv_hybrid)
-
-    def run_with_sizes(sizes: Array, *arrays: Array) -> Array:
-        result = run(wanted, *arrays)
-        assert isinstance(result, np.ndarray)
-        return result
-
-    return run_with_sizes
-
-
-def made_shape(op: Operator) -> tuple[int, ...]:
-    """The shape of the output of TRANSPOSE_CONV."""
-    sizes, w, x, options = op.input(0).value, op.input(1), op.input(2), op.options
-    assert sizes is not None  # as the delegate wants it
-    if options.padding == Padding.SAME:
-        return (x.dims[0], int(sizes[1]), int(sizes[2]), w.dims[0])
-    strides = (options.stride_h, options.stride_w)
-    sides = (s * (x.dims[i] - 1) + w.dims[i] + (int(sizes[i]) - w.dims[i]) % s for i, s in zip((1, 2), strides))
-    return (x.dims[0], *sides, w.dims[0])
+    return with_made_shape(op, lambda op: planned_transpose_conv(op, unknown, stage, transpose_conv_hybrid))
 
 
 @kernel("FULLY_CONNECTED", profile="xnnpack")
