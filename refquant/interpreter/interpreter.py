@@ -39,7 +39,7 @@ class Interpreter:
 
     Give the model as `model_path`, `model_content` (bytes) or `model` (a `Model`). `kernels` names the runtime whose
     bits are wanted: ``"reference"`` (TensorFlow's BUILTIN_REF resolver), ``"optimized"`` (its optimized kernels without
-    delegates, on float models), ``"xnnpack"`` (what `tf.lite.Interpreter` is unless told otherwise: the kernels of the
+    delegates), ``"xnnpack"`` (what `tf.lite.Interpreter` is unless told otherwise: the kernels of the
     delegate XNNPACK for the operators that it takes, see `refquant.kernels.xnnpack.delegation`, the optimized kernels
     for the others), ``"calibrator"`` (the optimized kernels as the converter's calibrator runs them: CONV_2D on four
     threads and LSTM with other sums) or ``"micro"`` (TFLite Micro's reference kernels). With `float_mode`

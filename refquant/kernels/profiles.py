@@ -181,9 +181,6 @@ _ROUNDING = {(row.profile, row.operator, row.type, row.bits): row.rule for row i
 
 _FLOAT32 = TensorType.FLOAT32
 
-#: operators of which profile "optimized" runs no tensors with a scale but those of float32: it has kernels of its own,
-#: and integers have not been compared with them
-FLOAT_IN_OPTIMIZED: frozenset[str] = frozenset()
 #: operators that in profile "calibrator" may have tensors with a scale that are not float32
 QUANTIZED_IN_CALIBRATOR = frozenset(("DEQUANTIZE", "EMBEDDING_LOOKUP", "QUANTIZE"))
 
@@ -214,11 +211,7 @@ def check_compared(op: Operator, profile: str) -> None:
     """
     if op.profile == "micro":
         micro.check_taken(op)
-    if profile == "calibrator":
-        only_floats = op.name not in QUANTIZED_IN_CALIBRATOR
-    else:
-        only_floats = op.profile == "optimized" and op.name in FLOAT_IN_OPTIMIZED
-    if only_floats:
+    if profile == "calibrator" and op.name not in QUANTIZED_IN_CALIBRATOR:
         for tensor in (*op.inputs, *op.outputs):
             if tensor is not None and tensor.type != _FLOAT32 and (tensor.is_quantized or tensor.blocks is not None):
                 raise op.unsupported(f"{tensor.place} is quantized, and only float models run")

@@ -20,7 +20,9 @@ import pytest
 
 from refquant.errors import InvalidModelError, RuntimeFailedError, UnsupportedOperatorError
 from refquant.interpreter import Interpreter
+from refquant.numerics.processor import with_processor
 from refquant.runtimes import Runtime
+from refquant.runtimes.machine import this_processor
 from refquant.testing.conformance import bits
 from refquant.tflite.model import Model
 from tests.conftest import model_files
@@ -174,6 +176,17 @@ def test_every_tensor_in_xnnpack(path: Path, xnnpack: Runtime) -> None:
     interpreter.reset_all_variables()
     final = [dict(zip(outputs, arrays)) for arrays in xnnpack.run_sequence(model, samples)]
     assert_every_tensor(interpreter, samples, final)
+
+
+@pytest.mark.parametrize("path", [path for path in MODELS if path.stem not in ONLY_MICRO], ids=lambda path: path.stem)
+def test_every_tensor_in_optimized(path: Path, optimized: Runtime) -> None:
+    """With the optimized kernels, on random numbers; floats are those of the processor of this machine."""
+    model = Model.read(path)
+    with with_processor(this_processor()):
+        interpreter = Interpreter(model=model, kernels="optimized")
+        interpreter.allocate_tensors()
+        samples = inputs_of(interpreter.get_input_details(), seed=9, small=True)[:1]
+        assert_every_tensor(interpreter, samples, optimized.run_all_sequence(model, samples))
 
 
 def test_there_are_models() -> None:

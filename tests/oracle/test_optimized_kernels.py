@@ -1,14 +1,13 @@
-"""Every operator on tensors without quantization in profile "optimized", against TensorFlow's optimized kernels.
+"""Every operator in profile "optimized", against TensorFlow's optimized kernels.
 
-The cases are those of `test_operators.py`, which asks the reference kernels, and some of real sizes, as the order of a
-sum and what is computed for a whole register depend on them. Operators that multiply by weights have a file of their
-own. Equal means every bit.
+The cases are those of `test_operators.py`, which asks the reference kernels, and floats of real sizes, as the order of
+a sum and what is computed for a whole register depend on them. Float products with weights have a file of their own,
+and so have integers that small models seldom show. Equal means every bit.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,16 +43,24 @@ PRODUCTS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 }
-FAMILIES = [family for family in families("optimized") if family.operator not in PRODUCTS]
+
+
+def sums_floats(family: Family) -> bool:
+    """Whether the family is one of products of float32, whose order is a matter of its own."""
+    variant = family.variant
+    return family.operator in PRODUCTS and variant.startswith("FLOAT32") and "hybrid" not in variant
+
+
+FAMILIES = [family for family in families("optimized") if not sums_floats(family)]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.operator}-{family.variant}")
 def test_family(family: Family, optimized: Runtime, record_property: Callable[[str, object], None]) -> None:
-    few = EXAMPLES // 2  # as most kernels are the ones that test_operators has asked
+    few = EXAMPLES // 4  # as most kernels are the ones that test_operators has asked
     outcomes = check(family, optimized, few, explore=bool(os.environ.get("REFQUANT_EXPLORE")))
     record_property("family", [family.operator, family.variant])
     record_property("outcomes", {outcome.name: count for outcome, count in outcomes.items()})
-    assert outcomes or re.search("INT(2|4|8|16)", family.variant)  # all cases of which may have scales
+    assert outcomes
 
 
 def normal(*shape: int) -> Any:

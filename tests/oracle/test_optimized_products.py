@@ -31,7 +31,7 @@ from refquant.tflite.model import Model
 from refquant.tflite.schema import Padding, TensorType
 from tests.conftest import EXAMPLES, model_files
 from tests.oracle.test_models import assert_every_tensor, inputs_of
-from tests.oracle.test_optimized_kernels import PRODUCTS
+from tests.oracle.test_optimized_kernels import PRODUCTS, sums_floats
 
 pytestmark = pytest.mark.oracle
 
@@ -39,11 +39,7 @@ Array = npt.NDArray[np.float32]
 
 EXPLORE = bool(os.environ.get("REFQUANT_EXPLORE"))
 F32, F16 = TensorType.FLOAT32, TensorType.FLOAT16
-FAMILIES = [
-    family
-    for family in families("optimized")
-    if family.operator in PRODUCTS and family.variant.startswith("FLOAT32") and "hybrid" not in family.variant
-]
+FAMILIES = [family for family in families("optimized") if sums_floats(family)]
 CONV_2D = next(family for family in FAMILIES if (family.operator, family.variant) == ("CONV_2D", "FLOAT32"))
 
 

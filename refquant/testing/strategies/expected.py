@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from refquant.interpreter.plan import Subgraphs
-from refquant.kernels.profiles import FLOAT_IN_OPTIMIZED
-from refquant.kernels.xnnpack.delegation import delegated
 from refquant.testing.conformance import Outcome
 from refquant.tflite.model import Model
 from refquant.tflite.schema import TensorType
@@ -183,27 +180,6 @@ ALWAYS: Mapping[str, Mapping[Outcome, str]] = {
 EXPECTED: Mapping[str, Expected] = {"optimized": _OPTIMIZED, "xnnpack": _XNNPACK, "micro": _MICRO}
 
 
-def _runs_in_optimized(operator: str, model: Model) -> bool:
-    return operator not in FLOAT_IN_OPTIMIZED or _has_no_scales(model)
-
-
-def _has_no_scales(model: Model) -> bool:
-    """Whether no tensor of the model has a scale, but for those of float32."""
-    tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or ()]
-    quantized = [tensor.quantization for tensor in tensors if tensor.type != TensorType.FLOAT32]
-    return all(q is None or (q.details is None and (q.scale is None or not len(q.scale))) for q in quantized)
-
-
-def _runs_in_xnnpack(operator: str, model: Model) -> bool:
-    return _runs_in_optimized(operator, model) or _is_taken(model)
-
-
-def _is_taken(model: Model) -> bool:
-    """Whether XNNPACK takes all operators of a model of one subgraph."""
-    operators = [step.operator for step in Subgraphs(model, "xnnpack")[0].steps]
-    return len(delegated(operators).takes) == len(operators)
-
-
 def _has_shapes_of_micro(operator: str, model: Model) -> bool:
     """Whether no tensor has more than 6 dimensions: with more TFLite Micro writes beyond its own shapes."""
     tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or ()]
@@ -211,8 +187,4 @@ def _has_shapes_of_micro(operator: str, model: Model) -> bool:
 
 
 #: which cases of an operator a profile runs; all where there is no entry
-TAKES: Mapping[str, Callable[[str, Model], bool]] = {
-    "optimized": _runs_in_optimized,
-    "xnnpack": _runs_in_xnnpack,
-    "micro": _has_shapes_of_micro,
-}
+TAKES: Mapping[str, Callable[[str, Model], bool]] = {"micro": _has_shapes_of_micro}
