@@ -346,7 +346,8 @@ def holder_in_xnnpack(name: str, *, has_floats: bool) -> str | None:
 def find_delegated(op: Operator) -> Kernel | None:
     """The kernel of XNNPACK's for an operator that it takes, or None."""
     tensors = [tensor for tensor in (*op.inputs, *op.outputs) if tensor is not None]
-    has_floats = op.output().type == TensorType.FLOAT32 and all(tensor.type in _AMONG_FLOATS for tensor in tensors)
+    has_floats = all(tensor.type in _AMONG_FLOATS for tensor in tensors)
+    has_floats = has_floats and any(tensor.type == TensorType.FLOAT32 for tensor in op.outputs)
     holder = holder_in_xnnpack(op.name, has_floats=has_floats)
     return None if holder is None else _KERNELS[op.name, False, holder]
 

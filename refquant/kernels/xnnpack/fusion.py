@@ -33,7 +33,7 @@ def fusions(operators: Sequence[Operator], taken: Collection[int]) -> Iterator[t
     for position in sorted(taken):
         op = operators[position]
         makers.update({tensor.index: op for tensor in op.outputs})
-        if op.output().type != TensorType.FLOAT32:
+        if not op.outputs or op.output().type != TensorType.FLOAT32:
             continue
         if op.name in ("MEAN", "SUM"):
             reductions[op.output().index] = kernel, inputs = _reduction(op, makers.get(op.input(0).index))

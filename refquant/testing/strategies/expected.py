@@ -62,7 +62,15 @@ _NO_WINDOWS = {
 }
 _NAN_OR_NOTHING = "refquant refuses NaN among numbers that are quantized on the fly, and tensors of no numbers"
 _INTEGERS = ("INT8", "UINT8")
+_HANDLES = {
+    Outcome.BOTH_REFUSE: "XNNPACK refuses handles of another type",
+    Outcome.ONLY_THEIRS: "XNNPACK keeps the first shape of a variable",
+    Outcome.DIED: "XNNPACK dies of a variable that grows",
+}
 _XNNPACK: Expected = {
+    ("ASSIGN_VARIABLE", "FLOAT32"): _HANDLES,
+    ("READ_VARIABLE", "FLOAT32"): _HANDLES,
+    ("VAR_HANDLE", "INT32"): _HANDLES,
     ("AVERAGE_POOL_2D", "FLOAT32"): _NO_WINDOWS,
     ("BATCH_MATMUL", "FLOAT32"): {Outcome.BOTH_REFUSE: "XNNPACK refuses matrices of no numbers"},
     ("DEPTHWISE_CONV_2D", "FLOAT32"): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"},
