@@ -110,7 +110,7 @@ TAKEN: Mapping[str, Taken] = {
     "RESHAPE": _of(_ANY, (_I32,)),
     "RESIZE_BILINEAR": _of(_8_BITS, (_I32,), constants=(1,)),
     "RESIZE_NEAREST_NEIGHBOR": _of(_16_BITS, (_I32,), constants=(1,)),
-    "REVERSE_V2": _of((*_64_BITS, _U8, _BOOL), (_I32,), most=5),
+    "REVERSE_V2": _of((*_64_BITS, _U8, _BOOL), (_I32,)),
     "SELECT_V2": _of((_BOOL,), _16_BITS, _16_BITS),
     "SHAPE": Taken((_ANY,), ((_I32,),)),
     "SLICE": _of((*_32_BITS, _BOOL), _INDEX, _INDEX, most=5),

@@ -42,6 +42,7 @@ def _function(op: Operator, function: Callable[[Array], Array], *more: TensorTyp
 
 
 Scales = tuple[np.float32, int, np.float32, int]
+Precision = type[np.float32] | type[np.float64]
 
 
 def _scales(op: Operator) -> Scales | None:
@@ -75,11 +76,24 @@ def abs_(op: Operator) -> Run:
 
     Quantized: |x - zero_point|, brought to the scale of the output with double rounding where the scales differ.
     """
+    return _abs(op, np.float32)
+
+
+@kernel("ABS", profile="micro")
+def micro_abs(op: Operator) -> Run:
+    """As ABS, but the quotient of the scales is taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/elementwise.cc.
+    """
+    return _abs(op, np.float64)
+
+
+def _abs(op: Operator, precision: Precision) -> Run:
     scales = _scales(op)
     if scales is None:
         return _function(op, np.abs, TensorType.INT16, TensorType.INT32)
     x_scale, x_zero, out_scale, out_zero = scales
-    multiplier, shift = quantize_multiplier(x_scale / out_scale)
+    multiplier, shift = quantize_multiplier(precision(x_scale) / out_scale)
     dtype = op.input(0).dtype
     limits = np.iinfo(dtype)
 
@@ -158,7 +172,7 @@ def rsqrt(op: Operator) -> Run:
         return _function(op, _one_over_square_root)
     type, (_, x_zero, out_scale, _) = op.input(0).type, scales
     if type == TensorType.INT8:
-        return _fixed_point_rsqrt(op, scales)
+        return _fixed_point_rsqrt(op, scales, np.float32)
 
     def in_float32(x: Array) -> Array:
         return np.where(x <= 0, np.float32(32767) * out_scale, _one_over_square_root(x))
@@ -166,7 +180,7 @@ def rsqrt(op: Operator) -> Run:
     return _where_allowed(op, float_table(type, in_float32, scales), lambda q: q >= x_zero)
 
 
-def _fixed_point_rsqrt(op: Operator, scales: Scales) -> Run:
+def _fixed_point_rsqrt(op: Operator, scales: Scales, precision: Precision) -> Run:
     x_scale, x_zero, out_scale, out_zero = scales
     dtype = op.input(0).dtype
     limits = np.iinfo(dtype)
@@ -184,17 +198,20 @@ def _fixed_point_rsqrt(op: Operator, scales: Scales) -> Run:
         named = f"limited to {limits.min} … {limits.max}; {limits.max} of zero"
         return noted(named, np.where(value == 0, limits.max, limited)).astype(dtype)
 
-    multiplier, shift = quantize_multiplier(1.0 / np.float64(np.sqrt(x_scale) * out_scale))
+    multiplier, shift = quantize_multiplier(1.0 / np.float64(np.sqrt(precision(x_scale)) * out_scale))
     return _where_allowed(op, tabulate(in_int32, dtype), lambda q: q >= x_zero)
 
 
 @kernel("RSQRT", profile="micro")
 def micro_rsqrt(op: Operator) -> Run:
-    """As RSQRT, int16 in the arithmetic of int8. Source: tensorflow/lite/micro/kernels/elementwise.cc."""
+    """As RSQRT, int16 in the arithmetic of int8; root and product of the scales are taken in float64.
+
+    Source: tensorflow/lite/micro/kernels/elementwise.cc.
+    """
     scales = _scales(op)
     if scales is None:
         return _function(op, _one_over_square_root)
-    return _fixed_point_rsqrt(op, scales)
+    return _fixed_point_rsqrt(op, scales, np.float64)
 
 
 def _one_over_square_root(x: Array) -> Array:

@@ -169,6 +169,7 @@ _MICRO: Expected = {
         for type in ("FLOAT32", "INT8", "INT16", "INT32")
     },
     **{(operator, "UINT16"): _refused(_NO_TYPES) for operator in ("BROADCAST_TO", "IF", "WHILE", "SQUEEZE", "RESHAPE")},
+    **{("SHAPE", type): _refused(_NO_TYPES) for type in ("UINT16", "BFLOAT16")},
     **{(operator, "INT4"): _refused(_NO_TYPES) for operator in ("IF", "WHILE", "SQUEEZE", "RESHAPE", "SHAPE")},
     **{
         ("VAR_HANDLE", type): {Outcome.ONLY_OURS: "TFLite Micro's Python package counts the variables wrongly"}
