@@ -167,7 +167,7 @@ class SubgraphPlan:
             if kernel is None:
                 raise step.operator.unsupported("XNNPACK takes this operator, and refquant has no kernel of XNNPACK's")
             step.kernel = kernel
-        for position, kernel, inputs in [*fusions(operators, delegation.computes)]:
+        for position, kernel, inputs in [*fusions(operators, delegation.computes, self.outputs)]:
             self._fuse(position, kernel, inputs)
         self._undecided = False
 

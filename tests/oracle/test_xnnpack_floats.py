@@ -16,7 +16,7 @@ from refquant.testing.strategies import Family, families
 from refquant.testing.sweep import check
 from refquant.tflite import schema
 from refquant.tflite.model import Model
-from refquant.tflite.schema import TensorType
+from refquant.tflite.schema import Padding, TensorType
 from tests.oracle.test_models import MORE, assert_every_tensor, inputs_of
 
 pytestmark = pytest.mark.oracle
@@ -109,6 +109,16 @@ def test_operators_computed_as_one(names: tuple[str, ...], xnnpack: Runtime) -> 
         for i, name in enumerate(names)
     ]
     equal(model_of(SubgraphSpec(tensors, operators, [0], [2 + len(names)])), xnnpack, x)
+
+
+@pytest.mark.parametrize("outputs", [[2], [1, 2]])
+def test_bounds_after_a_pool(outputs: list[int], xnnpack: Runtime) -> None:
+    """Where nobody else reads the pool they are its own, and then -0 becomes 0."""
+    x = np.full((1, 3, 3, 2), -0.0, np.float32)
+    pool = schema.Pool2DOptions(filter_height=2, filter_width=2, stride_h=1, stride_w=1, padding=Padding.VALID)
+    tensors = [TensorSpec(F32, shape) for shape in (x.shape, (1, 2, 2, 2), (1, 2, 2, 2))]
+    operators = [OperatorSpec("MAX_POOL_2D", [0], [1], pool), OperatorSpec("RELU", [1], [2])]
+    equal(model_of(SubgraphSpec(tensors, operators, [0], outputs)), xnnpack, x)
 
 
 @pytest.mark.parametrize(

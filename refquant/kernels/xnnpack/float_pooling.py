@@ -32,7 +32,7 @@ def average_pool_2d(op: Operator) -> Run:
     rows, columns = _windows(op)
     bounds = range_of(op)
     if rows.filter == columns.filter == 1:
-        return _one_pixel(op, rows, columns)
+        return _one_pixel(rows, columns, bounds)
     places = _seen(rows, columns, nearest=False)
     count = np.outer(elements(rows), elements(columns)).reshape(-1, 1).astype(np.float32)
     shape = op.output().dims
@@ -55,12 +55,17 @@ def average_pool_2d(op: Operator) -> Run:
 @kernel("MAX_POOL_2D", profile=XNNPACK_FLOATS)
 def max_pool_2d(op: Operator) -> Run:
     """The largest number of each window. Outside the image the nearest pixels are seen once more."""
+    return max_pool_within(op, range_of(op))
+
+
+def max_pool_within(op: Operator, bounds: tuple[float, float]) -> Run:
+    """MAX_POOL_2D with these bounds instead of those of its activation."""
     rows, columns = _windows(op)
     if rows.filter == columns.filter == 1:
-        return _one_pixel(op, rows, columns)
+        return _one_pixel(rows, columns, bounds)
     places = _seen(rows, columns, nearest=True)
     shape = op.output().dims
-    low, high = (np.float32(bound) for bound in range_of(op))
+    low, high = (np.float32(bound) for bound in bounds)
 
     def run(x: Array) -> Array:
         pixels = flush(x).reshape(len(x), -1, shape[3])
@@ -85,9 +90,8 @@ def _windows(op: Operator) -> tuple[Axis, Axis]:
     return rows, columns
 
 
-def _one_pixel(op: Operator, rows: Axis, columns: Axis) -> Run:
+def _one_pixel(rows: Axis, columns: Axis, bounds: tuple[float, float]) -> Run:
     """A window of one pixel only clamps; XNNPACK takes it with a stride of 1 alone."""
-    bounds = range_of(op)
     return lambda x: clamp(x[:, :: rows.stride, :: columns.stride], bounds)
 
 

@@ -1,14 +1,15 @@
 """Where XNNPACK computes two operators as one, with other bits than one after the other.
 
 A sum or mean of squares takes up each square by fused multiply-add. A sum that is then divided by the number of its
-summands, or multiplied by the reciprocal, becomes a mean. Other fusions change no bit, but that a clamp after a kernel
-whose last step is one may change the sign of a zero.
+summands, or multiplied by the reciprocal, becomes a mean. The bounds of a RELU or its like after MAX_POOL_2D become
+those of the pool where nobody else reads it, which shows in the sign of zeros. Other fusions change no bit.
 
 Source: xnn_subgraph_optimize_common_subgraphs in src/subgraph.c.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from math import prod
@@ -16,18 +17,28 @@ from math import prod
 import numpy as np
 
 from refquant.kernels.registry import Array, Kernel, Operator, Run, TensorInfo
-from refquant.kernels.xnnpack.float_clamp import clamp, range_of
+from refquant.kernels.xnnpack.float_clamp import clamp, float_range, range_of
+from refquant.kernels.xnnpack.float_pooling import max_pool_within
 from refquant.kernels.xnnpack.float_reduction import mean, mean_of_squares, sum_of, sum_of_squares
 from refquant.tflite.schema import ActivationFunctionType, TensorType
 
 Fusion = tuple[Kernel, list[TensorInfo]]
 
+_CLAMPS = {
+    "RELU": ActivationFunctionType.RELU,
+    "RELU6": ActivationFunctionType.RELU6,
+    "RELU_N1_TO_1": ActivationFunctionType.RELU_N1_TO_1,
+}
 
-def fusions(operators: Sequence[Operator], taken: Collection[int]) -> Iterator[tuple[int, Kernel, list[TensorInfo]]]:
+
+def fusions(
+    operators: Sequence[Operator], taken: Collection[int], outputs: Collection[int]
+) -> Iterator[tuple[int, Kernel, list[TensorInfo]]]:
     """The positions of operators that are computed together with one before: by what kernel, and of what inputs.
 
-    `taken` are the positions of those that XNNPACK takes.
+    `taken` are the positions of those that XNNPACK takes, `outputs` the indices of the subgraph's outputs.
     """
+    read = Counter([*outputs, *(tensor.index for op in operators for tensor in op.inputs if tensor is not None)])
     makers: dict[int, Operator] = {}
     reductions: dict[int, Fusion] = {}  # by their outputs
     for position in sorted(taken):
@@ -42,6 +53,10 @@ def fusions(operators: Sequence[Operator], taken: Collection[int]) -> Iterator[t
         elif op.name in ("MUL", "DIV") and (total := _scaled_sum(op, makers)) is not None:
             kernel, inputs = reductions[total.output().index]
             yield position, _mean(mean if kernel is sum_of else mean_of_squares, total), inputs
+        elif op.name in _CLAMPS and read[op.input(0).index] == 1:
+            maker = makers.get(op.input(0).index)
+            if maker is not None and maker.name == "MAX_POOL_2D":
+                yield position, _pool(maker, float_range(_CLAMPS[op.name])), [maker.input(0)]
 
 
 def _reduction(op: Operator, maker: Operator | None) -> Fusion:
@@ -90,3 +105,9 @@ def _mean(kernel: Kernel, total: Operator) -> Kernel:
         return clamped
 
     return planned
+
+
+def _pool(pool: Operator, bounds: tuple[float, float]) -> Kernel:
+    """The pool within its own bounds, brought within others."""
+    low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in range_of(pool))
+    return lambda op: max_pool_within(replace(op, options=pool.options), (low, high))
