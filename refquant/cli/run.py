@@ -27,7 +27,7 @@ def run(
         typer.Option("--output", "-o", help="Write the outputs here: .npz, or .npy for a single output."),
     ] = None,
     kernels: Annotated[
-        str, typer.Option(help="Whose bits: 'reference' (BUILTIN_REF), 'optimized' (floats) or 'micro'.")
+        str, typer.Option(help="Whose bits: 'reference' (BUILTIN_REF), 'optimized', 'xnnpack' or 'micro'.")
     ] = "reference",
     signature: Annotated[str | None, typer.Option(metavar="KEY", help="Run this signature of the model.")] = None,
     quantize_inputs: Annotated[
