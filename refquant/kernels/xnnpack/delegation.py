@@ -42,7 +42,7 @@ class Subgraph:
         self.variables: dict[int, _Variable] = {}
 
     def is_fixed(self, tensor: TensorInfo) -> bool:
-        """Whether it is a constant with bytes, or made of one."""
+        """Whether it is a constant, or made of one."""
         return is_constant(tensor) or tensor.index in self.unpacked
 
     def type_of(self, tensor: TensorInfo) -> TensorType:
@@ -125,8 +125,8 @@ def _rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def is_constant(tensor: TensorInfo) -> bool:
-    """Whether the file holds bytes for it."""
-    return tensor.value is not None and tensor.value.size > 0
+    """Whether the file holds its value, if only that of a tensor of no elements."""
+    return tensor.value is not None
 
 
 def _unpacks(op: Operator, subgraph: Subgraph) -> bool:
@@ -436,6 +436,7 @@ def _reduction(op: Operator, subgraph: Subgraph) -> bool:
         and axes.type == _INT32
         and len(axes.dims) <= 1
         and is_constant(axes)
+        and axes.dims != (0,)
     )
 
 
