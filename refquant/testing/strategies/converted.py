@@ -59,8 +59,9 @@ def as_converted(model: Model, samples: list[list[Any]]) -> tuple[Model, list[li
     image, *weights = (inputs[position] for position in LAYERS.get(name, (0, *PARAMETERS.get(name, ()))))
     given = indices_of(subgraph.inputs)
     for index in weights:
-        if index in given and tensors[index].type not in PACKED_BITS and samples:
-            _make_constant(root, tensors[index], samples[0][given.index(index)])
+        value = samples[0][given.index(index)] if index in given and samples else np.empty(0)
+        if value.size and tensors[index].type not in PACKED_BITS:
+            _make_constant(root, tensors[index], value)
     kept = [position for position, index in enumerate(given) if result.constant(tensors[index]) is None]
     subgraph.inputs = np.array([given[position] for position in kept], np.int32)
     samples = [[sample[position] for position in kept] for sample in samples]
