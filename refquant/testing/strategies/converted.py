@@ -78,7 +78,7 @@ def as_converted(model: Model, samples: list[list[Any]]) -> tuple[Model, list[li
         quantization = tensors[weights[0]].quantization
         if quantization is not None and tensors[weights[0]].type == TensorType.UINT8:
             quantization.quantized_dimension = 0
-    if weights[1] < 0 and name != "TRANSPOSE_CONV":
+    if weights[1] < 0 and name in ("CONV_2D", "DEPTHWISE_CONV_2D") and tensors[image].type != TensorType.INT16:
         weights[1] = _add_bias(result, operators[0], tensors[image].type, detail["shape"][-1:])
     if weights[1] >= 0:
         _give_scale(tensors[image], tensors[weights[0]], tensors[weights[1]])

@@ -105,10 +105,10 @@ _XNNPACK: Expected = {
     },
     ("FULLY_CONNECTED", "FLOAT32 hybrid INT4 blockwise"): {Outcome.ONLY_THEIRS: "no kernel for blockwise scales"},
     **{
-        ("FULLY_CONNECTED", f"{type} sparse"): {
+        ("FULLY_CONNECTED", variant): {
             Outcome.ONLY_THEIRS: "XNNPACK takes stored values of sparse weights for all and reads beyond them"
         }
-        for type in ("INT8", "FLOAT32 hybrid INT8")
+        for variant in ("INT8 sparse", "FLOAT32 hybrid sparse INT8")
     },
     **{("DEPTHWISE_CONV_2D", type): {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"} for type in _INTEGERS},
     **{("MAX_POOL_2D", type): _NO_WINDOWS for type in _INTEGERS},
