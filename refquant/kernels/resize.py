@@ -147,9 +147,11 @@ def _bilinear_optimized(op: Operator, dims: Shape, size: tuple[int, int]) -> Run
         above, below = (x.take(y, axis=1).astype(f, copy=False) for y in (y0, y1))
         pixels = (image.take(columns, axis=2) for image in (above, below) for columns in (x0, x1))
         result = np.zeros((x.shape[0], *size, x.shape[3]), f)
-        for image, weight in zip(pixels, weights):
+        for place, image, weight in zip(("above left", "above right", "below left", "below right"), pixels, weights):
+            noted(f"pixel {place}", image), noted(f"weight {place}", weight)
             result += image * weight
-        return result if dtype == f else (result + f(0.5)).astype(dtype)
+        noted("sum of weighted pixels", result)
+        return result if dtype == f else noted("a half added, cut off", (result + f(0.5)).astype(dtype))
 
     return run
 
