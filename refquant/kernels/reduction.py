@@ -170,8 +170,9 @@ def _over(total: Array, count: np.float32) -> Array:
 def _mean_of_images(op: Operator) -> Callable[[Array], Array]:
     """The mean of each channel of an image: the sum of the integers themselves, scaled by a real number of float32.
 
-    The zero point of the input, scaled and rounded, is taken off that of the output. Source: Mean for uint8 in the same
-    file, for int8 in internal/optimized/integer_ops/mean.h.
+    The zero point of the input, scaled and rounded, is taken off that of the output. Groups of sixteen channels round
+    otherwise than those left over, which are those of the real kernel on one thread: with more, the share of each has
+    its own. Source: Mean for uint8 in the same file, for int8 in internal/optimized/integer_ops/mean.h.
     """
     x, out = op.input(0), op.output()
     low, high = np.iinfo(out.dtype).min, np.iinfo(out.dtype).max

@@ -15,7 +15,7 @@ from refquant.tflite.schema import TensorType
 Expected = Mapping[tuple[str, str], Mapping[Outcome, str]]
 
 _NOT_OF_BOOL = {Outcome.BOTH_REFUSE: "the optimized kernel takes no bool but for axes of size 1"}
-_DIES_WITHOUT_BIAS = {Outcome.DIED: "tensorflow 2.21.0 dies without a bias"}
+_DIES_WITHOUT_BIAS = {Outcome.DIED: "tensorflow 2.21.0 dies without a bias, and of an output without elements"}
 _OF_ONE = dict.fromkeys(
     (Outcome.ONLY_THEIRS, Outcome.DIED), "over no axis longer than 1 tensorflow 2.21.0 dies, or gives what is in memory"
 )
