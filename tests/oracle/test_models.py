@@ -170,7 +170,7 @@ def test_every_tensor_in_xnnpack(path: Path, xnnpack: Runtime) -> None:
     model = Model.read(path)
     interpreter = Interpreter(model=model, kernels="xnnpack")
     interpreter.allocate_tensors()
-    samples = inputs_of(interpreter.get_input_details(), seed=11)[1:3]
+    samples = inputs_of(interpreter.get_input_details(), seed=11)[1:2]
     assert_every_tensor(interpreter, samples, xnnpack.run_all_sequence(model, samples))
     outputs = [detail["index"] for detail in interpreter.get_output_details()]
     interpreter.reset_all_variables()
