@@ -254,6 +254,12 @@ _WEIGHTS = (_weights_fit, "float32, int8 with weights of int8 or int4, and int16
 _COMPARING = ((_scales_below_one, "int8 scales below 1"),)
 _PLAIN_INT32 = ((_int32_without_scale, "int32 without a scale"),)
 
+
+def _has_no_new_axis(op: Operator) -> bool:
+    options = op.options
+    return options is None or not (options.ellipsis_mask or options.new_axis_mask or options.offset)
+
+
 #: what else must hold for an operator, and how it is said
 _CONDITIONS: Mapping[str, tuple[tuple[Condition, str], ...]] = {
     "ADD": _PLAIN_INT32,
@@ -274,6 +280,10 @@ _CONDITIONS: Mapping[str, tuple[tuple[Condition, str], ...]] = {
     ),
     "QUANTIZE": ((_one_scale, "an output with one scale"),),
     "SOFTMAX": ((_softmax_fits, "int8 to int8 of 1/256 from -128 on, or to int16 of 1/65536 from -32768 on"),),
+    "STRIDED_SLICE": (
+        (lambda op: op.input(1).dims == (len(op.input(0).dims),), "an entry for each dimension"),
+        (_has_no_new_axis, "no ellipsis, new dimensions or lengths"),
+    ),
     "SUB": _PLAIN_INT32,
     "TRANSPOSE": ((_counts_from_the_front, "permutations that count from the front"),),
     "TRANSPOSE_CONV": (

@@ -158,7 +158,10 @@ def _float(op: Operator) -> Run:
 
 
 def _float_in_order(op: Operator) -> Run:
-    """float32: all sums one by one, those of the filters of a unit after its bias. Of a NaN comes the upper limit."""
+    """float32: all sums one by one, those of the filters of a unit after its bias.
+
+    Of a NaN comes the upper limit, or else the lower.
+    """
     memory, shape, rank = op.input(2).dims[1], op.output().dims, op.options.rank
     activation = op.options.fused_activation_function
     low, high = _LIMITS.get(activation, (np.float32(-np.inf), np.float32(np.inf)))
@@ -173,7 +176,9 @@ def _float_in_order(op: Operator) -> Run:
         y = np.broadcast_to(bias, shape)
         for filter in range(rank):
             y = y + found.reshape(*shape, rank)[..., filter]
-        return np.fmax(np.fmin(y, high), low) if activate is None else activate(y)
+        if activate is not None:
+            return activate(y)
+        return np.fmax(np.fmin(y, high) if np.isfinite(high) else y, low)
 
     return run
 
