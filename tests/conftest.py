@@ -22,7 +22,7 @@ from refquant.runtimes import (
     open_quantizer,
     open_runtime,
 )
-from refquant.runtimes.machine import this_processor
+from refquant.runtimes.machine import has_avx512, this_processor
 
 #: the same examples in every run, others in each with REFQUANT_EXPLORE=1
 settings.register_profile(
@@ -113,6 +113,8 @@ def optimized() -> Iterator[Runtime]:
 @pytest.fixture(scope="session")
 def xnnpack() -> Iterator[Runtime]:
     """TensorFlow's interpreter as it is by default, with XNNPACK, in a process of its own."""
+    if not has_avx512():
+        pytest.skip("profile xnnpack is that of processors with AVX-512F, which this one does not have")
     yield from _runtime("tensorflow", "xnnpack")
 
 

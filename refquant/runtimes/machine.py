@@ -1,4 +1,4 @@
-"""The processor of this machine, as the real kernels have it: its caches by CPUID, its estimates by RCPPS.
+"""The processor of this machine, as the real kernels have it: its caches by CPUID, its estimates by two instructions.
 
 The sums of the optimized kernels are cut by the sizes of the caches, which Eigen asks the processor for. The operating
 system's figures will not do: of a shared third level they give one processor's part, where AMD's instruction gives that
@@ -27,9 +27,12 @@ from refquant.numerics.processor import Caches, Processor
 _CPUID = bytes.fromhex("53 4989d0 89f8 89f1 0fa2 418900 41895804 41894808 4189500c 5b c3")
 # f(n, x, out): for n times four float32 numbers, movups, rcpps, movups; then both addresses move on by 16
 _RCPPS = bytes.fromhex("0f1006 0f53c0 0f1102 4883c610 4883c210 48ffcf 75ea c3")
+# the same for n times sixteen: vmovups, vrsqrt14ps of AVX-512F; vzeroupper at the end
+_VRSQRT14PS = bytes.fromhex("62f27d484e06 62f17c481102 4883c640 4883c240 48ffcf 75e7 c5f877 c3")
 _AMD = struct.unpack("<III", b"AuthcAMDenti")  # "AuthenticAMD" in the order of ebx, ecx, edx
 _INSTRUCTIONS = 2  # the kind of cache in Intel's leaf 4 that holds no data
 
+Float32s = npt.NDArray[np.float32]
 Registers = tuple[int, ...]  # eax, ebx, ecx, edx
 
 
@@ -50,15 +53,33 @@ def this_processor() -> Processor:
     return Processor(_caches(), estimates_of(one_and_more))
 
 
-def estimates_of(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def estimates_of(x: Float32s) -> Float32s:
     """The instruction RCPPS on every number of `x`, whose count is a multiple of four; only where `can_ask`."""
+    return _of_each(_RCPPS, 4, x)
+
+
+def has_avx512() -> bool:
+    """Whether the processor has AVX-512F, for which profile "xnnpack" is; False where `can_ask` is."""
+    if not can_ask():
+        return False
+    with _cpuid() as cpuid:
+        return bool(cpuid(7, 0)[1] >> 16 & 1)
+
+
+def root_estimates_of(x: Float32s) -> Float32s:
+    """The instruction VRSQRT14PS on every number of `x`, a multiple of sixteen; only where `has_avx512`."""
+    return _of_each(_VRSQRT14PS, 16, x)
+
+
+def _of_each(code: bytes, width: int, x: Float32s) -> Float32s:
+    """A function that takes `width` numbers at a time, on all of `x`."""
     x = np.ascontiguousarray(x, np.float32)
-    if x.size % 4:
-        raise ValueError(f"{x.size} numbers are not a multiple of four")
+    if x.size % width:
+        raise ValueError(f"{x.size} numbers are not a multiple of {width}")
     result = np.empty_like(x)
-    with _function(_RCPPS, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p) as rcpps:
+    with _function(code, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p) as function:
         if x.size:
-            rcpps(x.size // 4, x.ctypes.data, result.ctypes.data)
+            function(x.size // width, x.ctypes.data, result.ctypes.data)
     return result
 
 
@@ -74,8 +95,9 @@ def _function(code: bytes, *types: Any) -> Iterator[Callable[..., None]]:
             del start  # the page is closed only when nothing points into it
 
 
-def _caches() -> Caches:
-    """What Eigen sees here; the default where the processor does not tell."""
+@contextmanager
+def _cpuid() -> Iterator[Callable[..., Registers]]:
+    """The instruction CPUID, of a leaf and its part, as long as the block lasts."""
     with _function(_CPUID, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p) as function:
 
         def cpuid(leaf: int, subleaf: int = 0) -> Registers:
@@ -83,6 +105,12 @@ def _caches() -> Caches:
             function(leaf, subleaf, ctypes.addressof(registers))
             return tuple(registers)
 
+        yield cpuid
+
+
+def _caches() -> Caches:
+    """What Eigen sees here; the default where the processor does not tell."""
+    with _cpuid() as cpuid:
         sizes = _amd(cpuid) if cpuid(0)[1:] == _AMD else _intel(cpuid)
     return Caches(*sizes) if all(sizes) else Caches()
 

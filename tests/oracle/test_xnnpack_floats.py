@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from refquant.interpreter import Interpreter
+from refquant.kernels.profiles import INEXACT_IN_XNNPACK
+from refquant.numerics.square_root_estimate import reciprocal_square_root_estimate
 from refquant.runtimes import Runtime
+from refquant.runtimes.machine import root_estimates_of
 from refquant.testing import OperatorSpec, SubgraphSpec, TensorSpec, model_of, single_operator_model
 from refquant.testing.conformance import first_difference, run
 from refquant.testing.strategies import Family, families
@@ -30,8 +33,16 @@ OPERATORS = (
 FAMILIES = [family for family in families("xnnpack") if family.operator in OPERATORS and family.variant == "FLOAT32"]
 
 
+def skip_unless_roots_are_known(operator: str) -> None:
+    """SQRT and RSQRT begin with an estimate of the processor's, of which refquant has Zen 4's alone."""
+    x = (2.0 ** np.repeat([0, 1], 4096) * (1 + np.tile(np.arange(4096), 2) / 4096)).astype(np.float32)
+    if operator in INEXACT_IN_XNNPACK and not np.array_equal(root_estimates_of(x), reciprocal_square_root_estimate(x)):
+        pytest.skip(f"{operator}: the instruction VRSQRT14PS of this processor is not that of AMD's Zen 4")
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.operator)
 def test_family(family: Family, xnnpack: Runtime) -> None:
+    skip_unless_roots_are_known(family.operator)
     assert check(family, xnnpack, 2)
 
 
@@ -56,6 +67,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("operator", FUNCTIONS)
 def test_functions_of_any_bits(operator: str, xnnpack: Runtime) -> None:
+    skip_unless_roots_are_known(operator)
     rng = np.random.default_rng(1)
     any_bits = rng.integers(0, 2**32, 4000, np.uint64).astype(np.uint32).view(np.float32)
     x = np.concatenate([any_bits, *(rng.normal(0, scale, 2000).astype(np.float32) for scale in (0.01, 1, 10, 100))])
