@@ -18,7 +18,7 @@ from refquant.kernels.fused_activation import activation_of_vector
 from refquant.kernels.hybrid import matrix_sums, row_sums
 from refquant.kernels.registry import Array, Operator, Run, TensorInfo, kernel
 from refquant.kernels.requantization import check_scales
-from refquant.numerics import lanes
+from refquant.numerics import lanes, libm
 from refquant.numerics.dynamic_range import asymmetric_quantize, symmetric_quantize
 from refquant.numerics.fixed_point import double_rounding, quantize_multiplier
 from refquant.numerics.ordered_products import product_in_order
@@ -166,6 +166,8 @@ def _float_in_order(op: Operator) -> Run:
     activation = op.options.fused_activation_function
     low, high = _LIMITS.get(activation, (np.float32(-np.inf), np.float32(np.inf)))
     activate = activation_of_vector(activation) if activation not in _LIMITS else None
+    if activation == ActivationFunctionType.TANH:
+        activate = libm.tanh
 
     def run(x: Array, features: Array, times: Array, bias: Array, state: Array) -> Array:
         newest = product_in_order(np.ascontiguousarray(x.T), np.ascontiguousarray(features.T))
