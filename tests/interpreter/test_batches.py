@@ -105,7 +105,7 @@ def images(model: rq.Model) -> list[list[Array]]:
     return [[array if is_float else (array * 255 - 128).astype(np.int8)] for array in arrays]
 
 
-@pytest.mark.parametrize("kernels", ["reference", "optimized", "calibrator", "micro"])
+@pytest.mark.parametrize("kernels", ["reference", "optimized", "xnnpack", "calibrator", "micro"])
 @pytest.mark.parametrize("path", [DIGITS_FLOAT, DIGITS_INT8])
 def test_bundled_models(path: Any, kernels: str) -> None:
     if path == DIGITS_INT8 and kernels == "calibrator":
@@ -123,7 +123,7 @@ def test_operators(operator: str, ran_together: set[str]) -> None:
     for count in (enough, 10 * enough):  # more, where none of the first ones may run together
         for family in variants:
             for case in drawn(family, count):
-                for kernels in ("micro",) if family.oracle == "micro" else ("reference", "optimized"):
+                for kernels in ("micro",) if family.oracle == "micro" else ("reference", "optimized", "xnnpack"):
                     check_case(case, kernels)
         if operator in ran_together or operator in (*together.RENAMING, *BY_HAND):
             return
@@ -174,7 +174,7 @@ def check_case(case: Case, kernels: str, count: int = COUNT) -> None:
         return
 
 
-@pytest.mark.parametrize("kernels", ["reference", "optimized", "calibrator"])
+@pytest.mark.parametrize("kernels", ["reference", "optimized", "xnnpack", "calibrator"])
 def test_float_graphs(kernels: str) -> None:
     @settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
     @given(float_models())
@@ -186,7 +186,7 @@ def test_float_graphs(kernels: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in model_files() if path.stat().st_size < 40_000], ids=lambda p: p.stem)
 def test_real_models(path: Path) -> None:
-    for kernels in ("reference", "optimized", "calibrator", "micro"):
+    for kernels in ("reference", "optimized", "xnnpack", "calibrator", "micro"):
         try:
             model = rq.Model.read(path)
             check(rq.Interpreter(model=model, kernels=kernels), random_samples(model, 3, seed=0))
