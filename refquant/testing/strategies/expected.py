@@ -166,6 +166,12 @@ _MICRO: Expected = {
     ("TANH", "INT8 oddly quantized"): _NEAR_ZERO,
     ("LOGISTIC", "INT8"): _NEAR_ZERO,
     ("TFLite_Detection_PostProcess", "FLOAT32"): _refused("TFLite Micro leaves rows beyond the last detection unset"),
+    **{
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", f"FLOAT32 hybrid {type}"): _refused(
+            "TFLite Micro reads weights of 8 bits as if they were float32, beyond their end"
+        )
+        for type in ("INT8", "UINT8")
+    },
     ("TRANSPOSE_CONV", "INT16"): _refused("TFLite Micro reads a bias of int32 as one of int64"),
     **{
         (operator, type): _INDICES
