@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -44,7 +45,7 @@ def ops(
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
-    """A line for each operator: its variants, and for each profile how many models were equal and of how many."""
+    """A line for each operator: its variants, for each profile how many models were equal, and what of the others."""
     operators: dict[str, list[Row]] = {}
     for row in rows:
         operators.setdefault(row.operator, []).append(row)
@@ -57,9 +58,19 @@ def markdown_table(rows: Iterable[Row]) -> str:
 
 def _in_all(rules: Iterable[Rule]) -> str:
     verified = [rule.verified for rule in rules if rule.verified is not None]
-    equal = sum(entry.outcomes.get("EQUAL", 0) for entry in verified)
-    unequal = sum(entry.unequal for entry in verified)
-    return f"{equal:,}" + (f", {unequal:,} unequal" if unequal else "") if verified else ""
+    outcomes = sum((Counter(entry.outcomes) for entry in verified), Counter[str]())
+    return _counts(outcomes) if verified else ""
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    """How many were equal, and how many, if any, were different, or run by one of the two alone.
+
+    >>> _counts({"EQUAL": 1200, "BOTH_REFUSE": 4, "ONLY_THEIRS": 3})
+    '1,200, 3 refused here'
+    """
+    others = {"DIFFERENT": "different", "ONLY_OURS": "run here alone", "ONLY_THEIRS": "refused here"}
+    found = [f"{outcomes[name]:,} {what}" for name, what in others.items() if outcomes.get(name)]
+    return ", ".join([f"{outcomes.get('EQUAL', 0):,}", *found])
 
 
 def _in_short(variants: list[str]) -> str:
@@ -133,8 +144,7 @@ def _in_brief(rule: Rule) -> str:
     if not rule.equal:
         refused = entry.outcomes.get("BOTH_REFUSE", 0)
         return "refused" if refused == entry.cases else "dies" if entry.outcomes.get("DIED") == entry.cases else "none"
-    unequal = f", {entry.unequal} unequal" if entry.unequal else ""
-    return f"{rule.rounding.replace('_rounding', '')} {rule.equal}{unequal}".strip()
+    return f"{rule.rounding.replace('_rounding', '')} {_counts(entry.outcomes)}".strip()
 
 
 def _explain(rows: list[Row]) -> None:
