@@ -27,12 +27,18 @@ _OUTPUTS, _INPUTS = 4, 32  # the fewest that this kernel takes
 _ZERO_POINT = -7
 
 
-def takes(w: TensorInfo) -> bool:
-    """Whether the kernel takes these weights."""
-    if w.type != TensorType.INT4 or w.value is None or w.is_sparse:
+def takes(op: Operator) -> bool:
+    """Whether the kernel takes these weights, and inputs of so many numbers: those left over by the rows count too."""
+    w = op.input(1)
+    if w.type != TensorType.INT4 or w.value is None or w.is_sparse or 0 in op.output().dims:
         return False
     outputs, inputs = w.dims
-    return outputs >= _OUTPUTS and inputs >= _INPUTS and inputs % 2 == 0
+    columns = prod(op.input(0).dims) // prod(op.output().dims[:-1])
+    if outputs < _OUTPUTS or inputs < _INPUTS or columns % 2:
+        return False
+    if inputs % 2:
+        raise op.unsupported("rows of an odd number of int4 weights, and an input with numbers left over by the rows,")
+    return True
 
 
 def fully_connected(op: Operator, activation: int) -> Run:

@@ -80,8 +80,7 @@ def hybrid_depthwise_conv_2d(plan: Convolution) -> Run:
 
 def hybrid_dense(op: Operator, activation: int) -> Run:
     """FULLY_CONNECTED of float32 with integer weights; wide ones of int4 have a kernel of their own."""
-    is_packed = four_bits.takes(op.input(1)) and 0 not in op.output().dims
-    return (four_bits.fully_connected if is_packed else dense.hybrid)(op, activation)
+    return (four_bits.fully_connected if four_bits.takes(op) else dense.hybrid)(op, activation)
 
 
 def shuffled_dense(op: Operator, activation: int) -> Run:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from refquant.errors import UnsupportedOperatorError
+from refquant.interpreter import Interpreter
 from refquant.runtimes import Runtime
 from refquant.testing.build import TensorSpec, single_operator_model
 from refquant.testing.conformance import Outcome, compare, run
@@ -104,6 +106,29 @@ def test_int4_weights_of_minus_8(optimized: Runtime, inputs: int, rows: int) -> 
     specs = [TensorSpec(FLOAT32, x.shape), weights, TensorSpec(FLOAT32, data=bias)]
     model = single_operator_model("FULLY_CONNECTED", specs, [TensorSpec(FLOAT32)], schema.FullyConnectedOptions())
     assert_same(optimized, model, x)
+
+
+@pytest.mark.parametrize("numbers", [64, 65, 66, 130, 131])
+def test_int4_weights_and_numbers_left_over(optimized: Runtime, numbers: int) -> None:
+    """Whether the kernel for four bits is taken hangs on how many numbers there are for each row, left over or not."""
+    rng = np.random.default_rng(6)
+    x, weights = (
+        rng.standard_normal(numbers, np.float32),
+        TensorSpec(INT4, scale=0.1, data=rng.integers(-7, 8, (8, 64), np.int8)),
+    )
+    specs = [TensorSpec(FLOAT32, x.shape), weights]
+    output = TensorSpec(FLOAT32, (numbers // 64, 8))
+    assert_same(optimized, single_operator_model("FULLY_CONNECTED", specs, [output], schema.FullyConnectedOptions()), x)
+
+
+def test_odd_rows_of_int4_weights_and_numbers_left_over_are_refused() -> None:
+    weights = TensorSpec(INT4, scale=0.1, data=np.ones((8, 65), np.int8))
+    specs = [TensorSpec(FLOAT32, (66,)), weights]
+    model = single_operator_model(
+        "FULLY_CONNECTED", specs, [TensorSpec(FLOAT32, (1, 8))], schema.FullyConnectedOptions()
+    )
+    with pytest.raises(UnsupportedOperatorError, match="left over"):
+        Interpreter(model=model, kernels="optimized").allocate_tensors()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])

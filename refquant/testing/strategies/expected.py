@@ -32,7 +32,10 @@ _OPTIMIZED: Expected = {
     ("DEPTHWISE_CONV_2D", "INT8"): _DIES_WITHOUT_BIAS,
     ("DEPTHWISE_CONV_2D", "INT8xINT4"): _DIES_WITHOUT_BIAS,
     ("DEPTHWISE_CONV_2D", "UINT8"): _DIES_WITHOUT_BIAS,
-    ("FULLY_CONNECTED", "FLOAT32 hybrid INT4"): {Outcome.BOTH_REFUSE: "wide int4 weights must have a scale"},
+    ("FULLY_CONNECTED", "FLOAT32 hybrid INT4"): {
+        Outcome.BOTH_REFUSE: "wide int4 weights must have a scale",
+        Outcome.ONLY_THEIRS: "of odd rows of int4 weights, where numbers are left over, the real kernel misreads some",
+    },
     ("FULLY_CONNECTED", "FLOAT32 sparse"): dict.fromkeys(
         (Outcome.ONLY_THEIRS, Outcome.BOTH_REFUSE), "sparse weights of float32 are refused"
     ),
