@@ -23,18 +23,20 @@ from refquant.tflite.schema import TensorType
 
 Floats = npt.NDArray[np.float32]
 
-_OUTPUTS, _INPUTS = 4, 32  # the fewest that this kernel takes
+_OUTPUTS, _COLUMNS = 4, 32  # the fewest that this kernel takes
+_PACKED = 32  # weights that are packed at a time
 _ZERO_POINT = -7
 
 
 def takes(op: Operator) -> bool:
-    """Whether the kernel takes these weights, and inputs of so many numbers: those left over by the rows count too."""
+    """Whether the kernel takes these weights: by how many numbers of the input there are for each row, of which some
+    may be left over."""
     w = op.input(1)
     if w.type != TensorType.INT4 or w.value is None or w.is_sparse or 0 in op.output().dims:
         return False
     outputs, inputs = w.dims
     columns = prod(op.input(0).dims) // prod(op.output().dims[:-1])
-    if outputs < _OUTPUTS or inputs < _INPUTS or columns % 2:
+    if outputs < _OUTPUTS or columns < _COLUMNS or columns % 2:
         return False
     if inputs % 2:
         raise op.unsupported("rows of an odd number of int4 weights, and an input with numbers left over by the rows,")
@@ -82,14 +84,14 @@ def _stored(w: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     of the byte after the next one, too, where all 32 inputs are packed at a time.
     """
     outputs, inputs = w.shape
-    padded = np.zeros((outputs, -(-inputs // _INPUTS) * _INPUTS), np.int8)
+    padded = np.zeros((outputs, -(-inputs // _PACKED) * _PACKED), np.int8)
     padded[:, :inputs] = w
-    upper, lower = np.moveaxis(padded.reshape(outputs, -1, 2, _INPUTS // 2), 2, 0)
+    upper, lower = np.moveaxis(padded.reshape(outputs, -1, 2, _PACKED // 2), 2, 0)
     stored = (padded + 7) & 15
-    high, low = np.moveaxis(stored.reshape(outputs, -1, 2, _INPUTS // 2), 2, 0)
+    high, low = np.moveaxis(stored.reshape(outputs, -1, 2, _PACKED // 2), 2, 0)
     high[lower == -8] = 15
-    whole = inputs // _INPUTS
-    spills = (upper[:, :whole, :-2] == -8) & (np.arange(_INPUTS // 2 - 2) % 4 < 2)
+    whole = inputs // _PACKED
+    spills = (upper[:, :whole, :-2] == -8) & (np.arange(_PACKED // 2 - 2) % 4 < 2)
     low[:, :whole, 2:][spills] = 15
     return stored[:, :inputs]
 

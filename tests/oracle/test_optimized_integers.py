@@ -108,16 +108,18 @@ def test_int4_weights_of_minus_8(optimized: Runtime, inputs: int, rows: int) -> 
     assert_same(optimized, model, x)
 
 
-@pytest.mark.parametrize("numbers", [64, 65, 66, 130, 131])
-def test_int4_weights_and_numbers_left_over(optimized: Runtime, numbers: int) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "numbers"), [(64, 64), (64, 65), (64, 66), (64, 130), (64, 131), (30, 44), (30, 45)]
+)
+def test_int4_weights_and_numbers_left_over(optimized: Runtime, inputs: int, numbers: int) -> None:
     """Whether the kernel for four bits is taken hangs on how many numbers there are for each row, left over or not."""
     rng = np.random.default_rng(6)
     x, weights = (
         rng.standard_normal(numbers, np.float32),
-        TensorSpec(INT4, scale=0.1, data=rng.integers(-7, 8, (8, 64), np.int8)),
+        TensorSpec(INT4, scale=0.1, data=rng.integers(-7, 8, (8, inputs), np.int8)),
     )
     specs = [TensorSpec(FLOAT32, x.shape), weights]
-    output = TensorSpec(FLOAT32, (numbers // 64, 8))
+    output = TensorSpec(FLOAT32, (numbers // inputs, 8))
     assert_same(optimized, single_operator_model("FULLY_CONNECTED", specs, [output], schema.FullyConnectedOptions()), x)
 
 
