@@ -6,19 +6,19 @@ import os
 import platform
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import refquant
+from refquant.runtimes.machine import processor_name
 
 
 def facts() -> dict[str, Any]:
     """Date, processor, number of processors, versions; `blas` is what NumPy was built with."""
     return {
         "date": date.today().isoformat(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -35,15 +35,6 @@ def sentence(facts: dict[str, Any]) -> str:
         f"{facts['date']}, {facts['processor']}, {facts['cores']} cores, Python {facts['python']}, "
         f"NumPy {facts['numpy']} with {facts['blas']}, TensorFlow {facts['tensorflow']}"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _blas() -> str:

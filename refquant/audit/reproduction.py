@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from refquant.audit.differences import Difference, bits
 from refquant.errors import InvalidInputError
+from refquant.runtimes.machine import processor_name
 from refquant.runtimes.participants import REAL
 from refquant.tflite import schema
 from refquant.tflite.model import Model, write_atomically
@@ -131,7 +132,7 @@ class Reproduction:
             "## Versions",
             "",
             *(f"* {name}: {description}" for name, description in self.runtimes.items()),
-            f"* Python {platform.python_version()}, NumPy {np.__version__}, {platform.platform()}, {_processor()}",
+            f"* Python {platform.python_version()}, NumPy {np.__version__}, {platform.platform()}, {processor_name()}",
             "",
             *self._again(),
         ]
@@ -267,12 +268,3 @@ def _few(values: Any) -> str:
     """The first of many numbers."""
     numbers = [] if values is None else np.asarray(values).tolist()
     return ", ".join(map(str, numbers[:4])) + (f", … ({len(numbers)})" if len(numbers) > 4 else "")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

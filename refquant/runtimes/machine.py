@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ Registers = tuple[int, ...]  # eax, ebx, ecx, edx
 def can_ask() -> bool:
     """Whether this is Linux on x86-64, for which the machine code here is."""
     return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
+def processor_name() -> str:
+    """What the processor is called, for people."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache

@@ -55,7 +55,7 @@ def test_table_of_this_model() -> None:
 
 
 def test_numbers_go_by_four() -> None:
-    with pytest.raises(ValueError, match="6 numbers are not a multiple of four"):
+    with pytest.raises(ValueError, match="6 numbers are not a multiple of 4"):
         machine.estimates_of(np.ones(6, np.float32))
 
 
@@ -89,3 +89,16 @@ def test_what_a_processor_of_intel_says() -> None:
     }
     sizes = machine._intel(lambda leaf, subleaf: leaves[subleaf])
     assert sizes == (48 << 10, 20 * 64 << 10, 12 * 40960 * 64)
+
+
+@pytest.mark.skipif(not machine.has_avx512(), reason="this processor does not have AVX-512F, and so no VRSQRT14PS")
+def test_estimates_of_roots_are_within_their_promise() -> None:
+    """1/sqrt(x) within 2**-14, the exact one of powers of 4; as many numbers as the instruction takes at a time."""
+    x = np.geomspace(1e-30, 1e30, 160, dtype=np.float32)
+    estimates = machine.root_estimates_of(x).astype(np.float64)
+    assert np.all(np.abs(estimates * np.sqrt(x.astype(np.float64)) - 1) < 2.0**-14)
+    np.testing.assert_array_equal(
+        machine.root_estimates_of(np.float32(4.0 ** np.arange(16))), np.float32(2.0 ** -np.arange(16))
+    )
+    with pytest.raises(ValueError, match="4 numbers are not a multiple of 16"):
+        machine.root_estimates_of(x[:4])
