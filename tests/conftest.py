@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 from refquant.errors import RuntimeUnavailableError
 from refquant.kernels import products, requantization
@@ -29,6 +30,8 @@ settings.register_profile(
     "refquant", deadline=None, print_blob=True, derandomize=not os.environ.get("REFQUANT_EXPLORE")
 )
 settings.load_profile("refquant")
+# hypothesis also draws numbers that it finds in the modules that are loaded, and these differ from process to process
+setattr(providers, "_get_local_constants", providers.Constants)  # noqa: B010 - a name of its own, for one purpose
 
 #: how many cases of each family of models are drawn; `refquant verify` records many more
 EXAMPLES = int(os.environ.get("REFQUANT_EXAMPLES", "10"))

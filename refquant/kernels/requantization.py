@@ -15,7 +15,7 @@ import numpy.typing as npt
 from refquant.kernels import profiles
 from refquant.kernels.fused_activation import clamp, quantized_range
 from refquant.kernels.registry import Array, Operator, TensorInfo
-from refquant.numerics.fixed_point import Requantize, multiplier_for
+from refquant.numerics.fixed_point import Requantize, float32_rounding, multiplier_for
 from refquant.numerics.quick_rounding import Range, quick_rounding
 from refquant.numerics.steps import ROUNDED, ZERO_POINT_ADDED, is_heard, listening, noted
 
@@ -97,12 +97,16 @@ class Finish:
         self._stage, self._offset = stage, offset
         self._together = max(1, _LONG // max(1, channels))  # so many rows are taken for one
         self._quick = None
-        if bound is None or not QUICK or stage.bits != 32:
+        if bound is None or stage.bits != 32:
             return
         multiplier, shift, offset, bound = (
             np.broadcast_to(n, channels)
             for n in (stage.multiplier, stage.shift, 0 if offset is None else offset, bound)
         )
+        if stage.rule is float32_rounding:
+            _check_fits(stage.op, multiplier, np.abs(offset.astype(np.float64)) + bound)
+        if not QUICK:
+            return
         self._quick = quick_rounding(stage.rule, multiplier, shift, offset, bound, stage.range)
         if self._quick is not None:
             self._constants = [np.tile(constant, self._together) for constant in self._quick.constants]
@@ -167,6 +171,13 @@ class Finish:
             np.copyto(block, t, casting="unsafe")
             if self._low:
                 np.add(block, self._low, out=block)
+
+
+def _check_fits(op: Operator, real: Array, largest: Array) -> None:
+    """Raises UnsupportedOperatorError where sums times `real` may leave int32: what becomes of those in XNNPACK hangs
+    on the operator and the processor; with AVX512-VNNI the zero point is added to the lowest integer, and wraps."""
+    if np.any(largest * real >= 2.0**31):
+        raise op.unsupported("accumulators that leave 32 bits once they are scaled")
 
 
 def output_stage(
