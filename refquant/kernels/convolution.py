@@ -404,6 +404,9 @@ def quantized_by(plan: Convolution, stage: OutputStage, filter_zero: int) -> Run
     """Integers: exact sums, which `stage` finishes."""
     op, x, w = plan.op, plan.input, plan.filter
     input_zero = x.zero_point
+    is_padded = any(axis.before or axis.after for axis in plan.window)
+    if is_padded and input_zero != int(np.array(input_zero).astype(x.dtype)):
+        raise op.unsupported(f"{x.place} is padded with the zero point {input_zero}, which its type cannot hold,")
 
     def planned(filter: Array, bias: Array | None) -> tuple[MatrixSums | ChannelSums, Finish]:
         """What sums the products of weights less their zero point, and what finishes them.
